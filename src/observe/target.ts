@@ -1,0 +1,151 @@
+// Where log bytes go: standard output or a file (spec 12.1; udp, tcp and unix targets come with their own files).
+// Writes go through libuv's pool (decisions 30), so a full disk, a slow NFS server or a blocked pipe holds up a pool
+// thread and never the loop. A target reports failures and never throws after it was opened.
+
+import { close, closeSync, open, openSync, write, writeSync } from "node:fs";
+
+/** A parsed target, or the reason why the text is none. */
+export type ParsedTarget =
+  | { readonly kind: "stdout" }
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "error"; readonly reason: string };
+
+/** Called when a write ended: an errno name such as `ENOSPC`, or null and the bytes that were written. */
+export type WriteDone = (error: string | null, written: number) => void;
+
+/** What a sink writes to. At most one write is under way at any time. */
+export interface LogTarget {
+  readonly name: string;
+  write(bytes: Uint8Array, offset: number, length: number, done: WriteDone): void;
+  /** Writes at once, for the last lines of a process. Returns the bytes written, -1 on any error. */
+  writeSync(bytes: Uint8Array, offset: number, length: number): number;
+  /** Opens the file anew (after it was renamed by log rotation); the old one stays in use if that fails. */
+  reopen(done: (error: string | null) => void): void;
+  close(): void;
+}
+
+/** Reads `stdout` or `file://path`. */
+export function parseTarget(text: string): ParsedTarget {
+  if (text === "stdout") {
+    return { kind: "stdout" };
+  }
+  if (text.startsWith("file://")) {
+    const path = text.slice("file://".length);
+    return path === "" || path.includes("\0")
+      ? { kind: "error", reason: `log target "${text}" names no file: write file:///path/to/file` }
+      : { kind: "file", path };
+  }
+  if (/^(udp|tcp|unix):\/\//.test(text)) {
+    return { kind: "error", reason: `log target "${text}" is not supported yet: use stdout or file:///path` };
+  }
+  return { kind: "error", reason: `"${text}" is not a log target: use stdout or file:///path` };
+}
+
+/** Opens a target. Throws an Error with the reason when the text is no target or the file cannot be opened. */
+export function openTarget(text: string): LogTarget {
+  const parsed = parseTarget(text);
+  if (parsed.kind === "error") {
+    throw new Error(parsed.reason);
+  }
+  return parsed.kind === "stdout" ? new DescriptorTarget("stdout", 1, null) : openFile(text, parsed.path);
+}
+
+function openFile(text: string, path: string): LogTarget {
+  try {
+    return new DescriptorTarget(text, openSync(path, "a", FILE_MODE), path);
+  } catch (error) {
+    throw new Error(`log target "${text}" cannot be opened: ${codeOf(error)}`);
+  }
+}
+
+/** A descriptor; `path` is null for one that cannot be opened anew. */
+class DescriptorTarget implements LogTarget {
+  readonly name: string;
+  private fd: number;
+  private readonly path: string | null;
+  private busy: boolean;
+  private opening: boolean;
+  private closed: boolean;
+  /** Replaced while a write was using it. */
+  private retired: number;
+
+  constructor(name: string, fd: number, path: string | null) {
+    this.name = name;
+    this.fd = fd;
+    this.path = path;
+    this.busy = false;
+    this.opening = false;
+    this.closed = false;
+    this.retired = -1;
+  }
+
+  write(bytes: Uint8Array, offset: number, length: number, done: WriteDone): void {
+    this.busy = true;
+    write(this.fd, bytes, offset, length, null, (error, written) => {
+      this.busy = false;
+      this.retire();
+      done(error === null ? null : codeOf(error), written);
+    });
+  }
+
+  writeSync(bytes: Uint8Array, offset: number, length: number): number {
+    try {
+      return writeSync(this.fd, bytes, offset, length);
+    } catch {
+      // The process is ending: there is nobody left to tell.
+      return -1;
+    }
+  }
+
+  reopen(done: (error: string | null) => void): void {
+    if (this.path === null || this.opening || this.closed) {
+      done(null);
+      return;
+    }
+    this.opening = true;
+    open(this.path, "a", FILE_MODE, (error, fd) => {
+      this.opening = false;
+      if (error !== null) {
+        done(codeOf(error));
+        return;
+      }
+      if (this.closed) {
+        closeSync(fd);
+      } else {
+        this.retire();
+        this.retired = this.fd;
+        this.fd = fd;
+        if (!this.busy) {
+          this.retire();
+        }
+      }
+      done(null);
+    });
+  }
+
+  close(): void {
+    if (!this.closed && this.path !== null) {
+      this.closed = true;
+      this.retired = this.fd;
+      if (!this.busy) {
+        this.retire();
+      }
+    }
+  }
+
+  private retire(): void {
+    if (this.retired !== -1) {
+      close(this.retired, ignore);
+      this.retired = -1;
+    }
+  }
+}
+
+const FILE_MODE = 0o640;
+
+/** A descriptor that cannot be closed properly is gone all the same (close(2)). */
+function ignore(): void {}
+
+function codeOf(error: unknown): string {
+  return (error as { code?: string }).code ?? String(error);
+}
