@@ -1,0 +1,21 @@
+{
+  "targets": [
+    {
+      "target_name": "sozu_native",
+      "sources": [
+        "addon.c",
+        "arguments.c",
+        "bridge.c",
+        "epoll.c",
+        "fdpass.c",
+        "memory.c",
+        "process.c",
+        "registers.c",
+        "sockets.c"
+      ],
+      "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
+      "cflags!": ["-fno-strict-aliasing"],
+      "cflags_c": ["-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter", "-fvisibility=hidden"]
+    }
+  ]
+}
