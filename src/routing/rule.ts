@@ -1,0 +1,138 @@
+// What a route rule says, and the one total order of rules (decisions 14): PRE, TREE, POST; exact host, `*.suffix`, hosts
+// with regex segments, `*`; EQUALS, REGEX, PREFIX (longest first); with a method before without; the bytes of the state
+// key. The first rule in this order that matches a request decides, so the order of insertion never does, and a rule of a
+// more exact host that does not match the path lets the next one try (backtracking).
+
+import {
+  PATH_EQUALS,
+  PATH_PREFIX,
+  PATH_REGEX,
+  POSITION_POST,
+  POSITION_PRE,
+  POSITION_TREE,
+} from "../command/objects.ts";
+
+/** A rule: what a request must look like. The constants are those of command/objects.ts. */
+export interface RouteRule {
+  /** `example.com`, `*.example.com` (exactly one label more), `*`, `[::1]`. Case and a trailing dot do not matter. */
+  readonly hostname: string;
+  readonly pathKind: number;
+  /** Compared with the request path without its query. */
+  readonly path: string;
+  /** Case-sensitive; null: any. */
+  readonly method: string | null;
+  readonly position: number;
+}
+
+/** Host classes, in the order in which they are tried. */
+export const HOST_EXACT = 0;
+export const HOST_SUFFIX = 1;
+export const HOST_REGEX = 2;
+export const HOST_ANY = 3;
+
+/** A rule as the router holds it: parsed once, with what it leads to. */
+export class Candidate<T> {
+  readonly payload: T;
+  readonly hostClass: number;
+  /** The host folded: for HOST_SUFFIX without `*.`. */
+  readonly host: string;
+  readonly pathKind: number;
+  readonly path: Uint8Array;
+  readonly method: Uint8Array | null;
+  readonly position: number;
+  readonly key: string;
+
+  constructor(rule: RouteRule, payload: T) {
+    const host = foldHost(rule.hostname);
+    this.payload = payload;
+    this.hostClass = hostClassOf(host);
+    this.host = this.hostClass === HOST_SUFFIX ? host.slice(2) : host;
+    this.pathKind = rule.pathKind;
+    this.path = ENCODER.encode(rule.path);
+    this.method = rule.method === null ? null : ENCODER.encode(rule.method);
+    this.position = rule.position;
+    this.key = ruleKey(rule);
+  }
+}
+
+/** Names a rule among the rules of a listener. The position is no part of it, as in the state (spec 4.7). */
+export function ruleKey(rule: RouteRule): string {
+  const method = rule.method === null ? "" : `\0${rule.method}`;
+  return `${foldHost(rule.hostname)}\0${rule.pathKind}\0${rule.path}${method}`;
+}
+
+/** Why a rule cannot be routed, or null. */
+export function refuseRule(rule: RouteRule): string | null {
+  const host = foldHost(rule.hostname);
+  if (host.includes("/") || rule.pathKind === PATH_REGEX) {
+    return "regular expressions are not supported yet";
+  }
+  if (host === "") {
+    return "the hostname is empty";
+  }
+  if (host !== "*" && !HOST.test(host)) {
+    return `"${rule.hostname}" is not a hostname: use example.com, *.example.com, * or [::1]`;
+  }
+  if (rule.path.includes("\0") || rule.method?.includes("\0")) {
+    return "a path or method must not contain NUL";
+  }
+  if (rule.pathKind !== PATH_PREFIX && rule.pathKind !== PATH_EQUALS) {
+    return `unknown path kind ${rule.pathKind}`;
+  }
+  if (POSITION_ORDER[rule.position] === undefined) {
+    return `unknown rule position ${rule.position}`;
+  }
+  return null;
+}
+
+/** Lower case, without a trailing dot (decisions 16). */
+export function foldHost(host: string): string {
+  const folded = host.toLowerCase();
+  return folded.length > 1 && folded.endsWith(".") ? folded.slice(0, -1) : folded;
+}
+
+/** Negative when `a` is tried before `b`. Only rules whose hosts match one and the same host are ever compared. */
+export function compareCandidates<T>(a: Candidate<T>, b: Candidate<T>): number {
+  return (
+    POSITION_ORDER[a.position] - POSITION_ORDER[b.position] ||
+    a.hostClass - b.hostClass ||
+    (a.hostClass === HOST_SUFFIX ? b.host.length - a.host.length : 0) ||
+    KIND_ORDER[a.pathKind] - KIND_ORDER[b.pathKind] ||
+    (a.pathKind === PATH_PREFIX ? b.path.length - a.path.length : 0) ||
+    (a.method === null ? 1 : 0) - (b.method === null ? 1 : 0) ||
+    compareBytes(stateKey(a), stateKey(b))
+  );
+}
+
+function hostClassOf(host: string): number {
+  if (host === "*") {
+    return HOST_ANY;
+  }
+  if (host.includes("/")) {
+    return HOST_REGEX;
+  }
+  return host.startsWith("*.") ? HOST_SUFFIX : HOST_EXACT;
+}
+
+/** The state key behind the address, which is the same for all rules of a router. */
+function stateKey<T>(candidate: Candidate<T>): Uint8Array {
+  const [host, kind, path, method] = candidate.key.split("\0");
+  return ENCODER.encode(`${host};${KIND_LETTERS[Number(kind)]}${path}${method === undefined ? "" : `;${method}`}`);
+}
+
+function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    if (a[i] !== b[i]) {
+      return a[i] - b[i];
+    }
+  }
+  return a.length - b.length;
+}
+
+const ENCODER = new TextEncoder();
+/** Labels of letters, digits, `-` and `_`; the first may be `*`; or an IPv6 literal. */
+const HOST = /^(?:(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/;
+const KIND_LETTERS: Readonly<Record<number, string>> = { [PATH_PREFIX]: "P", [PATH_REGEX]: "R", [PATH_EQUALS]: "=" };
+const KIND_ORDER: Readonly<Record<number, number>> = { [PATH_EQUALS]: 0, [PATH_REGEX]: 1, [PATH_PREFIX]: 2 };
+const POSITION_ORDER: Readonly<Record<number, number>> = { [POSITION_PRE]: 0, [POSITION_TREE]: 1, [POSITION_POST]: 2 };
