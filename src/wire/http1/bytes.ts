@@ -1,0 +1,51 @@
+// Byte classes of the HTTP grammar as lookup tables, one load per byte. RFC 9110 5.6.2 (token), 5.5 (field content),
+// RFC 9112 3.2 (request target), RFC 3986 3.2.2 (host).
+
+/** 1 for the bytes of a token: letters, digits and !#$%&'*+-.^_`|~ (RFC 9110 5.6.2). */
+export const TOKEN = table((c) => isAlphanumeric(c) || "!#$%&'*+-.^_`|~".includes(String.fromCharCode(c)));
+
+/** 1 for the bytes of a field value and of a reason phrase: HTAB, SP, visible ASCII, 0x80 to 0xff (RFC 9110 5.5). */
+export const FIELD_CONTENT = table((c) => c === 0x09 || (c >= 0x20 && c !== 0x7f));
+
+/** 1 for the bytes of a request target apart from `#` and `?`: visible ASCII. */
+export const TARGET = table((c) => c > 0x20 && c < 0x7f && c !== 0x23 && c !== 0x3f);
+
+/** 1 for the bytes of a host name as this proxy routes it: letters, digits, `.`, `-`, `_` (decisions 16). */
+export const HOST_NAME = table((c) => isAlphanumeric(c) || c === 0x2d || c === 0x2e || c === 0x5f);
+
+/** Value of a hexadecimal digit, 255 for anything else. */
+export const HEX_VALUE = hexTable();
+
+/** Bytes with names. */
+export const HTAB = 0x09;
+export const LF = 0x0a;
+export const CR = 0x0d;
+export const SP = 0x20;
+export const COLON = 0x3a;
+
+/** The ASCII bytes of a text, for constants made when a module loads. */
+export function ascii(text: string): Uint8Array {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+function table(member: (c: number) => boolean): Uint8Array {
+  const classes = new Uint8Array(256);
+  for (let c = 0; c < 256; c++) classes[c] = member(c) ? 1 : 0;
+  return classes;
+}
+
+function hexTable(): Uint8Array {
+  const values = new Uint8Array(256).fill(255);
+  for (let i = 0; i < 10; i++) values[0x30 + i] = i;
+  for (let i = 0; i < 6; i++) {
+    values[0x41 + i] = 10 + i;
+    values[0x61 + i] = 10 + i;
+  }
+  return values;
+}
+
+function isAlphanumeric(c: number): boolean {
+  return (c >= 0x30 && c <= 0x39) || (c >= 0x41 && c <= 0x5a) || (c >= 0x61 && c <= 0x7a);
+}

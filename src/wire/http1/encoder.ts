@@ -1,0 +1,228 @@
+// Writers of HTTP/1 messages: each writes into `target` at an offset and returns the new offset. `source` and `target` may
+// be one array (the arena), but the ranges must not overlap. Nothing here checks room: the caller reserves
+// encodedFieldsMax(head) and the *_BYTES_MAX of what else it writes. Nothing allocates.
+
+import { ascii } from "./bytes.ts";
+import { CANONICAL, DROP, FIELD_STRIDE, type Head } from "./head.ts";
+import { METHOD } from "./methods.ts";
+
+/** Ready-made pieces, to be written with encodeBytes. */
+export const CRLF = ascii("\r\n");
+export const TRANSFER_ENCODING_CHUNKED = ascii("Transfer-Encoding: chunked\r\n");
+export const CONNECTION_CLOSE = ascii("Connection: close\r\n");
+export const CONNECTION_KEEP_ALIVE = ascii("Connection: keep-alive\r\n");
+export const CONNECTION_UPGRADE = ascii("Connection: Upgrade\r\n");
+export const TE_TRAILERS = ascii("TE: trailers\r\n");
+/** The last chunk of a body without trailers. */
+export const LAST_CHUNK = ascii("0\r\n\r\n");
+/** The last chunk of a body whose trailer section follows (encodeFields, then CRLF). */
+export const LAST_CHUNK_BEFORE_TRAILERS = ascii("0\r\n");
+
+/** The most bytes of `Content-Length: N CRLF`, of a chunk's size line, of a status line without its reason. */
+export const CONTENT_LENGTH_BYTES_MAX = 34;
+export const CHUNK_HEAD_BYTES_MAX = 16;
+export const STATUS_LINE_BYTES_MAX = 15;
+/** What a request line needs beyond method and target. */
+export const REQUEST_LINE_EXTRA_BYTES_MAX = 13;
+
+const CONTENT_LENGTH_PREFIX = ascii("Content-Length: ");
+const REQUEST_LINE_END = ascii(" HTTP/1.1\r\n");
+const STATUS_LINE_START = ascii("HTTP/1.1 ");
+const SLASH = 0x2f;
+const ASTERISK = 0x2a;
+
+/** Runs of at least this many bytes are moved by copyWithin, shorter ones by a loop. See bench/micro/http1.ts. */
+export const COPY_CALL_BYTES_MIN = 160;
+
+/**
+ * `METHOD path HTTP/1.1 CRLF`; positions are absolute. A path that does not begin with `/` gets one: it is what an
+ * absolute-form target without a path leaves (RFC 9112 3.2.1), or `*` for OPTIONS (RFC 9112 3.2.4).
+ */
+export function encodeRequestLine(
+  target: Uint8Array,
+  at: number,
+  source: Uint8Array,
+  method: number,
+  methodStart: number,
+  methodEnd: number,
+  pathStart: number,
+  pathEnd: number,
+): number {
+  let i = encodeSpan(target, at, source, methodStart, methodEnd);
+  target[i++] = 0x20;
+  if (pathStart === pathEnd) target[i++] = method === METHOD.OPTIONS ? ASTERISK : SLASH;
+  else {
+    const first = source[pathStart];
+    if (first !== SLASH && first !== ASTERISK) target[i++] = SLASH;
+    i = encodeSpan(target, i, source, pathStart, pathEnd);
+  }
+  return encodeBytes(target, i, REQUEST_LINE_END);
+}
+
+/** `HTTP/1.1 SSS reason CRLF`; the reason is [reasonStart, reasonEnd) of `source` and may be empty. */
+export function encodeStatusLine(
+  target: Uint8Array,
+  at: number,
+  status: number,
+  source: Uint8Array,
+  reasonStart: number,
+  reasonEnd: number,
+): number {
+  let i = encodeBytes(target, at, STATUS_LINE_START);
+  const hundreds = (status / 100) | 0;
+  const tens = ((status - hundreds * 100) / 10) | 0;
+  target[i] = 0x30 + hundreds;
+  target[i + 1] = 0x30 + tens;
+  target[i + 2] = 0x30 + (status - hundreds * 100 - tens * 10);
+  target[i + 3] = 0x20;
+  i = encodeSpan(target, i + 4, source, reasonStart, reasonEnd);
+  target[i] = 0x0d;
+  target[i + 1] = 0x0a;
+  return i + 2;
+}
+
+/** The most bytes that encodeFields writes for this table. */
+export function encodedFieldsMax(head: Head): number {
+  const fields = head.fields;
+  const end = head.count * FIELD_STRIDE;
+  let bytes = 0;
+  for (let row = 0; row < end; row += FIELD_STRIDE) {
+    if ((fields[row + 5] & DROP) !== 0) continue;
+    bytes += fields[row + 1] - fields[row] + fields[row + 3] - fields[row + 2] + 4;
+  }
+  return bytes;
+}
+
+/**
+ * Every field without DROP as `name: value CRLF`, in order, names as they came. Neighbouring CANONICAL lines are copied as
+ * one block. `base` is where the head's positions start in `source`.
+ */
+export function encodeFields(target: Uint8Array, at: number, source: Uint8Array, base: number, head: Head): number {
+  const fields = head.fields;
+  const end = head.count * FIELD_STRIDE;
+  let runStart = 0;
+  let runEnd = 0;
+  for (let row = 0; row < end; row += FIELD_STRIDE) {
+    const flags = fields[row + 5];
+    if (flags === CANONICAL) {
+      const start = fields[row];
+      if (start !== runEnd) {
+        if (runEnd !== runStart) at = encodeSpan(target, at, source, base + runStart, base + runEnd);
+        runStart = start;
+      }
+      runEnd = fields[row + 3] + 2;
+    } else if ((flags & DROP) === 0) {
+      if (runEnd !== runStart) at = encodeSpan(target, at, source, base + runStart, base + runEnd);
+      runStart = runEnd = 0;
+      at = encodeLine(target, at, source, base, fields, row);
+    }
+  }
+  if (runEnd !== runStart) at = encodeSpan(target, at, source, base + runStart, base + runEnd);
+  return at;
+}
+
+function encodeLine(
+  target: Uint8Array,
+  at: number,
+  source: Uint8Array,
+  base: number,
+  fields: Int32Array,
+  row: number,
+): number {
+  let i = encodeSpan(target, at, source, base + fields[row], base + fields[row + 1]);
+  target[i] = 0x3a;
+  target[i + 1] = 0x20;
+  i = encodeSpan(target, i + 2, source, base + fields[row + 2], base + fields[row + 3]);
+  target[i] = 0x0d;
+  target[i + 1] = 0x0a;
+  return i + 2;
+}
+
+/** `name: value CRLF` with the value from a span of `source` (absolute positions). */
+export function encodeField(
+  target: Uint8Array,
+  at: number,
+  name: Uint8Array,
+  source: Uint8Array,
+  valueStart: number,
+  valueEnd: number,
+): number {
+  let i = encodeBytes(target, at, name);
+  target[i] = 0x3a;
+  target[i + 1] = 0x20;
+  i = encodeSpan(target, i + 2, source, valueStart, valueEnd);
+  target[i] = 0x0d;
+  target[i + 1] = 0x0a;
+  return i + 2;
+}
+
+/** `Content-Length: N CRLF`. */
+export function encodeContentLength(target: Uint8Array, at: number, length: number): number {
+  const i = encodeDecimal(target, encodeBytes(target, at, CONTENT_LENGTH_PREFIX), length);
+  target[i] = 0x0d;
+  target[i + 1] = 0x0a;
+  return i + 2;
+}
+
+/** The size line of a chunk: `HEX CRLF`. The data and another CRLF follow. Size 1 to 2^53 - 1. */
+export function encodeChunkHead(target: Uint8Array, at: number, size: number): number {
+  const i = encodeHex(target, at, size);
+  target[i] = 0x0d;
+  target[i + 1] = 0x0a;
+  return i + 2;
+}
+
+/** A whole number from 0 to 2^53 - 1 in decimal, without leading zeros. */
+export function encodeDecimal(target: Uint8Array, at: number, value: number): number {
+  let digits = 1;
+  for (let power = 10; power <= value; power *= 10) digits++;
+  const end = at + digits;
+  let i = end;
+  let rest = value;
+  // Doubles only above 2^31: small numbers stay integers in compiled code.
+  while (rest > 0x7fffffff) {
+    const next = Math.floor(rest / 10);
+    target[--i] = 0x30 + (rest - next * 10);
+    rest = next;
+  }
+  let small = rest | 0;
+  do {
+    const next = (small / 10) | 0;
+    target[--i] = 0x30 + (small - next * 10);
+    small = next;
+  } while (i > at);
+  return end;
+}
+
+/** A whole number from 0 to 2^53 - 1 in lower-case hexadecimal, without leading zeros. */
+export function encodeHex(target: Uint8Array, at: number, value: number): number {
+  let digits = 1;
+  for (let power = 16; power <= value; power *= 16) digits++;
+  const end = at + digits;
+  let rest = value;
+  for (let i = end - 1; i >= at; i--) {
+    const next = Math.floor(rest / 16);
+    const digit = rest - next * 16;
+    target[i] = digit < 10 ? 0x30 + digit : 0x57 + digit;
+    rest = next;
+  }
+  return end;
+}
+
+/** A short constant. */
+export function encodeBytes(target: Uint8Array, at: number, bytes: Uint8Array): number {
+  const length = bytes.length;
+  for (let i = 0; i < length; i++) target[at + i] = bytes[i];
+  return at + length;
+}
+
+/** Bytes [from, to) of `source`, which may be `target` itself as long as the ranges do not overlap. */
+export function encodeSpan(target: Uint8Array, at: number, source: Uint8Array, from: number, to: number): number {
+  const length = to - from;
+  if (length >= COPY_CALL_BYTES_MIN && source === target) {
+    target.copyWithin(at, from, to);
+    return at + length;
+  }
+  for (let i = 0; i < length; i++) target[at + i] = source[from + i];
+  return at + length;
+}

@@ -1,0 +1,199 @@
+// Readers of the field values that decide framing and connection handling. Each takes a span (absolute positions) and
+// returns a number; none allocates. Strict by choice: whatever two parsers might read in two ways is an error.
+
+import { ascii, HTAB, SP, TOKEN } from "./bytes.ts";
+import { WireError } from "./errors.ts";
+import { DROP, equalsLowerCase, FIELD_STRIDE, type Head, HOST, KEEP_ALIVE, UPGRADE } from "./head.ts";
+import { BODY_BYTES_MAX, KEEP_ALIVE_DIGITS_MAX } from "./limits.ts";
+
+const CHUNKED = ascii("chunked");
+const CLOSE = ascii("close");
+const KEEP_ALIVE_OPTION = ascii("keep-alive");
+const UPGRADE_OPTION = ascii("upgrade");
+const TRAILERS = ascii("trailers");
+const H2C = ascii("h2c");
+const TIMEOUT = ascii("timeout=");
+const NEGOTIATE = ascii("negotiate");
+const NTLM = ascii("ntlm");
+const COMMA = 0x2c;
+
+/** Bits returned by readConnection. */
+export const OPTION_CLOSE = 1;
+export const OPTION_KEEP_ALIVE = 2;
+export const OPTION_UPGRADE = 4;
+
+/**
+ * The number of a Content-Length (RFC 9110 8.6): decimal digits only, no leading zero (some parsers read octal), at most
+ * 2^53 - 1. Lists are refused even when all members are equal (RFC 9112 6.3 allows that choice).
+ */
+export function readContentLength(bytes: Uint8Array, from: number, to: number): number {
+  if (from === to) return -WireError.InvalidContentLength;
+  if (bytes[from] === 0x30 && to - from > 1) return -WireError.InvalidContentLength;
+  let value = 0;
+  for (let i = from; i < to; i++) {
+    const digit = bytes[i] - 0x30;
+    if (digit < 0 || digit > 9)
+      return bytes[i] === COMMA ? -WireError.DuplicateContentLength : -WireError.InvalidContentLength;
+    // Stays above the limit once it is there, as a double, so later digits cannot bring it back.
+    value = value * 10 + digit;
+  }
+  return value > BODY_BYTES_MAX ? -WireError.ContentLengthTooLarge : value;
+}
+
+/** True when the value is exactly `chunked` in any case (RFC 9112 6.1, 7). Anything around it is an obfuscation. */
+export function isChunked(bytes: Uint8Array, from: number, to: number): boolean {
+  return equals(bytes, from, to, CHUNKED);
+}
+
+/** True when the span is exactly `text` (lower-case ASCII), letters compared without case. */
+export function equals(bytes: Uint8Array, from: number, to: number, text: Uint8Array): boolean {
+  return to - from === text.length && equalsLowerCase(bytes, from, text);
+}
+
+/**
+ * Reads all Connection fields (RFC 9110 7.6.1): returns OPTION_ bits, and flags DROP on every field that they name, apart
+ * from Host. (Framing fields are dropped and written anew anyway: naming them changes nothing, hardening H1-17.)
+ * Members that are not tokens are ignored.
+ */
+export function readConnection(bytes: Uint8Array, base: number, head: Head, connectionId: number): number {
+  let options = 0;
+  for (let index = head.indexOf(connectionId); index >= 0; index = head.nextIndexOf(connectionId, index + 1)) {
+    const end = base + head.valueEnd(index);
+    let i = base + head.valueStart(index);
+    while (i < end) {
+      const memberEnd = nextComma(bytes, i, end);
+      const start = skipSpaces(bytes, i, memberEnd);
+      const stop = trimSpaces(bytes, start, memberEnd);
+      if (stop > start) options |= readOption(bytes, base, head, start, stop);
+      i = memberEnd + 1;
+    }
+  }
+  return options;
+}
+
+function readOption(bytes: Uint8Array, base: number, head: Head, from: number, to: number): number {
+  // The options of nearly every message, before the walk over all fields. Their own fields are dropped by id anyway.
+  if (equals(bytes, from, to, KEEP_ALIVE_OPTION)) return OPTION_KEEP_ALIVE;
+  if (equals(bytes, from, to, CLOSE)) return OPTION_CLOSE;
+  if (equals(bytes, from, to, UPGRADE_OPTION)) return OPTION_UPGRADE;
+  dropNamed(bytes, base, head, from, to);
+  return 0;
+}
+
+function dropNamed(bytes: Uint8Array, base: number, head: Head, from: number, to: number): void {
+  const fields = head.fields;
+  const count = head.count;
+  const length = to - from;
+  for (let index = 0; index < count; index++) {
+    const row = index * FIELD_STRIDE;
+    const start = fields[row];
+    if (fields[row + 1] - start !== length || fields[row + 4] === HOST) continue;
+    if (sameToken(bytes, base + start, from, length)) fields[row + 5] |= DROP;
+  }
+}
+
+function sameToken(bytes: Uint8Array, name: number, option: number, length: number): boolean {
+  for (let i = 0; i < length; i++) {
+    const a = bytes[name + i];
+    const b = bytes[option + i];
+    // Equal, or the same letter in two cases.
+    if (a !== b && ((a ^ b) !== 0x20 || (a | 0x20) < 0x61 || (a | 0x20) > 0x7a)) return false;
+  }
+  return true;
+}
+
+/** True when a TE field (any of them) lists `trailers` (RFC 9110 10.1.4). Its parameters and weights do not matter. */
+export function acceptsTrailers(bytes: Uint8Array, base: number, head: Head, teId: number): boolean {
+  return listHolds(bytes, base, head, teId, TRAILERS);
+}
+
+/**
+ * True when an Upgrade field asks for `h2c`: this proxy never passes that on, for a backend that switches would carry
+ * requests that nobody here sees (RFC 9113 3.1 withdrew it).
+ */
+export function upgradesToH2c(bytes: Uint8Array, base: number, head: Head): boolean {
+  return listHolds(bytes, base, head, UPGRADE, H2C);
+}
+
+function listHolds(bytes: Uint8Array, base: number, head: Head, id: number, member: Uint8Array): boolean {
+  for (let index = head.indexOf(id); index >= 0; index = head.nextIndexOf(id, index + 1)) {
+    const end = base + head.valueEnd(index);
+    let i = base + head.valueStart(index);
+    while (i < end) {
+      const memberEnd = nextComma(bytes, i, end);
+      const start = skipSpaces(bytes, i, memberEnd);
+      let stop = start;
+      while (stop < memberEnd && TOKEN[bytes[stop]] === 1) stop++;
+      if (equals(bytes, start, stop, member)) return true;
+      i = memberEnd + 1;
+    }
+  }
+  return false;
+}
+
+/** Seconds of `Keep-Alive: timeout=N` (RFC 2068 19.7.1), or -1 when there is none that can be read. */
+export function readKeepAliveTimeout(bytes: Uint8Array, base: number, head: Head): number {
+  const index = head.indexOf(KEEP_ALIVE);
+  if (index < 0) return -1;
+  const end = base + head.valueEnd(index);
+  let i = base + head.valueStart(index);
+  while (i < end) {
+    const memberEnd = nextComma(bytes, i, end);
+    const start = skipSpaces(bytes, i, memberEnd);
+    if (memberEnd - start > TIMEOUT.length && equalsLowerCase(bytes, start, TIMEOUT)) {
+      return readSeconds(bytes, start + TIMEOUT.length, trimSpaces(bytes, start, memberEnd));
+    }
+    i = memberEnd + 1;
+  }
+  return -1;
+}
+
+function readSeconds(bytes: Uint8Array, from: number, to: number): number {
+  if (from === to || to - from > KEEP_ALIVE_DIGITS_MAX) return -1;
+  let value = 0;
+  for (let i = from; i < to; i++) {
+    const digit = bytes[i] - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+/**
+ * True when a field with this id (Authorization, WWW-Authenticate and their Proxy- sisters) uses NTLM or Negotiate: these
+ * authenticate the connection, not the request, so the backend connection belongs to this client (decisions 19).
+ */
+export function authenticatesConnection(bytes: Uint8Array, base: number, head: Head, id: number): boolean {
+  for (let index = head.indexOf(id); index >= 0; index = head.nextIndexOf(id, index + 1)) {
+    const end = base + head.valueEnd(index);
+    let i = base + head.valueStart(index);
+    // A challenge list may hold several schemes; a scheme is the first token of a member.
+    while (i < end) {
+      const memberEnd = nextComma(bytes, i, end);
+      const start = skipSpaces(bytes, i, memberEnd);
+      let stop = start;
+      while (stop < memberEnd && TOKEN[bytes[stop]] === 1) stop++;
+      if (equals(bytes, start, stop, NEGOTIATE) || equals(bytes, start, stop, NTLM)) return true;
+      i = memberEnd + 1;
+    }
+  }
+  return false;
+}
+
+function nextComma(bytes: Uint8Array, from: number, to: number): number {
+  let i = from;
+  while (i < to && bytes[i] !== COMMA) i++;
+  return i;
+}
+
+function skipSpaces(bytes: Uint8Array, from: number, to: number): number {
+  let i = from;
+  while (i < to && (bytes[i] === SP || bytes[i] === HTAB)) i++;
+  return i;
+}
+
+function trimSpaces(bytes: Uint8Array, from: number, to: number): number {
+  let i = to;
+  while (i > from && (bytes[i - 1] === SP || bytes[i - 1] === HTAB)) i--;
+  return i;
+}
