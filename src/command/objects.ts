@@ -88,7 +88,12 @@ export type Change =
   | { readonly kind: "add_cluster"; readonly cluster: ClusterObject }
   | { readonly kind: "remove_cluster"; readonly clusterId: string }
   | { readonly kind: "add_backend"; readonly backend: BackendObject }
-  | { readonly kind: "remove_backend"; readonly clusterId: string; readonly backendId: string; readonly address: SocketAddress }
+  | {
+      readonly kind: "remove_backend";
+      readonly clusterId: string;
+      readonly backendId: string;
+      readonly address: SocketAddress;
+    }
   | { readonly kind: "add_http_frontend"; readonly frontend: HttpFrontendObject }
   | { readonly kind: "remove_http_frontend"; readonly frontend: HttpFrontendObject };
 

@@ -1,0 +1,32 @@
+// Every limit on what the command protocol and the state accept, with its unit and the reason. A value beyond a limit is
+// refused with the field's name; nothing is cut silently.
+
+/** Bytes of a cluster id, backend id or sticky id: they become metric keys and log fields. */
+export const ID_BYTES_MAX = 255;
+/** Bytes of a host name (RFC 1035 2.3.4: 255 octets on the wire, 253 as text). */
+export const HOST_BYTES_MAX = 253;
+/** Bytes of one label of a host name (RFC 1035 2.3.4). */
+export const HOST_LABEL_BYTES_MAX = 63;
+/** Bytes of a path rule; a request target longer than a buffer is refused anyway. */
+export const PATH_BYTES_MAX = 4096;
+/** Bytes of a method; the longest registered one has 17. */
+export const METHOD_BYTES_MAX = 32;
+/** Bytes of a header or cookie name given by an operator. */
+export const HEADER_NAME_BYTES_MAX = 128;
+/** Tags of one frontend, and bytes of a key and of a value: they are written to each access line. */
+export const TAGS_MAX = 64;
+export const TAG_KEY_BYTES_MAX = 128;
+export const TAG_VALUE_BYTES_MAX = 1024;
+/** Weight of a backend as the configuration file knows it. */
+export const WEIGHT_MAX = 255;
+/** Seconds of any timeout: 24 days, what a 32-bit count of milliseconds can hold. */
+export const TIMEOUT_SECONDS_MAX = 2_147_483;
+
+/** Bytes of the length prefix of a frame (spec 4.1). */
+export const FRAME_PREFIX_BYTES = 8;
+/** First size of the buffer of a client session, in bytes. */
+export const CLIENT_BUFFER_BYTES = 4096;
+/** Default of `max_command_buffer_size`, in bytes, prefix included. */
+export const FRAME_BYTES_MAX = 2_000_000;
+/** Bytes of one record of a saved state. Sozu reads 200,000; a larger one is accepted here. */
+export const RECORD_BYTES_MAX = 1_000_000;

@@ -1,0 +1,74 @@
+// Clusters and backends of the state (spec 4.7). AddCluster and AddBackend replace; removing a cluster leaves its frontends
+// and backends in place; a backend may come before its cluster.
+
+import { compareAddresses, formatAddress } from "../address.ts";
+import { isError, toBackend, toBackendIdentity, toCluster } from "../convert.ts";
+import { type CommandError, commandError } from "../errors.ts";
+import type { AddBackend, Cluster, RemoveBackend } from "../gen/sozu_pb.ts";
+import { backendKey } from "../mirror.ts";
+import type { BackendObject, Change, ClusterObject } from "../objects.ts";
+import { type Entry, type Origin, type Step, sameObject, Table } from "./table.ts";
+
+export type ClusterTable = Table<Cluster, ClusterObject>;
+export type BackendTable = Table<AddBackend, BackendObject>;
+export type ClusterEntry = Entry<Cluster, ClusterObject>;
+export type BackendEntry = Entry<AddBackend, BackendObject>;
+
+export function clusterTable(): ClusterTable {
+  return new Table("Cluster", (before, after): Change[] => {
+    if (after !== undefined) return [{ kind: "add_cluster", cluster: after }];
+    return before === undefined ? [] : [{ kind: "remove_cluster", clusterId: before.clusterId }];
+  });
+}
+
+export function backendTable(): BackendTable {
+  return new Table("Backend", (before, after): Change[] => {
+    if (after !== undefined) return [{ kind: "add_backend", backend: after }];
+    if (before === undefined) return [];
+    const { clusterId, backendId, address } = before;
+    return [{ kind: "remove_backend", clusterId, backendId, address }];
+  });
+}
+
+export function addCluster(table: ClusterTable, message: Cluster, origin: Origin, revision: number): Outcome {
+  const object = toCluster(message);
+  if (isError(object)) return object;
+  const before = table.get(object.clusterId);
+  if (before !== undefined && sameObject(before.object, object)) return [];
+  return [table.step(object.clusterId, { message, object, origin, revision })];
+}
+
+export function removeCluster(table: ClusterTable, clusterId: string): Outcome {
+  if (table.get(clusterId) === undefined) return commandError("NOT_FOUND", table.kind, clusterId);
+  return [table.step(clusterId, undefined)];
+}
+
+export function addBackend(table: BackendTable, message: AddBackend, origin: Origin, revision: number): Outcome {
+  const object = toBackend(message);
+  if (isError(object)) return object;
+  const key = backendKey(object.clusterId, object.backendId, formatAddress(object.address));
+  const before = table.get(key);
+  if (before !== undefined && sameObject(before.object, object)) return [];
+  return [table.step(key, { message, object, origin, revision })];
+}
+
+export function removeBackend(table: BackendTable, message: RemoveBackend): Outcome {
+  const identity = toBackendIdentity(message);
+  if (isError(identity)) return identity;
+  const key = backendKey(identity.clusterId, identity.backendId, formatAddress(identity.address));
+  if (table.get(key) !== undefined) return [table.step(key, undefined)];
+  for (const entry of table.entries.values()) {
+    if (entry.object.clusterId === identity.clusterId) return commandError("NO_CHANGE");
+  }
+  return commandError("NOT_FOUND", table.kind, identity.backendId);
+}
+
+/** The order of backends in lists and saved states: cluster, id, address. */
+export function compareBackends(a: BackendObject, b: BackendObject): number {
+  if (a.clusterId !== b.clusterId) return a.clusterId < b.clusterId ? -1 : 1;
+  if (a.backendId !== b.backendId) return a.backendId < b.backendId ? -1 : 1;
+  return compareAddresses(a.address, b.address);
+}
+
+/** The steps of an accepted request (none: it is already so), or the refusal. */
+export type Outcome = Step[] | CommandError;
