@@ -1,0 +1,147 @@
+// A backend as a worker sees it: what was configured, what it is doing, and whether it may be dialled.
+//
+// Back-off (spec 7.3): a failed connection counts a try, up to 6, and starts a wait: 1 s after the first, then uniformly
+// random in [1, 2^tries) seconds. Failures during a wait are ignored, a success resets. At 6 tries the backend is down;
+// it is still tried again after each wait, which is how it comes back. The clock and the randomness are arguments.
+
+import type { BackendObject, SocketAddress } from "../command/objects.ts";
+
+/** One backend of a cluster. Objects live on while requests use them, also after their removal. */
+export class Backend {
+  readonly clusterId: string;
+  readonly id: string;
+  /** The id as UTF-8, for access lines. */
+  readonly idBytes: Uint8Array;
+  readonly address: SocketAddress;
+  /** `127.0.0.1:1026`, `[::1]:80`. */
+  readonly addressBytes: Uint8Array;
+  /** 1 to 255; a share of the picks in proportion to the other weights. */
+  weight: number;
+  /** Only picked when no other backend can be opened. */
+  backup: boolean;
+  /** The value of a client's sticky cookie that means this backend. */
+  stickyId: string | null;
+  /** Connections that carry a request; kept by the proxy. */
+  activeConnections: number;
+  /** Requests in flight; kept by the proxy. */
+  activeRequests: number;
+  /** No longer configured: no new requests, and gone once it is idle. */
+  removed: boolean;
+  /** The last verdict of the health check; true without one. */
+  healthy: boolean;
+  /** Base of its stats row, set by the proxy; -1: none. */
+  row: number;
+  /** The proxy's pool of idle connections. */
+  attachment: object | null;
+  private tries: number;
+  private waitUntilMs: number;
+  /** Average connection time that follows peaks at once (PeakEWMA). */
+  private averageMs: number;
+  private averagedAtMs: number;
+
+  constructor(object: BackendObject) {
+    this.clusterId = object.clusterId;
+    this.id = object.backendId;
+    this.idBytes = ENCODER.encode(object.backendId);
+    this.address = object.address;
+    this.addressBytes = ENCODER.encode(formatAddress(object.address));
+    this.weight = effectiveWeight(object.weight);
+    this.backup = object.backup;
+    this.stickyId = object.stickyId;
+    this.activeConnections = 0;
+    this.activeRequests = 0;
+    this.removed = false;
+    this.healthy = true;
+    this.row = -1;
+    this.attachment = null;
+    this.tries = 0;
+    this.waitUntilMs = 0;
+    this.averageMs = AVERAGE_INITIAL_MS;
+    this.averagedAtMs = 0;
+  }
+
+  /** Takes new parameters over; counters, back-off and health stay (spec 7.1). */
+  update(object: BackendObject): void {
+    this.weight = effectiveWeight(object.weight);
+    this.backup = object.backup;
+    this.stickyId = object.stickyId;
+  }
+
+  /** Whether it may get a request now. */
+  canOpen(nowMs: number): boolean {
+    return this.healthy && !this.removed && nowMs >= this.waitUntilMs;
+  }
+
+  /** Whether it may be tried although its health check fails (fail-open, spec 7.2). */
+  canOpenUnhealthy(nowMs: number): boolean {
+    return !this.removed && nowMs >= this.waitUntilMs;
+  }
+
+  /** Counts as available in gauges: a short back-off does not matter, being down does (spec 7.1). */
+  get available(): boolean {
+    return this.healthy && !this.removed && this.tries < TRIES_MAX;
+  }
+
+  /** Whether the last connections all failed, TRIES_MAX in a row. */
+  get down(): boolean {
+    return this.tries >= TRIES_MAX;
+  }
+
+  /** A connection was made in `connectMs`. True: the backend was down and has recovered. */
+  onConnected(nowMs: number, connectMs: number): boolean {
+    const recovered = this.tries >= TRIES_MAX;
+    this.tries = 0;
+    this.waitUntilMs = 0;
+    this.observe(nowMs, connectMs);
+    return recovered;
+  }
+
+  /** A connection failed. `random` is uniform in [0, 1). True: the backend went down with this failure. */
+  onConnectFailed(nowMs: number, random: () => number): boolean {
+    if (nowMs < this.waitUntilMs) {
+      return false;
+    }
+    const before = this.tries;
+    this.tries = Math.min(before + 1, TRIES_MAX);
+    const longestMs = 2 ** this.tries * 1000;
+    const waitMs = this.tries === 1 ? WAIT_MIN_MS : WAIT_MIN_MS + random() * (longestMs - WAIT_MIN_MS);
+    this.waitUntilMs = nowMs + waitMs;
+    return before < TRIES_MAX && this.tries === TRIES_MAX;
+  }
+
+  /** What one more connection would cost: (connections + 1) * average connection time, in milliseconds (spec 7.2). */
+  get connectionCost(): number {
+    return (this.activeConnections + 1) * this.averageMs;
+  }
+
+  private observe(nowMs: number, connectMs: number): void {
+    if (connectMs > this.averageMs) {
+      this.averageMs = connectMs;
+    } else {
+      const keep = Math.exp(-Math.max(0, nowMs - this.averagedAtMs) / AVERAGE_DECAY_MS);
+      this.averageMs = this.averageMs * keep + connectMs * (1 - keep);
+    }
+    this.averagedAtMs = nowMs;
+  }
+}
+
+/** `127.0.0.1:1026`, `[::1]:80`. */
+export function formatAddress(address: SocketAddress): string {
+  return address.ip.includes(":") ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`;
+}
+
+/** Weight 0 means the default (decisions 9); what is no weight at all counts as 1, so that nothing divides by zero. */
+function effectiveWeight(weight: number): number {
+  if (weight === 0) {
+    return WEIGHT_DEFAULT;
+  }
+  return weight >= 1 ? Math.floor(weight) : 1;
+}
+
+/** Failed tries after which a backend is down. */
+export const TRIES_MAX = 6;
+const WEIGHT_DEFAULT = 100;
+const WAIT_MIN_MS = 1000;
+const AVERAGE_INITIAL_MS = 50;
+const AVERAGE_DECAY_MS = 1000;
+const ENCODER = new TextEncoder();

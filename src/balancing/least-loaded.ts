@@ -1,0 +1,46 @@
+// The backend with the least load for its weight. Among equals a draw by weight: at rest, when all have no load, the
+// shares are those of the weights instead of all going to the first.
+
+import type { Backend } from "./backend.ts";
+import { loadOf, type Policy, usable } from "./policy.ts";
+
+/** LEAST_LOADED by one of the load metrics. */
+export class LeastLoaded implements Policy {
+  private backends: readonly Backend[];
+  private readonly metric: number;
+
+  /** `metric`: LoadMetric of the schema. */
+  constructor(metric: number) {
+    this.backends = [];
+    this.metric = metric;
+  }
+
+  setBackends(backends: readonly Backend[]): void {
+    this.backends = backends;
+  }
+
+  pick(nowMs: number, random: () => number, ignoreHealth: boolean): Backend | null {
+    const backends = this.backends;
+    let best: Backend | null = null;
+    let bestLoad = 0;
+    let sum = 0;
+    for (let i = 0; i < backends.length; i++) {
+      const backend = backends[i];
+      if (!usable(backend, nowMs, ignoreHealth)) {
+        continue;
+      }
+      const load = loadOf(backend, this.metric);
+      if (best === null || load < bestLoad) {
+        best = backend;
+        bestLoad = load;
+        sum = backend.weight;
+      } else if (load === bestLoad) {
+        sum += backend.weight;
+        if (random() * sum < backend.weight) {
+          best = backend;
+        }
+      }
+    }
+    return best;
+  }
+}
