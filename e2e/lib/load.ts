@@ -1,0 +1,111 @@
+// A closed-loop HTTP load with every request accounted for: served, failed (and why). Keep-alive connections on raw
+// sockets, so that a single lost or doubled answer is seen.
+
+import { connect, type Socket } from "node:net";
+import { readAnswer } from "./answer.ts";
+
+/** What a load has seen. */
+export interface LoadResult {
+  readonly served: number;
+  /** Answers with another status, closes, resets; one text each, at most 100 kept. */
+  readonly failures: readonly string[];
+  readonly failed: number;
+  /** The longest time between sending a request and having its whole answer. */
+  readonly longestMs: number;
+}
+
+/** Options of `Load`. */
+export interface LoadOptions {
+  /** Default 16. */
+  readonly connections?: number;
+  /** Default: a GET of / for localhost. One complete request without a body in the answer's way. */
+  readonly request?: string;
+  /** Default 200. */
+  readonly status?: number;
+  /** New connection per request. Default false. */
+  readonly fresh?: boolean;
+}
+
+/** Runs until `stop` is called. */
+export class Load {
+  served: number;
+  failed: number;
+  longestMs: number;
+  readonly failures: string[];
+  readonly #port: number;
+  readonly #request: Buffer;
+  readonly #status: number;
+  readonly #fresh: boolean;
+  readonly #lanes: Promise<void>[];
+  readonly #sockets: Set<Socket>;
+  #stopping: boolean;
+
+  constructor(port: number, options: LoadOptions = {}) {
+    this.served = 0;
+    this.failed = 0;
+    this.longestMs = 0;
+    this.failures = [];
+    this.#port = port;
+    this.#request = Buffer.from(options.request ?? "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "latin1");
+    this.#status = options.status ?? 200;
+    this.#fresh = options.fresh ?? false;
+    this.#stopping = false;
+    this.#sockets = new Set();
+    this.#lanes = Array.from({ length: options.connections ?? 16 }, () => this.#lane());
+  }
+
+  /** Lets every request in flight finish. */
+  async stop(): Promise<LoadResult> {
+    this.#stopping = true;
+    await Promise.all(this.#lanes);
+    for (const socket of this.#sockets) socket.destroy();
+    return { served: this.served, failed: this.failed, failures: this.failures, longestMs: this.longestMs };
+  }
+
+  async #lane(): Promise<void> {
+    let socket: Socket | null = null;
+    while (!this.#stopping) {
+      const startedAt = performance.now();
+      const problem: string | Socket = await this.#one(socket);
+      if (typeof problem === "string") {
+        this.failed++;
+        if (this.failures.length < 100) this.failures.push(problem);
+        socket = null;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        continue;
+      }
+      this.served++;
+      this.longestMs = Math.max(this.longestMs, performance.now() - startedAt);
+      socket = this.#fresh || problem.destroyed ? null : problem;
+      if (this.#fresh) problem.destroy();
+    }
+  }
+
+  /** One request; the socket when it was served, else what went wrong. */
+  #one(reused: Socket | null): Promise<Socket | string> {
+    return new Promise((resolve) => {
+      const socket = reused ?? connect({ port: this.#port, host: "127.0.0.1", noDelay: true });
+      this.#sockets.add(socket);
+      let pending = Buffer.alloc(0);
+      const finish = (result: Socket | string): void => {
+        socket.removeAllListeners();
+        socket.on("error", () => undefined);
+        if (typeof result === "string") socket.destroy();
+        socket.once("close", () => this.#sockets.delete(socket));
+        resolve(result);
+      };
+      socket.on("error", (error: NodeJS.ErrnoException) => finish(error.code ?? error.message));
+      socket.on("end", () => finish(pending.length === 0 ? "closed without an answer" : "closed inside an answer"));
+      socket.on("data", (chunk: Buffer) => {
+        pending = Buffer.concat([pending, chunk]);
+        const answer = readAnswer(pending, false, "GET");
+        if (answer === null) return;
+        if (answer.status !== this.#status) finish(`status ${answer.status}`);
+        else if (answer.length !== pending.length) finish("more bytes than one answer");
+        else if (answer.headers.get("connection") === "close") finish(socket.destroy());
+        else finish(socket);
+      });
+      socket.write(this.#request);
+    });
+  }
+}
