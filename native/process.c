@@ -71,6 +71,11 @@ static int mark_all_cloexec(void) {
   return 0;
 }
 
+// Node marks even 0, 1 and 2 close-on-exec at its start.
+static void keep_standard_descriptors(void) {
+  for (int fd = 0; fd <= 2; fd++) fcntl(fd, F_SETFD, 0);
+}
+
 // Moves every descriptor out of the way first, so that no target overwrites a source that is still needed.
 static int place_descriptors(const spawn_plan *plan) {
   int moved[PASSED_MAX];
@@ -92,6 +97,7 @@ static void run_child(spawn_plan *plan) {
   sigset_t none;
   reset_signals();
   if ((plan->flags & NEW_SESSION) != 0) setsid();
+  keep_standard_descriptors();
   if (mark_all_cloexec() == 0 && place_descriptors(plan) == 0 && (plan->folder == NULL || chdir(plan->folder) == 0)) {
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -178,6 +184,7 @@ VALUE_CALL(replace_process) {
     memset(&standard, 0, sizeof standard);
     standard.sa_handler = SIG_DFL;
     sigaction(SIGPIPE, &standard, &before);
+    keep_standard_descriptors();
     execve(file, argument_vector, environment_vector);
     result = -errno;
     sigaction(SIGPIPE, &before, NULL);
