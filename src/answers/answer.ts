@@ -1,6 +1,6 @@
-// The answers that the proxy gives itself (spec 5.9): a status line, the fixed fields in their fixed order, and an HTML page
-// with a JSON block for whoever has to find out why. They differ from Sozu's in two ways (decisions 17): Content-Length is
-// always there, and `Connection: close` only when the connection really closes.
+// The answers that the proxy gives itself (spec 5.9): a status line, the fixed fields in their fixed order, and an
+// HTML page with a JSON block for whoever has to find out why. They differ from Sozu's in two ways (decisions 17):
+// Content-Length is always there, and `Connection: close` only when the connection really closes.
 // Invariants: no value can add a field or markup (escape.ts); the page is ASCII; nothing is written that does not fit.
 
 import { headerValue, jsonInHtml, locationValue } from "./escape.ts";
@@ -33,7 +33,10 @@ export interface Answer {
   readonly message: string | null;
 }
 
-/** Writes an answer at `offset` of `target`. Returns its length in bytes, or -1: it does not fit, nothing was written. */
+/**
+ * Writes an answer at `offset` of `target`. Returns its length in bytes, or -1: it does not fit, nothing was
+ * written.
+ */
 export function renderAnswer(answer: Answer, target: Uint8Array, offset: number): number {
   const requestId = headerValue(
     typeof answer.requestId === "string" ? answer.requestId : DECODER.decode(answer.requestId),

@@ -1,5 +1,6 @@
-// What may reach a header or a page. Values come from requests, from backends and from the configuration; none of them is
-// trusted to be free of line ends, markup or quotes (RFC 9110 5.5: CR, LF and NUL in a field value are dangerous).
+// What may reach a header or a page. Values come from requests, from backends and from the configuration; none of
+// them is trusted to be free of line ends, markup or quotes (RFC 9110 5.5: CR, LF and NUL in a field value are
+// dangerous).
 // Everything returned here is printable ASCII, so lengths in characters are lengths in bytes.
 
 /** A field value: whatever is not printable ASCII becomes `?`. */

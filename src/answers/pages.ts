@@ -1,4 +1,5 @@
-// The built-in statuses: reason phrase (RFC 9110 15) and what the page tells its reader. Sentences say whose turn it is:
+// The built-in statuses: reason phrase (RFC 9110 15) and what the page tells its reader. Sentences say whose turn it
+// is:
 // a 4xx what the request got wrong, a 5xx that the request was fine and what the operator should look at.
 
 /** What belongs to a status. */

@@ -1,8 +1,9 @@
 // A backend as a worker sees it: what was configured, what it is doing, and whether it may be dialled.
 //
-// Back-off (spec 7.3): a failed connection counts a try, up to 6, and starts a wait: 1 s after the first, then uniformly
-// random in [1, 2^tries) seconds. Failures during a wait are ignored, a success resets. At 6 tries the backend is down;
-// it is still tried again after each wait, which is how it comes back. The clock and the randomness are arguments.
+// Back-off (spec 7.3): a failed connection counts a try, up to 6, and starts a wait: 1 s after the first, then
+// uniformly random in [1, 2^tries) seconds. Failures during a wait are ignored, a success resets. At 6 tries the
+// backend is down; it is still tried again after each wait, which is how it comes back. The clock and the randomness
+// are arguments.
 
 import type { BackendObject, SocketAddress } from "../command/objects.ts";
 

@@ -144,7 +144,10 @@ export class Cluster {
     return count;
   }
 
-  /** To be called when a backend went down, recovered, was added or removed: says whether the cluster's state changed. */
+  /**
+   * To be called when a backend went down, recovered, was added or removed: says whether the cluster's state
+   * changed.
+   */
   checkAvailability(): number {
     const unavailable = this.backends.length > 0 && this.availableBackends === 0;
     if (unavailable === this.unavailable) {

@@ -1,5 +1,5 @@
-// Two different backends drawn by weight, the less loaded of them taken: nearly as even as the least loaded of all, without
-// every worker running to the same one.
+// Two different backends drawn by weight, the less loaded of them taken: nearly as even as the least loaded of all,
+// without every worker running to the same one.
 
 import type { Backend } from "./backend.ts";
 import { loadOf, type Policy } from "./policy.ts";

@@ -1,5 +1,5 @@
-// Weighted random: a draw in the sum of the weights, found by binary search. When the drawn backend cannot be opened, one
-// more draw among those that can be, which keeps the shares of the rest in proportion.
+// Weighted random: a draw in the sum of the weights, found by binary search. When the drawn backend cannot be opened,
+// one more draw among those that can be, which keeps the shares of the rest in proportion.
 
 import type { Backend } from "./backend.ts";
 import { type Policy, usable } from "./policy.ts";

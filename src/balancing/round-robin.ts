@@ -1,7 +1,8 @@
 // Weighted round robin, interleaved: a cycle has as many rounds as the largest weight (divided by the common divisor of
 // all), and round r visits every backend whose weight is above r. With backends sorted by weight that is a prefix, so a
 // pick is a step of a cursor; with equal weights it is plain round robin in the order of configuration.
-// A backend that cannot be opened loses its turn; nobody inherits it in particular, so its share spreads over the others.
+// A backend that cannot be opened loses its turn; nobody inherits it in particular, so its share spreads over the
+// others.
 
 import type { Backend } from "./backend.ts";
 import { type Policy, usable } from "./policy.ts";

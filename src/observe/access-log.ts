@@ -2,8 +2,8 @@
 // `<time> <pid> INFO-ACCESS  <tag>\t[session request cluster backend] client backend request/service/response/crtt/srtt
 //  in out [tags, user-agent=UA] otel protocol authority method path status | message`.
 // Rendered byte by byte into the sink's buffer: no strings, no allocation, no system call. What was not known is `-`.
-// Targets and authorities cannot hold control bytes (the parser refuses them); a User-Agent can hold tabs and bytes above
-// 0x7f, so it is cleaned here.
+// Targets and authorities cannot hold control bytes (the parser refuses them); a User-Agent can hold tabs and bytes
+// above 0x7f, so it is cleaned here.
 
 import { LOG_TIME_LENGTH, LogTime } from "./log-time.ts";
 import type { BatchSink } from "./sink.ts";

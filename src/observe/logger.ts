@@ -1,7 +1,7 @@
 // Log lines for people (spec 12.1): `<time>Z <epoch ns> <pid> <LEVEL> <TAG>\t<message>\n`.
-// Ask enabled() before building an expensive message. A message is one line whatever it quotes: line feeds are printed as
-// `\n`, other control characters as `?`, so nothing a peer sends can forge a line. Lines go to a BatchSink and are dropped
-// there, not queued, when the target cannot keep up.
+// Ask enabled() before building an expensive message. A message is one line whatever it quotes: line feeds are
+// printed as `\n`, other control characters as `?`, so nothing a peer sends can forge a line. Lines go to a BatchSink
+// and are dropped there, not queued, when the target cannot keep up.
 
 import { type LogFilter, parseFilter } from "./filter.ts";
 import { LEVEL_DEBUG, LEVEL_ERROR, LEVEL_INFO, LEVEL_LABELS, LEVEL_TRACE, LEVEL_WARN } from "./levels.ts";

@@ -1,7 +1,7 @@
 // The catalogue of metrics (spec 12.5, the part that concerns HTTP/1) and their places in the shared stats page.
 // A constant is named after its metric: `http.requests` is METRIC_HTTP_REQUESTS proxy-wide and, in the row of a cluster
-// or backend, `http.errors` is ROW_HTTP_ERRORS. METRIC_ constants are absolute indices into `stats.values`; ROW_ constants
-// are added to a row's base. Constants instead of a table: the compiler folds them into the instruction.
+// or backend, `http.errors` is ROW_HTTP_ERRORS. METRIC_ constants are absolute indices into `stats.values`; ROW_
+// constants are added to a row's base. Constants instead of a table: the compiler folds them into the instruction.
 // Invariant: places are only ever appended, because a page may be read by a newer main than the worker that writes it.
 
 /** Kinds of metrics. A gauge is a level, a counter only grows. */

@@ -1,6 +1,6 @@
 // The shape of the shared stats page (design section 5): a memfd that a worker writes and main only reads, so counters
-// survive the worker and nobody has to ask it. Everything is a double (atomic when aligned, exact up to 2^53) except the
-// row directory, which names the rows. Pages of a memfd exist once touched: a large capacity costs nothing.
+// survive the worker and nobody has to ask it. Everything is a double (atomic when aligned, exact up to 2^53) except
+// the row directory, which names the rows. Pages of a memfd exist once touched: a large capacity costs nothing.
 //   head        64 doubles      magic, version, sizes, heartbeat
 //   metrics     to 1024         proxy-wide counters and gauges (metrics.ts)
 //   histograms  two groups      proxy-wide times

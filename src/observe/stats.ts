@@ -1,8 +1,9 @@
 // The worker's side of the stats page: counting is one addition at a constant index of `values`.
 // Rows of clusters and backends are handed out when the configuration changes; their base indices live in the balancing
-// objects. Row 0 collects what found no room (counted in `stats.rows_overflowed`); row 1 is the graveyard: whoever frees a
-// row points the object at GRAVEYARD, which swallows the late samples of requests still running, so the row can be reused
-// at once without mixing two objects. Invariant: a directory entry is published last, with a new generation.
+// objects. Row 0 collects what found no room (counted in `stats.rows_overflowed`); row 1 is the graveyard: whoever
+// frees a row points the object at GRAVEYARD, which swallows the late samples of requests still running, so the row
+// can be reused at once without mixing two objects. Invariant: a directory entry is published last, with a new
+// generation.
 
 import { KIND_GAUGE, METRIC_STATS_ROWS_OVERFLOWED, METRICS, ROW_METRICS } from "./metrics.ts";
 import {
@@ -62,9 +63,9 @@ export class Stats {
   private readonly leftovers: Set<number>;
 
   /**
-   * Takes the page over: a page of another layout is cleared; one that a predecessor of the same layout left behind keeps
-   * counters and rows and loses its gauges, which described the dead process. Throws a RangeError when the buffer is
-   * smaller than `statsPageBytes(0)`.
+   * Takes the page over: a page of another layout is cleared; one that a predecessor of the same layout left behind
+   * keeps counters and rows and loses its gauges, which described the dead process. Throws a RangeError when the
+   * buffer is smaller than `statsPageBytes(0)`.
    */
   constructor(buffer: ArrayBuffer, owner: StatsOwner) {
     if (buffer.byteLength < statsPageBytes(0)) {
@@ -98,7 +99,10 @@ export class Stats {
     this.values[HEAD_HEARTBEAT_US] = nowUs;
   }
 
-  /** The base of a cluster's row; the same for the same id until it is freed. The overflow row when the page is full. */
+  /**
+   * The base of a cluster's row; the same for the same id until it is freed. The overflow row when the page is
+   * full.
+   */
   clusterRow(clusterId: string): number {
     const known = this.clusters.get(clusterId);
     if (known !== undefined) {

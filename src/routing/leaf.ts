@@ -1,6 +1,6 @@
 // All rules that can apply to one host, merged in the total order: what is left of routing on the hot path.
-// A connection keeps the leaf of its last request and asks for another only when the authority or the router's generation
-// changed. Matching compares bytes of the request head with bytes of the rules; nothing is allocated.
+// A connection keeps the leaf of its last request and asks for another only when the authority or the router's
+// generation changed. Matching compares bytes of the request head with bytes of the rules; nothing is allocated.
 
 import { PATH_EQUALS, PATH_PREFIX } from "../command/objects.ts";
 import type { Candidate } from "./rule.ts";

@@ -1,9 +1,10 @@
 // Finds what a request leads to: host first (a string, once per connection and host), then path and method (bytes).
 //
-// A host can be named by rules of three kinds: its own name, `*.` before its parent, and `*`. Each kind is one lookup, so
-// a host costs three at most, whatever the number of rules. The merged rules of an exact name are kept with it and so are
-// those of each wildcard; hosts that only a wildcard knows share them. What is remembered per host name is bounded and in
-// two halves, so a flood of random names cannot push out names that are in use; names without a rule are not remembered.
+// A host can be named by rules of three kinds: its own name, `*.` before its parent, and `*`. Each kind is one
+// lookup, so a host costs three at most, whatever the number of rules. The merged rules of an exact name are kept
+// with it and so are those of each wildcard; hosts that only a wildcard knows share them. What is remembered per host
+// name is bounded and in two halves, so a flood of random names cannot push out names that are in use; names without
+// a rule are not remembered.
 // Invariants: the order of insertion decides nothing; `generation` grows with every change, and leaves of an older one
 // must not be used any more.
 
