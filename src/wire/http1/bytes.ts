@@ -7,8 +7,11 @@ export const TOKEN = table((c) => isAlphanumeric(c) || "!#$%&'*+-.^_`|~".include
 /** 1 for the bytes of a field value and of a reason phrase: HTAB, SP, visible ASCII, 0x80 to 0xff (RFC 9110 5.5). */
 export const FIELD_CONTENT = table((c) => c === 0x09 || (c >= 0x20 && c !== 0x7f));
 
-/** 1 for the bytes of a request target apart from `#` and `?`: visible ASCII. */
-export const TARGET = table((c) => c > 0x20 && c < 0x7f && c !== 0x23 && c !== 0x3f);
+/** 1 for the bytes of a request target's query: visible ASCII apart from `#`. */
+export const QUERY = table((c) => c > 0x20 && c < 0x7f && c !== 0x23);
+
+/** 1 for the bytes of a request target before its query: as QUERY apart from `?`, and `\\`, which some servers take for `/`. */
+export const TARGET = table((c) => QUERY[c] === 1 && c !== 0x3f && c !== 0x5c);
 
 /** 1 for the bytes of a host name as this proxy routes it: letters, digits, `.`, `-`, `_` (decisions 16). */
 export const HOST_NAME = table((c) => isAlphanumeric(c) || c === 0x2d || c === 0x2e || c === 0x5f);
@@ -28,6 +31,11 @@ export function ascii(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
   return bytes;
+}
+
+/** The first four characters of a text as a little-endian word, to compare with or store through a DataView. */
+export function littleEndianWord(text: string): number {
+  return text.charCodeAt(0) | (text.charCodeAt(1) << 8) | (text.charCodeAt(2) << 16) | (text.charCodeAt(3) << 24);
 }
 
 function table(member: (c: number) => boolean): Uint8Array {

@@ -50,7 +50,7 @@ export interface WireErrorRow {
   /** As logs and documentation call it, for example `DuplicateContentLength`. */
   readonly name: string;
   /** The answer to a request with this mistake; the connection closes after it. */
-  readonly status: 400 | 405 | 413 | 417 | 431 | 501 | 502;
+  readonly status: 400 | 405 | 417 | 431 | 502;
   /** Last part of a metric name, snake case. */
   readonly metric: string;
   /** One line for the person who sent it. */
@@ -59,7 +59,7 @@ export interface WireErrorRow {
 
 const rows: [keyof typeof WireError, WireErrorRow["status"], string][] = [
   ["InvalidMethod", 400, "the method is not a token followed by one space"],
-  ["MethodTooLong", 501, "no method is this long"],
+  ["MethodTooLong", 400, "no method is this long"],
   ["InvalidTarget", 400, "the request target is neither a path, an absolute http URI nor *"],
   ["FragmentInTarget", 400, "a request target has no # fragment"],
   ["AsteriskTargetRefused", 400, "the target * is only for OPTIONS"],
@@ -81,9 +81,9 @@ const rows: [keyof typeof WireError, WireErrorRow["status"], string][] = [
   ["InvalidHost", 400, "the host is not a name, an IPv4 address or a bracketed IPv6 address"],
   ["UserinfoInAuthority", 400, "the authority holds user information"],
   ["InvalidPort", 400, "the port is not a number from 1 to 65535"],
-  ["InvalidContentLength", 400, "Content-Length is not a decimal number"],
+  ["InvalidContentLength", 400, "Content-Length is not a plain decimal number"],
   ["DuplicateContentLength", 400, "more than one Content-Length"],
-  ["ContentLengthTooLarge", 413, "Content-Length is above 2^53 - 1"],
+  ["ContentLengthTooLarge", 400, "Content-Length is above 2^53 - 1"],
   ["ContentLengthWithTransferEncoding", 400, "both Content-Length and Transfer-Encoding"],
   ["UnsupportedTransferEncoding", 400, "Transfer-Encoding is not exactly one chunked"],
   ["TransferEncodingInHttp10", 400, "Transfer-Encoding in an HTTP/1.0 message"],

@@ -6,11 +6,19 @@
 
 import { COLON, CR, FIELD_CONTENT, HTAB, LF, SP, TOKEN } from "./bytes.ts";
 import { WireError } from "./errors.ts";
-import { CANONICAL, FIELD_STRIDE, Head, UNKNOWN } from "./head.ts";
+import { CANONICAL, DROP, FIELD_STRIDE, Head, UNKNOWN } from "./head.ts";
 import { FIELDS_MAX } from "./limits.ts";
 import { KNOWN_NAME_BYTES_MAX, lookupName, lookupWords } from "./names.ts";
 
 const STATE = { LINE_START: 0, NAME: 1, VALUE_START: 2, VALUE: 3, VALUE_LF: 4, END_LF: 5 } as const;
+
+const NAME_PLAIN = 1;
+const NAME_UNDERSCORED = 2;
+const UNDERSCORE = 0x5f;
+const DASH = 0x2d;
+/** Where isShadow spells a name with `-`. */
+const shadow = new Uint8Array(KNOWN_NAME_BYTES_MAX);
+const shadowView = new DataView(shadow.buffer);
 
 const ONES = 0x01010101;
 const HIGHS = 0x80808080 | 0;
@@ -21,6 +29,7 @@ const SPACES = 0x20202020;
 export class FieldSection {
   /** Filled line by line; complete when decode() returned > 0. */
   readonly head: Head;
+  private readonly dropShadows: boolean;
   private state: number;
   private nameStart: number;
   private nameEnd: number;
@@ -30,7 +39,9 @@ export class FieldSection {
   private viewed: Uint8Array;
   private view: DataView;
 
-  constructor() {
+  /** `dropShadows`: flag DROP on names that are known ones spelt with `_`. For what clients send. */
+  constructor(dropShadows: boolean) {
+    this.dropShadows = dropShadows;
     this.head = new Head();
     this.state = STATE.LINE_START;
     this.nameStart = 0;
@@ -145,8 +156,11 @@ export class FieldSection {
       if (length >= 4) {
         if (length <= KNOWN_NAME_BYTES_MAX) id = lookupWords(view, line, length, first, view.getInt32(i - 4, true));
       } else if (length > 1) id = lookupName(view, line, length);
+      let rowFlags: number = CANONICAL;
       if (id < 0) {
-        if (!isToken(bytes, line, i)) return line;
+        const classes = nameClasses(bytes, line, i);
+        if (classes === 0) return line;
+        if (classes === NAME_UNDERSCORED && this.isShadow(bytes, line, i)) rowFlags = CANONICAL | DROP;
         id = UNKNOWN;
       }
       // One space, then a value that begins and ends with a visible byte: the shape that can be forwarded as it is.
@@ -161,7 +175,8 @@ export class FieldSection {
       fields[row + 2] = value - base;
       fields[row + 3] = end - base;
       fields[row + 4] = id;
-      fields[row + 5] = CANONICAL;
+      fields[row + 5] = rowFlags;
+      head.last[id] = head.count;
       head.count++;
       const bit = 1 << id;
       head.repeated |= head.present & bit;
@@ -179,9 +194,30 @@ export class FieldSection {
       valueEnd--;
     const canonical = valueEnd === lineEnd && valueStart === nameEnd + 2 && bytes[base + nameEnd + 1] === SP;
     const length = nameEnd - nameStart;
-    let id = length <= KNOWN_NAME_BYTES_MAX ? lookupName(view, base + nameStart, length) : UNKNOWN;
-    if (id < 0) id = UNKNOWN;
-    return this.head.add(nameStart, nameEnd, valueStart, valueEnd, id, canonical ? CANONICAL : 0);
+    let id = length <= KNOWN_NAME_BYTES_MAX ? lookupName(view, base + nameStart, length) : -1;
+    let flags = canonical ? CANONICAL : 0;
+    if (id < 0) {
+      id = UNKNOWN;
+      const from = base + nameStart;
+      const to = base + nameEnd;
+      if (nameClasses(bytes, from, to) === NAME_UNDERSCORED && this.isShadow(bytes, from, to)) flags |= DROP;
+    }
+    return this.head.add(nameStart, nameEnd, valueStart, valueEnd, id, flags);
+  }
+
+  /**
+   * True when the name [from, to) would be a known one if its `_` were `-`, and such fields are to be dropped. Gateways that
+   * turn names into variables (CGI, WSGI) read both as one: `X_Forwarded_For` would pass for what this proxy says.
+   */
+  private isShadow(bytes: Uint8Array, from: number, to: number): boolean {
+    const length = to - from;
+    if (!this.dropShadows || length > KNOWN_NAME_BYTES_MAX) return false;
+    for (let i = 0; i < length; i++) {
+      const c = bytes[from + i];
+      shadow[i] = c === UNDERSCORE ? DASH : c;
+    }
+    const id = lookupName(shadowView, 0, length);
+    return id >= 0 && id !== UNKNOWN;
   }
 }
 
@@ -202,10 +238,15 @@ function contentEnd(view: DataView, from: number, limit: number): number {
   return limit + 4;
 }
 
-function isToken(bytes: Uint8Array, from: number, to: number): boolean {
-  if (from === to) return false;
-  for (let i = from; i < to; i++) if (TOKEN[bytes[i]] === 0) return false;
-  return true;
+/** 0 when [from, to) is no token, else NAME_PLAIN or NAME_UNDERSCORED. */
+function nameClasses(bytes: Uint8Array, from: number, to: number): number {
+  let kind = from === to ? 0 : NAME_PLAIN;
+  for (let i = from; i < to; i++) {
+    const c = bytes[i];
+    if (TOKEN[c] === 0) return 0;
+    if (c === UNDERSCORE) kind = NAME_UNDERSCORED;
+  }
+  return kind;
 }
 
 function lineStartError(c: number): number {

@@ -60,24 +60,27 @@ export function readConnection(bytes: Uint8Array, base: number, head: Head, conn
   for (let index = head.indexOf(connectionId); index >= 0; index = head.nextIndexOf(connectionId, index + 1)) {
     const end = base + head.valueEnd(index);
     let i = base + head.valueStart(index);
-    while (i < end) {
+    // One option alone, as nearly always: no need to look for commas.
+    const single = readKnownOption(bytes, i, end);
+    options |= single;
+    while (single === 0 && i < end) {
       const memberEnd = nextComma(bytes, i, end);
       const start = skipSpaces(bytes, i, memberEnd);
       const stop = trimSpaces(bytes, start, memberEnd);
-      if (stop > start) options |= readOption(bytes, base, head, start, stop);
+      const option = readKnownOption(bytes, start, stop);
+      options |= option;
+      if (option === 0 && stop > start) dropNamed(bytes, base, head, start, stop);
       i = memberEnd + 1;
     }
   }
   return options;
 }
 
-function readOption(bytes: Uint8Array, base: number, head: Head, from: number, to: number): number {
-  // The options of nearly every message, before the walk over all fields. Their own fields are dropped by id anyway.
+/** The options that mean something here; the fields that they name are dropped by id. */
+function readKnownOption(bytes: Uint8Array, from: number, to: number): number {
   if (equals(bytes, from, to, KEEP_ALIVE_OPTION)) return OPTION_KEEP_ALIVE;
   if (equals(bytes, from, to, CLOSE)) return OPTION_CLOSE;
-  if (equals(bytes, from, to, UPGRADE_OPTION)) return OPTION_UPGRADE;
-  dropNamed(bytes, base, head, from, to);
-  return 0;
+  return equals(bytes, from, to, UPGRADE_OPTION) ? OPTION_UPGRADE : 0;
 }
 
 function dropNamed(bytes: Uint8Array, base: number, head: Head, from: number, to: number): void {

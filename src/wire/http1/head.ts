@@ -57,6 +57,8 @@ export const CANONICAL = 2;
 export class Head {
   /** FIELDS_MAX rows of FIELD_STRIDE numbers: name start, name end, value start, value end, id, flags. */
   readonly fields: Int32Array;
+  /** Index of the last field of each id; only valid where `present` has its bit. */
+  readonly last: Uint8Array;
   /** Rows in use, 0 to FIELDS_MAX. */
   count: number;
   /** Bit `1 << id` for each id in the table (bit 31: some unknown name). Dropped fields count too. */
@@ -66,6 +68,7 @@ export class Head {
 
   constructor() {
     this.fields = new Int32Array(FIELDS_MAX * FIELD_STRIDE);
+    this.last = new Uint8Array(32);
     this.count = 0;
     this.present = 0;
     this.repeated = 0;
@@ -89,6 +92,7 @@ export class Head {
     fields[row + 3] = valueEnd;
     fields[row + 4] = id;
     fields[row + 5] = flags;
+    this.last[id] = this.count;
     this.count++;
     const bit = 1 << id;
     this.repeated |= this.present & bit;
@@ -103,12 +107,14 @@ export class Head {
 
   /** Index (not row offset) of the first field with this id, or -1. Multiply by FIELD_STRIDE to read `fields`. */
   indexOf(id: number): number {
-    if ((this.present & (1 << id)) === 0) return -1;
-    return this.nextIndexOf(id, 0);
+    const bit = 1 << id;
+    if ((this.present & bit) === 0) return -1;
+    return (this.repeated & bit) === 0 ? this.last[id] : this.nextIndexOf(id, 0);
   }
 
   /** Index of the first field with this id at or after `from`, or -1. */
   nextIndexOf(id: number, from: number): number {
+    if ((this.present & (1 << id)) === 0 || from > this.last[id]) return -1;
     const fields = this.fields;
     const count = this.count;
     for (let index = from; index < count; index++) if (fields[index * FIELD_STRIDE + 4] === id) return index;
@@ -117,17 +123,17 @@ export class Head {
 
   /** Index of the last field with this id, or -1. */
   lastIndexOf(id: number): number {
-    if ((this.present & (1 << id)) === 0) return -1;
-    const fields = this.fields;
-    for (let index = this.count - 1; index >= 0; index--) if (fields[index * FIELD_STRIDE + 4] === id) return index;
-    return -1;
+    return (this.present & (1 << id)) === 0 ? -1 : this.last[id];
   }
 
   /** Flags every field with this id so that the encoder leaves it out. */
   drop(id: number): void {
-    if ((this.present & (1 << id)) === 0) return;
+    const bit = 1 << id;
+    if ((this.present & bit) === 0) return;
     const fields = this.fields;
-    const count = this.count;
+    fields[this.last[id] * FIELD_STRIDE + 5] |= DROP;
+    if ((this.repeated & bit) === 0) return;
+    const count = this.last[id];
     for (let index = 0; index < count; index++) {
       const row = index * FIELD_STRIDE;
       if (fields[row + 4] === id) fields[row + 5] |= DROP;

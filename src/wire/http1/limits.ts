@@ -4,7 +4,7 @@
 /** Fields in one head or trailer section; the 129th is TooManyFields (431). Twice what browsers and CDNs send. */
 export const FIELDS_MAX = 128;
 
-/** Bytes in a method. The longest registered one (UPDATEREDIRECTREF) has 17; longer than this is 501 (RFC 9112 3). */
+/** Bytes in a method. The longest registered one (UPDATEREDIRECTREF) has 17; longer than this is 400. */
 export const METHOD_BYTES_MAX = 64;
 
 /** Empty lines before a request line. RFC 9112 2.2 asks for one, sent by old clients after a POST body. */

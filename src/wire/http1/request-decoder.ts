@@ -6,7 +6,7 @@
 //   START -> (BLANK_LF -> START) -> METHOD -> TARGET -> QUERY -> VERSION -> fields (FieldSection) -> facts
 
 import { Authority } from "./authority.ts";
-import { ascii, CR, LF, SP, TARGET, TOKEN } from "./bytes.ts";
+import { ascii, CR, LF, littleEndianWord, QUERY, SP, TARGET, TOKEN } from "./bytes.ts";
 import { WireError } from "./errors.ts";
 import { FieldSection } from "./field-section.ts";
 import {
@@ -33,9 +33,9 @@ const STATE = { START: 0, BLANK_LF: 1, METHOD: 2, TARGET: 3, QUERY: 4, VERSION: 
 
 const VERSION_LINE = ascii("HTTP/1.1\r\n");
 const MINOR_AT = 7;
-const GET_WORD = word("GET ");
-const HTTP_WORD = word("HTTP");
-const VERSION_11_WORD = word("/1.1");
+const GET_WORD = littleEndianWord("GET ");
+const HTTP_WORD = littleEndianWord("HTTP");
+const VERSION_11_WORD = littleEndianWord("/1.1");
 const CRLF_PAIR = 0x0a0d;
 
 const SLASH = 0x2f;
@@ -114,7 +114,7 @@ export class RequestDecoder {
   private versionStart: number;
 
   constructor() {
-    this.section = new FieldSection();
+    this.section = new FieldSection(true);
     this.head = this.section.head;
     this.method = METHOD.OTHER;
     this.methodStart = 0;
@@ -219,17 +219,14 @@ export class RequestDecoder {
         case STATE.TARGET:
           while (i < to && TARGET[bytes[i]] === 1) i++;
           if (i === to) break;
-          if (bytes[i] === QUESTION) {
-            this.queryStart = i - base;
-            state = STATE.QUERY;
-            i++;
-            break;
-          }
+          if (bytes[i] === QUESTION) this.queryStart = i - base;
+          else if (bytes[i] !== SP) return targetError(bytes[i]);
           state = STATE.QUERY;
           break;
         case STATE.QUERY: {
-          while (i < to && (TARGET[bytes[i]] === 1 || bytes[i] === QUESTION)) i++;
+          while (i < to && QUERY[bytes[i]] === 1) i++;
           if (i === to) break;
+          if (bytes[i] !== SP) return targetError(bytes[i]);
           const error = this.endTarget(bytes, base, i);
           if (error < 0) return error;
           i++;
@@ -281,15 +278,9 @@ export class RequestDecoder {
     return 0;
   }
 
-  /** The target ended at `i` with a byte that no target holds. Sorts out its form (RFC 9112 3.2). */
+  /** The target ended at the space at `i`. Sorts out its form (RFC 9112 3.2). */
   private endTarget(bytes: Uint8Array, base: number, i: number): number {
     const start = base + this.targetStart;
-    const c = bytes[i];
-    if (c !== SP) {
-      if (c === HASH) return -WireError.FragmentInTarget;
-      if (c === CR || c === LF) return -WireError.MissingVersion;
-      return -WireError.InvalidTarget;
-    }
     this.targetEnd = this.pathEnd = i - base;
     this.pathStart = this.targetStart;
     this.targetForm = TARGET_FORM.ORIGIN;
@@ -381,7 +372,8 @@ export class RequestDecoder {
       if (lengthIndex >= 0) return -WireError.ContentLengthWithTransferEncoding;
       if (this.versionMinor === 0) return -WireError.TransferEncodingInHttp10;
       const repeated = (head.repeated & (1 << field.TRANSFER_ENCODING)) !== 0;
-      if (repeated || !isChunked(bytes, base + head.valueStart(codingIndex), base + head.valueEnd(codingIndex))) {
+      const chunked = isChunked(bytes, base + head.valueStart(codingIndex), base + head.valueEnd(codingIndex));
+      if (repeated || !chunked || !isTight(bytes, base, head, codingIndex)) {
         return -WireError.UnsupportedTransferEncoding;
       }
       head.dropIndex(codingIndex);
@@ -391,6 +383,7 @@ export class RequestDecoder {
       if ((head.repeated & (1 << field.CONTENT_LENGTH)) !== 0) return -WireError.DuplicateContentLength;
       const length = readContentLength(bytes, base + head.valueStart(lengthIndex), base + head.valueEnd(lengthIndex));
       if (length < 0) return length;
+      if (!isTight(bytes, base, head, lengthIndex)) return -WireError.InvalidContentLength;
       head.dropIndex(lengthIndex);
       this.contentLength = length;
       this.hasBody = length > 0;
@@ -443,18 +436,30 @@ export class RequestDecoder {
   }
 }
 
+/** For a byte that a target can neither hold nor end with. */
+function targetError(c: number): number {
+  if (c === HASH) return -WireError.FragmentInTarget;
+  return c === CR || c === LF ? -WireError.MissingVersion : -WireError.InvalidTarget;
+}
+
 function versionError(c: number, k: number): number {
   if (k < 8) return c === CR && k === 0 ? -WireError.MissingVersion : -WireError.InvalidVersion;
   if (k === 8) return c === LF ? -WireError.BareLineFeed : -WireError.InvalidVersion;
   return -WireError.BareCarriageReturn;
 }
 
+/**
+ * True when at most one space precedes the value of field `index` and nothing follows it. Other white space is legal, but
+ * around a framing field it is only sent to find two parsers that disagree.
+ */
+function isTight(bytes: Uint8Array, base: number, head: Head, index: number): boolean {
+  const gap = head.valueStart(index) - head.nameEnd(index);
+  if (gap > 2 || (gap === 2 && bytes[base + head.nameEnd(index) + 1] !== SP)) return false;
+  return bytes[base + head.valueEnd(index)] === CR;
+}
+
 function sameBytes(bytes: Uint8Array, from: number, to: number, otherFrom: number, otherTo: number): boolean {
   if (to - from !== otherTo - otherFrom) return false;
   for (let i = from, k = otherFrom; i < to; i++, k++) if (bytes[i] !== bytes[k]) return false;
   return true;
-}
-
-function word(text: string): number {
-  return text.charCodeAt(0) | (text.charCodeAt(1) << 8) | (text.charCodeAt(2) << 16) | (text.charCodeAt(3) << 24);
 }

@@ -5,7 +5,7 @@
 //
 //   VERSION -> STATUS -> REASON -> REASON_LF -> fields (FieldSection) -> facts
 
-import { ascii, CR, FIELD_CONTENT, LF, SP } from "./bytes.ts";
+import { ascii, CR, FIELD_CONTENT, LF, littleEndianWord, SP } from "./bytes.ts";
 import { WireError } from "./errors.ts";
 import { FieldSection } from "./field-section.ts";
 import {
@@ -26,6 +26,8 @@ export const BODY = { NONE: 0, LENGTH: 1, CHUNKED: 2, UNTIL_CLOSE: 3 } as const;
 const STATE = { VERSION: 0, STATUS: 1, REASON: 2, REASON_LF: 3, FIELDS: 4 } as const;
 
 const VERSION_TEXT = ascii("HTTP/1.1 ");
+const HTTP_WORD = littleEndianWord("HTTP");
+const VERSION_11_WORD = littleEndianWord("/1.1");
 const MINOR_AT = 7;
 /** Position of the status in the status line, and of the byte after it. */
 const STATUS_AT = 9;
@@ -65,7 +67,7 @@ export class ResponseDecoder {
   private requestMethodIsHead: boolean;
 
   constructor() {
-    this.section = new FieldSection();
+    this.section = new FieldSection(false);
     this.head = this.section.head;
     this.status = 0;
     this.versionMinor = 1;
@@ -113,6 +115,12 @@ export class ResponseDecoder {
     while (i < to) {
       switch (state) {
         case STATE.VERSION: {
+          if (i === base && to - i > 8 && this.isHttp11(bytes, i)) {
+            this.versionMinor = 1;
+            state = STATE.STATUS;
+            i += STATUS_AT;
+            break;
+          }
           const k = i - base;
           const c = bytes[i];
           if (k === MINOR_AT && (c === 0x30 || c === 0x31)) this.versionMinor = c - 0x30;
@@ -156,6 +164,13 @@ export class ResponseDecoder {
     }
     this.state = state;
     return 0;
+  }
+
+  private isHttp11(bytes: Uint8Array, at: number): boolean {
+    const view = this.section.viewOf(bytes);
+    return (
+      view.getInt32(at, true) === HTTP_WORD && view.getInt32(at + 4, true) === VERSION_11_WORD && bytes[at + 8] === SP
+    );
   }
 
   /** The head is complete: from fields to facts. Returns 0 or an error. */

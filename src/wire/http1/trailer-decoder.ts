@@ -41,7 +41,7 @@ export class TrailerDecoder {
   private readonly section: FieldSection;
 
   constructor() {
-    this.section = new FieldSection();
+    this.section = new FieldSection(true);
     this.head = this.section.head;
   }
 
