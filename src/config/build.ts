@@ -1,0 +1,232 @@
+// From the checked tables to requests, in the order of spec 2.10 and deterministic: listeners in file order, then those that
+// frontends need and the file does not list, then each cluster with its frontends and backends, then the activations. Every
+// request is applied to a state of its own, so that whatever the state would refuse is a problem with a place in the file.
+
+import { create } from "@bufbuild/protobuf";
+import { addressToMessage, formatAddress } from "../command/address.ts";
+import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert.ts";
+import type { HttpListenerConfig, Request } from "../command/gen/sozu_pb.ts";
+import {
+  AddBackendSchema,
+  ClusterSchema,
+  HttpListenerConfigSchema,
+  RequestHttpFrontendSchema,
+  RequestSchema,
+} from "../command/gen/sozu_pb.ts";
+import { request } from "../command/messages.ts";
+import type { SocketAddress } from "../command/objects.ts";
+import { ConfigState } from "../command/state.ts";
+import { checkName } from "../command/text.ts";
+import { type CheckContext, checkTable } from "./check.ts";
+import { isTable, type ValuesOf } from "./keys.ts";
+import type { ConfigPath } from "./problems.ts";
+import type { GlobalSettings } from "./settings.ts";
+import {
+  BACKEND_KEYS,
+  CLUSTER_ID_BYTES_MAX,
+  CLUSTER_KEYS,
+  FRONTEND_KEYS,
+  type GLOBAL_KEYS,
+  LISTENER_KEYS,
+  LOAD_BALANCING,
+  LOAD_METRICS,
+  PATH_TYPES,
+  POSITIONS,
+} from "./tables.ts";
+
+/** What a file says about objects. */
+export interface Built {
+  readonly requests: Request[];
+  /** The state that the requests make, with origin "file". */
+  readonly state: ConfigState;
+}
+
+export function buildRequests(
+  context: CheckContext,
+  values: ValuesOf<typeof GLOBAL_KEYS>,
+  settings: GlobalSettings,
+): Built {
+  const builder = new Builder(context, settings);
+  (values.listeners ?? []).forEach((raw, index) => {
+    builder.listener(raw, ["listeners", index]);
+  });
+  const clusters = values.clusters ?? {};
+  for (const id of Object.keys(clusters)) builder.cluster(id, clusters[id], ["clusters", id]);
+  return builder.finish();
+}
+
+interface ListenerSpot {
+  readonly address: SocketAddress;
+  readonly path: ConfigPath;
+}
+
+class Builder {
+  readonly #context: CheckContext;
+  readonly #settings: GlobalSettings;
+  readonly #state: ConfigState = new ConfigState();
+  readonly #listeners: Map<string, ListenerSpot> = new Map();
+  readonly #listenerRequests: Request[] = [];
+  readonly #clusterRequests: Request[] = [];
+
+  constructor(context: CheckContext, settings: GlobalSettings) {
+    this.#context = context;
+    this.#settings = settings;
+  }
+
+  finish(): Built {
+    const requests = [...this.#listenerRequests, ...this.#clusterRequests];
+    if (this.#settings.activateListeners) {
+      for (const spot of this.#listeners.values()) {
+        const value = { address: addressToMessage(spot.address), proxy: 0, fromScm: false } as const;
+        const activation = request({ case: "activateListener", value });
+        requests.push(activation);
+        this.#state.apply(activation, "file");
+      }
+    }
+    return { requests, state: this.#state };
+  }
+
+  listener(raw: unknown, path: ConfigPath): void {
+    if (isTable(raw) && this.#skipOtherProtocol(raw, path, ["https", "tcp", "udp"])) return;
+    const values = checkTable(this.#context, LISTENER_KEYS, raw, path);
+    if (values?.address === undefined) return;
+    const name = formatAddress(values.address);
+    const other = this.#listeners.get(name);
+    if (other !== undefined) {
+      const message = `the address ${name} is already used by listeners[${String(other.path[1])}]`;
+      this.#context.problems.error([...path, "address"], message);
+      return;
+    }
+    this.#addListener(values.address, values, path);
+  }
+
+  #addListener(address: SocketAddress, values: ValuesOf<typeof LISTENER_KEYS>, path: ConfigPath): void {
+    const settings = this.#settings;
+    const message: HttpListenerConfig = create(HttpListenerConfigSchema);
+    message.address = addressToMessage(address);
+    if (values.public_address !== undefined) message.publicAddress = addressToMessage(values.public_address);
+    message.expectProxy = values.expect_proxy ?? false;
+    message.stickyName = values.sticky_name ?? STICKY_NAME_DEFAULT;
+    message.frontTimeout = values.front_timeout ?? settings.frontTimeoutSeconds;
+    message.backTimeout = values.back_timeout ?? settings.backTimeoutSeconds;
+    message.connectTimeout = values.connect_timeout ?? settings.connectTimeoutSeconds;
+    message.requestTimeout = values.request_timeout ?? settings.requestTimeoutSeconds;
+    message.active = false;
+    message.sozuIdHeader = values.sozu_id_header ?? SOZU_ID_HEADER_DEFAULT;
+    message.elideXRealIp = values.elide_x_real_ip ?? false;
+    message.sendXRealIp = values.send_x_real_ip ?? false;
+    this.#listeners.set(formatAddress(address), { address, path });
+    this.#push(this.#listenerRequests, { case: "addHttpListener", value: message }, path);
+  }
+
+  cluster(id: string, raw: unknown, path: ConfigPath): void {
+    const reason = checkName(id, CLUSTER_ID_BYTES_MAX);
+    if (reason !== null) this.#context.problems.error(path, `this cluster id cannot be used: ${reason}`, null, true);
+    if (isTable(raw) && this.#skipOtherProtocol(raw, path, ["tcp"])) return;
+    const values = checkTable(this.#context, CLUSTER_KEYS, raw, path);
+    if (values === null || reason !== null) return;
+    const message = create(ClusterSchema);
+    message.clusterId = id;
+    message.stickySession = values.sticky_session ?? false;
+    message.httpsRedirect = values.https_redirect ?? false;
+    message.loadBalancing = numberOf(LOAD_BALANCING, values.load_balancing, 0);
+    if (values.load_metric !== undefined) message.loadMetric = numberOf(LOAD_METRICS, values.load_metric, 0);
+    if (values.https_redirect_port !== undefined) message.httpsRedirectPort = values.https_redirect_port;
+    if (values.shared_backend_connections !== undefined) {
+      message.sharedBackendConnections = values.shared_backend_connections;
+    }
+    this.#push(this.#clusterRequests, { case: "addCluster", value: message }, path);
+    const frontends = values.frontends ?? [];
+    for (let i = 0; i < frontends.length; i++) this.#frontend(id, frontends[i]!, [...path, "frontends", i]);
+    this.#backends(id, values.backends ?? [], [...path, "backends"]);
+    if (values.backends?.length === 0) {
+      this.#context.problems.warning(
+        [...path, "backends"],
+        `cluster ${JSON.stringify(id)} has no backend: it answers 503`,
+      );
+    }
+  }
+
+  #frontend(clusterId: string, raw: unknown, path: ConfigPath): void {
+    const values = checkTable(this.#context, FRONTEND_KEYS, raw, path);
+    if (values?.address === undefined || values.hostname === undefined) return;
+    if (!this.#listeners.has(formatAddress(values.address))) this.#addListener(values.address, {}, path);
+    const message = create(RequestHttpFrontendSchema);
+    message.clusterId = clusterId;
+    message.address = addressToMessage(values.address);
+    message.hostname = values.hostname;
+    message.path = {
+      $typeName: "command.PathRule",
+      kind: numberOf(PATH_TYPES, values.path_type, 0),
+      value: values.path ?? "",
+    };
+    if (values.method !== undefined) message.method = values.method;
+    // Oddity 1: the documented default, TREE, not the first of the enum.
+    message.position = numberOf(POSITIONS, values.position, 2);
+    for (const [name, value] of values.tags ?? []) {
+      Object.defineProperty(message.tags, name, { value, writable: true, enumerable: true, configurable: true });
+    }
+    this.#push(this.#clusterRequests, { case: "addHttpFrontend", value: message }, path);
+    this.#hintPath(values.path ?? "", path);
+  }
+
+  /** A path rule that no request can match is most likely a mistake, but not an error in Sozu. */
+  #hintPath(rule: string, path: ConfigPath): void {
+    const where = [...path, "path"];
+    if (rule !== "" && !rule.startsWith("/")) {
+      this.#context.problems.warning(where, `path: no request path starts with ${JSON.stringify(rule.charAt(0))}`);
+    } else if (/[?#]/.test(rule)) {
+      this.#context.problems.warning(where, "path: the query is not part of what is compared, so this never matches");
+    }
+  }
+
+  #backends(clusterId: string, raws: readonly unknown[], path: ConfigPath): void {
+    const seen = new Map<string, number>();
+    raws.forEach((raw, index) => {
+      const at = [...path, index];
+      const values = checkTable(this.#context, BACKEND_KEYS, raw, at);
+      if (values?.address === undefined) return;
+      const name = formatAddress(values.address);
+      const backendId = values.backend_id ?? `${clusterId}-${index}-${name}`;
+      const identity = `${backendId}\0${name}`;
+      const other = seen.get(identity);
+      if (other !== undefined) {
+        this.#context.problems.error(at, `the backend ${backendId} at ${name} is already listed as backends[${other}]`);
+        return;
+      }
+      seen.set(identity, index);
+      const message = create(AddBackendSchema);
+      message.clusterId = clusterId;
+      message.backendId = backendId;
+      message.address = addressToMessage(values.address);
+      if (values.sticky_id !== undefined) message.stickyId = values.sticky_id;
+      message.loadBalancingParameters = { $typeName: "command.LoadBalancingParams", weight: values.weight ?? 100 };
+      if (values.backup !== undefined) message.backup = values.backup;
+      this.#push(this.#clusterRequests, { case: "addBackend", value: message }, at);
+    });
+  }
+
+  /** A table of a protocol that is not built yet gets that one problem, not one for each of its keys. */
+  #skipOtherProtocol(raw: Record<string, unknown>, path: ConfigPath, later: readonly string[]): boolean {
+    const protocol = raw["protocol"];
+    if (typeof protocol !== "string" || !later.includes(protocol)) return false;
+    this.#context.problems.error([...path, "protocol"], `protocol: ${JSON.stringify(protocol)} is not supported yet`);
+    return true;
+  }
+
+  #push(list: Request[], requestType: Request["requestType"], path: ConfigPath): void {
+    const message = create(RequestSchema);
+    message.requestType = requestType;
+    const result = this.#state.apply(message, "file");
+    if (result.ok) list.push(message);
+    else {
+      const { field, message: text } = result.error;
+      this.#context.problems.error(field === null ? path : [...path, field], text);
+    }
+  }
+}
+
+/** The enum number of a word that was validated against the same list. */
+function numberOf<T extends number>(words: readonly string[], given: string | undefined, fallback: T): T {
+  return given === undefined ? fallback : (words.indexOf(given) as T);
+}

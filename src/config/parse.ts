@@ -1,0 +1,105 @@
+// config.toml as text in, settings and requests out (spec 2). smol-toml gives the values; every problem is collected and
+// placed before anything is returned. Async only because the parser for positions is loaded when there is a problem.
+
+import { parse, TomlError } from "smol-toml";
+import type { Request } from "../command/gen/sozu_pb.ts";
+import type { ConfigState } from "../command/state.ts";
+import { utf8Length } from "../command/text.ts";
+import { buildRequests } from "./build.ts";
+import { checkTable } from "./check.ts";
+import { type ConfigProblem, ProblemList, renderProblems } from "./problems.ts";
+import { type GlobalSettings, resolveSettings } from "./settings.ts";
+import { resolveSocketSettings, SOCKET_PATH_BYTES_MAX } from "./socket.ts";
+import { GLOBAL_KEYS } from "./tables.ts";
+
+/** How to read a file. */
+export interface ParseOptions {
+  /** Name shown in messages. */
+  readonly file: string;
+  /** Absolute folder that relative paths start from. */
+  readonly folder: string;
+  /** "warn" turns unknown keys into warnings. Default "error". */
+  readonly unknownKeys?: "error" | "warn";
+}
+
+/** A configuration without errors. */
+export interface ParsedConfig {
+  readonly ok: true;
+  readonly settings: GlobalSettings;
+  /** In the order of spec 2.10. */
+  readonly requests: readonly Request[];
+  /** The state that the requests make when all are applied in order with origin "file". */
+  readonly state: ConfigState;
+  readonly warnings: readonly ConfigProblem[];
+}
+
+/** A configuration with at least one error; nothing of it may be used. */
+export interface BrokenConfig {
+  readonly ok: false;
+  /** Errors and warnings, by place. */
+  readonly problems: readonly ConfigProblem[];
+  /** All of them, rendered. */
+  readonly text: string;
+}
+
+export type ConfigResult = ParsedConfig | BrokenConfig;
+
+/** Parses and validates a whole file. Does not throw on input. */
+export async function parseConfig(text: string, options: ParseOptions): Promise<ConfigResult> {
+  let raw: unknown;
+  try {
+    raw = parse(text);
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error;
+    return broken([syntaxProblem(error, text, options.file)]);
+  }
+  const problems = new ProblemList();
+  const context = { problems, unknownKeys: options.unknownKeys ?? "error" };
+  const values = checkTable(context, GLOBAL_KEYS, raw, []) ?? {};
+  const sockets = resolveSocketSettings(values, options.folder);
+  const socketBytes = utf8Length(sockets.commandSocket);
+  if (socketBytes > SOCKET_PATH_BYTES_MAX) {
+    const message = `command_socket: its absolute path has ${socketBytes} bytes, a unix socket allows ${SOCKET_PATH_BYTES_MAX}`;
+    problems.error(["command_socket"], message);
+  }
+  if (sockets.commandBufferSizeBytes > sockets.maxCommandBufferSizeBytes) {
+    problems.error(
+      [values.command_buffer_size === undefined ? "max_command_buffer_size" : "command_buffer_size"],
+      `command_buffer_size (${sockets.commandBufferSizeBytes}) exceeds max_command_buffer_size (${sockets.maxCommandBufferSizeBytes})`,
+    );
+  }
+  if (values.slab_entries_per_connection !== undefined) {
+    problems.warning(["slab_entries_per_connection"], "slab_entries_per_connection has no effect here", null, true);
+  }
+  const settings = resolveSettings(values, sockets, options.folder);
+  const built = buildRequests(context, values, settings);
+  const placed = problems.items.length === 0 ? [] : await placeAll(text, options.file, problems);
+  if (problems.failed) return broken(placed);
+  return { ok: true, settings, requests: built.requests, state: built.state, warnings: placed };
+}
+
+async function placeAll(text: string, file: string, problems: ProblemList): Promise<ConfigProblem[]> {
+  const { placeProblems } = await import("./positions.ts");
+  return placeProblems(file, text, problems.items);
+}
+
+function broken(problems: readonly ConfigProblem[]): BrokenConfig {
+  return { ok: false, problems, text: renderProblems(problems) };
+}
+
+function syntaxProblem(error: TomlError, text: string, file: string): ConfigProblem {
+  // The first line of the parser's message says what is wrong; the rest is its own picture of the place.
+  const reason = error.message.split("\n")[0]!.replace(/^Invalid TOML document: /, "");
+  return {
+    path: [],
+    message: `this is not TOML: ${reason}`,
+    atKey: false,
+    suggestion: null,
+    severity: "error",
+    file,
+    line: error.line,
+    column: error.column,
+    width: 1,
+    source: text.split(/\r?\n/)[error.line - 1] ?? "",
+  };
+}

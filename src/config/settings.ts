@@ -1,0 +1,89 @@
+// The global keys with every default resolved (spec 2.2), in the units that their names say, paths absolute. Pure: the
+// folder of the file comes as an argument.
+
+import type { WorkerSettings } from "../command/objects.ts";
+import type { ValuesOf } from "./keys.ts";
+import { absolutePath, type SocketSettings } from "./socket.ts";
+import type { GLOBAL_KEYS } from "./tables.ts";
+
+/** The global settings. */
+export interface GlobalSettings extends SocketSettings {
+  readonly maxConnections: number;
+  readonly minBuffers: number;
+  readonly maxBuffers: number;
+  readonly bufferSizeBytes: number;
+  /** null: every user. */
+  readonly commandAllowedUids: readonly number[] | null;
+  readonly logLevel: string;
+  /** `stdout` or `file://` and an absolute path. */
+  readonly logTarget: string;
+  readonly logColored: boolean;
+  /** null: as logTarget; `off`: none. */
+  readonly accessLogsTarget: string | null;
+  readonly workerCount: number;
+  readonly workerAutomaticRestart: boolean;
+  readonly workerTimeoutSeconds: number;
+  readonly pidFilePath: string | null;
+  readonly activateListeners: boolean;
+  /** Defaults of listeners, seconds; 0 is off. */
+  readonly frontTimeoutSeconds: number;
+  readonly backTimeoutSeconds: number;
+  readonly connectTimeoutSeconds: number;
+  readonly requestTimeoutSeconds: number;
+  readonly zombieCheckIntervalSeconds: number;
+  readonly acceptQueueTimeoutSeconds: number;
+}
+
+export function resolveSettings(
+  values: ValuesOf<typeof GLOBAL_KEYS>,
+  sockets: SocketSettings,
+  folder: string,
+): GlobalSettings {
+  const maxBuffers = values.max_buffers ?? 1000;
+  return {
+    ...sockets,
+    maxConnections: values.max_connections ?? 10_000,
+    // Spec 2.2: clamped.
+    minBuffers: Math.min(values.min_buffers ?? 1, maxBuffers),
+    maxBuffers,
+    bufferSizeBytes: values.buffer_size ?? 16_393,
+    commandAllowedUids: values.command_allowed_uids ?? null,
+    logLevel: values.log_level ?? "info",
+    logTarget: absoluteTarget(values.log_target ?? "stdout", folder),
+    logColored: values.log_colored ?? false,
+    accessLogsTarget:
+      values.access_logs_target === undefined ? null : absoluteTarget(values.access_logs_target, folder),
+    workerCount: values.worker_count ?? 2,
+    workerAutomaticRestart: values.worker_automatic_restart ?? true,
+    workerTimeoutSeconds: values.worker_timeout ?? 10,
+    pidFilePath: values.pid_file_path === undefined ? null : absolutePath(values.pid_file_path, folder),
+    activateListeners: values.activate_listeners ?? true,
+    frontTimeoutSeconds: values.front_timeout ?? 60,
+    backTimeoutSeconds: values.back_timeout ?? 30,
+    connectTimeoutSeconds: values.connect_timeout ?? 3,
+    requestTimeoutSeconds: values.request_timeout ?? 10,
+    zombieCheckIntervalSeconds: values.zombie_check_interval ?? 1800,
+    acceptQueueTimeoutSeconds: values.accept_queue_timeout ?? 60,
+  };
+}
+
+/** What one worker is told of the settings. */
+export function workerSettings(settings: GlobalSettings, workerId: number): WorkerSettings {
+  return {
+    workerId,
+    maxConnections: settings.maxConnections,
+    minBuffers: settings.minBuffers,
+    maxBuffers: settings.maxBuffers,
+    bufferSize: settings.bufferSizeBytes,
+    acceptQueueTimeout: settings.acceptQueueTimeoutSeconds,
+    zombieCheckInterval: settings.zombieCheckIntervalSeconds,
+    logLevel: settings.logLevel,
+    logTarget: settings.logTarget,
+    logColored: settings.logColored,
+    accessLogsTarget: settings.accessLogsTarget,
+  };
+}
+
+function absoluteTarget(target: string, folder: string): string {
+  return target.startsWith("file://") ? `file://${absolutePath(target.slice("file://".length), folder)}` : target;
+}

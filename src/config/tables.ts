@@ -1,0 +1,232 @@
+// Every key of config.toml: type, range, default and meaning (spec 2). This is the one list: validation, suggestions and
+// docs/configuration.md come from it. Keys of parts that are not built yet are here as laterKey: known and refused.
+
+import {
+  HEADER_NAME_BYTES_MAX,
+  ID_BYTES_MAX,
+  PATH_BYTES_MAX,
+  TIMEOUT_SECONDS_MAX,
+  WEIGHT_MAX,
+} from "../command/limits.ts";
+import { checkName, checkText, checkToken } from "../command/text.ts";
+import {
+  address,
+  bool,
+  integer,
+  integers,
+  type KeyTable,
+  key,
+  laterKey,
+  requiredKey,
+  stringTable,
+  tableOfTables,
+  tables,
+  text,
+  word,
+} from "./keys.ts";
+
+/** Bytes of a cluster id in the file: short enough for the generated backend ids to stay within their own limit. */
+export const CLUSTER_ID_BYTES_MAX = 200;
+
+const seconds = (): ReturnType<typeof integer> => integer(0, TIMEOUT_SECONDS_MAX, "seconds");
+const path = (): ReturnType<typeof text> => text((value) => checkName(value, PATH_BYTES_MAX), "path");
+
+/** Keys outside any table. */
+export const GLOBAL_KEYS = {
+  command_socket: key(path(), "`sozu.sock`", "Path of the unix socket for commands (at most 107 bytes)."),
+  command_buffer_size: key(integer(64, 1_000_000_000, "bytes"), "`1000000`", "First size of command buffers."),
+  max_command_buffer_size: key(
+    integer(4096, 2_000_000_000, "bytes"),
+    "`2000000`",
+    "Largest message on the command socket.",
+  ),
+  max_connections: key(integer(1, 10_000_000), "`10000`", "Simultaneous client connections per worker."),
+  min_buffers: key(integer(1, 10_000_000), "`1`", "Buffers kept ready; at most `max_buffers` are."),
+  max_buffers: key(integer(1, 10_000_000), "`1000`", "Ceiling of the buffer pool of a worker."),
+  buffer_size: key(integer(1024, 16_777_216, "bytes"), "`16393`", "Size of one buffer; the largest head that passes."),
+  slab_entries_per_connection: key(integer(2, 32), "`4`", "Accepted for compatibility; has no effect here."),
+  basic_auth_max_credential_bytes: laterKey("Largest decoded Basic credential."),
+  max_connections_per_ip: laterKey("Connections of one source address to one cluster.", 0),
+  retry_after: laterKey("Seconds of `Retry-After` on 429.", 60),
+  splice_pipe_capacity_bytes: laterKey("Size of splice pipes."),
+  command_allowed_uids: key(integers(0xffffffff), "any", "Users that may use the command socket."),
+  saved_state: laterKey("State file that is loaded at start."),
+  automatic_state_save: laterKey("Save the state after each change.", false),
+  log_level: key(
+    text((value) => checkName(value, 1024)),
+    "`info`",
+    "Log filter: `level` or `module=level,...`.",
+  ),
+  log_target: key(text(checkLogTarget), "`stdout`", "`stdout` or `file:///path`."),
+  log_colored: key(bool(), "`false`", "Colours on stdout."),
+  audit_logs_target: laterKey("File of the audit log, as text."),
+  audit_logs_json_target: laterKey("File of the audit log, as JSON lines."),
+  access_logs_target: key(text(checkAccessTarget), "`log_target`", "Like `log_target`, or `off` to write none."),
+  access_logs_format: key(word(["ascii", "protobuf"], ["protobuf"]), "`ascii`", "Format of access lines."),
+  access_logs_colored: laterKey("Colours in access lines.", false),
+  worker_count: key(integer(1, 1024), "`2`", "Worker processes."),
+  worker_automatic_restart: key(bool(), "`true`", "Replace workers that died."),
+  worker_timeout: key(integer(1, 86_400, "seconds"), "`10`", "How long main waits for workers to acknowledge."),
+  handle_process_affinity: laterKey("Bind workers to processors.", false),
+  ctl_command_timeout: key(integer(0, 86_400_000, "milliseconds"), "`1000`", "How long the CLI waits; 0 is for ever."),
+  pid_file_path: key(path(), "none", "Where main writes its process id."),
+  activate_listeners: key(bool(), "`true`", "Open the listeners of this file at start."),
+  front_timeout: key(seconds(), "`60`", "Default of listeners; 0 is off."),
+  back_timeout: key(seconds(), "`30`", "Default of listeners; 0 is off."),
+  connect_timeout: key(seconds(), "`3`", "Default of listeners; 0 is off."),
+  request_timeout: key(seconds(), "`10`", "Default of listeners; 0 is off."),
+  zombie_check_interval: key(seconds(), "`1800`", "How often workers look for sessions that hang; 0 is off."),
+  accept_queue_timeout: key(seconds(), "`60`", "How long an accepted connection may wait for a slot; 0 is off."),
+  evict_on_queue_full: laterKey("Close the oldest idle session when full.", false),
+  disable_cluster_metrics: laterKey("Collect no metrics per cluster.", false),
+  metrics: laterKey("Where and how metrics are sent."),
+  listeners: key(tables(), "none", "See [[listeners]]."),
+  clusters: key(tableOfTables(), "none", "See [clusters.&lt;id&gt;]."),
+} as const satisfies KeyTable;
+
+/** Keys of `[[listeners]]`. */
+export const LISTENER_KEYS = {
+  address: requiredKey(address(), "Where to listen; unique in the file."),
+  protocol: requiredKey(word(["http", "https", "tcp", "udp"], ["https", "tcp", "udp"]), "What is spoken there."),
+  public_address: key(address(), "`address`", "What forwarding headers and logs call this listener."),
+  expect_proxy: key(bool(), "`false`", "Clients send a PROXY protocol header first; not with `public_address`."),
+  front_timeout: key(seconds(), "global", "A client that sends and takes nothing for so long is dropped."),
+  back_timeout: key(seconds(), "global", "The same for backends."),
+  connect_timeout: key(seconds(), "global", "For connecting to a backend."),
+  request_timeout: key(seconds(), "global", "For the whole head of a request to arrive."),
+  sticky_name: key(text(token), "`SOZUBALANCEID`", "Name of the cookie of sticky sessions."),
+  sozu_id_header: key(text(token), "`Sozu-Id`", "Name of the correlation header."),
+  elide_x_real_ip: key(bool(), "`false`", "Remove `X-Real-IP` of clients."),
+  send_x_real_ip: key(bool(), "`false`", "Send `X-Real-IP` to backends."),
+  ...laterKeys(
+    ["answer_301", "answer_400", "answer_401", "answer_404", "answer_408", "answer_413"],
+    "File of a custom answer.",
+  ),
+  ...laterKeys(
+    ["answer_421", "answer_429", "answer_502", "answer_503", "answer_504", "answer_507"],
+    "File of a custom answer.",
+  ),
+  ...laterKeys(["answers"], "Custom answers by status."),
+  ...laterKeys(
+    ["tls_versions", "cipher_list", "cipher_suites", "groups_list", "certificate", "certificate_chain", "key"],
+    "TLS.",
+  ),
+  ...laterKeys(["send_tls13_tickets", "alpn_protocols", "disable_http11", "strict_sni_binding", "hsts"], "TLS."),
+  ...laterKeys(["max_rx_datagram_size", "max_flows"], "UDP."),
+  ...laterKeys(
+    [
+      "h2_max_rst_stream_per_window",
+      "h2_max_ping_per_window",
+      "h2_max_settings_per_window",
+      "h2_max_empty_data_per_window",
+      "h2_max_window_update_stream0_per_window",
+      "h2_max_continuation_frames",
+      "h2_max_glitch_count",
+      "h2_initial_connection_window",
+      "h2_max_concurrent_streams",
+      "h2_stream_shrink_ratio",
+      "h2_max_rst_stream_lifetime",
+      "h2_max_rst_stream_abusive_lifetime",
+      "h2_max_rst_stream_emitted_lifetime",
+      "h2_max_header_list_size",
+      "h2_max_header_table_size",
+      "h2_max_header_fields",
+      "h2_stream_idle_timeout_seconds",
+      "h2_graceful_shutdown_deadline_seconds",
+    ],
+    "HTTP/2.",
+  ),
+} as const satisfies KeyTable;
+
+/** LoadBalancingAlgorithms of the schema, by number. */
+export const LOAD_BALANCING = ["ROUND_ROBIN", "RANDOM", "LEAST_LOADED", "POWER_OF_TWO", "HRW", "MAGLEV"] as const;
+/** LoadMetric of the schema, by number. */
+export const LOAD_METRICS = ["CONNECTIONS", "REQUESTS", "CONNECTION_TIME"] as const;
+/** PathRuleKind of the schema, by number. */
+export const PATH_TYPES = ["PREFIX", "REGEX", "EQUALS"] as const;
+/** RulePosition of the schema, by number. */
+export const POSITIONS = ["PRE", "POST", "TREE"] as const;
+
+/** Keys of `[clusters.<id>]`. */
+export const CLUSTER_KEYS = {
+  protocol: requiredKey(word(["http", "tcp"], ["tcp"]), "What its backends speak."),
+  frontends: requiredKey(tables(), "Which requests it serves; see below."),
+  backends: requiredKey(tables(), "Who answers them; see below."),
+  sticky_session: key(bool(), "`false`", "Keep a client on one backend, by cookie."),
+  https_redirect: key(bool(), "`false`", "Answer 301 to https on plain HTTP listeners."),
+  https_redirect_port: key(integer(1, 65_535), "none", "Port in that `Location`."),
+  load_balancing: key(word(LOAD_BALANCING, ["HRW", "MAGLEV"]), "`ROUND_ROBIN`", "How a backend is chosen."),
+  load_metric: key(word(LOAD_METRICS), "`CONNECTIONS`", "What LEAST_LOADED and POWER_OF_TWO compare."),
+  shared_backend_connections: key(bool(), "`true`", "Share backend connections between clients (an addition)."),
+  send_proxy: laterKey("Send a PROXY protocol header.", false),
+  answer_503: laterKey("File of a custom answer."),
+  answers: laterKey("Custom answers by status."),
+  http2: laterKey("Backends speak HTTP/2.", false),
+  authorized_hashes: laterKey("Users and password hashes."),
+  www_authenticate: laterKey("`WWW-Authenticate` of 401 answers."),
+  max_connections_per_ip: laterKey("Connections of one source address.", 0),
+  retry_after: laterKey("Seconds of `Retry-After` on 429."),
+  health_check: laterKey("Active health checks."),
+  udp: laterKey("UDP settings."),
+} as const satisfies KeyTable;
+
+/** Keys of a frontend. */
+export const FRONTEND_KEYS = {
+  address: requiredKey(address(), "Listener it belongs to; a missing listener is created with defaults."),
+  hostname: requiredKey(text(), "Host: `example.com`, `*.example.com` or `*`."),
+  path: key(
+    text((value) => checkText(value, PATH_BYTES_MAX)),
+    "all",
+    "Path to match, without the query.",
+  ),
+  path_type: key(word(PATH_TYPES, ["REGEX"]), "`PREFIX`", "How `path` is compared."),
+  method: key(
+    text((value) => checkToken(value, HEADER_NAME_BYTES_MAX)),
+    "any",
+    "Method, in capitals.",
+  ),
+  position: key(word(POSITIONS), "`TREE`", "Before, after or in the tree of hosts."),
+  tags: key(stringTable(), "none", "Copied to access lines."),
+  ...laterKeys(["certificate", "key", "certificate_chain", "tls_versions", "hsts"], "TLS."),
+  redirect: laterKey("Answer with a redirect.", "forward"),
+  redirect_scheme: laterKey("Scheme of a redirect.", "use-same"),
+  ...laterKeys(["redirect_template", "rewrite_host", "rewrite_path", "rewrite_port", "headers"], "Edits."),
+  required_auth: laterKey("Ask for credentials.", false),
+} as const satisfies KeyTable;
+
+/** Keys of a backend. */
+export const BACKEND_KEYS = {
+  address: requiredKey(address(), "Where it listens."),
+  weight: key(integer(1, WEIGHT_MAX), "`100`", "Its share of the requests."),
+  sticky_id: key(
+    text((value) => checkName(value, ID_BYTES_MAX)),
+    "none",
+    "Its value in the sticky cookie.",
+  ),
+  backup: key(bool(), "`false`", "Used only while no other backend is available."),
+  backend_id: key(
+    text((value) => checkName(value, ID_BYTES_MAX)),
+    "`<cluster>-<index>-<address>`",
+    "Its name in logs, metrics and commands.",
+  ),
+} as const satisfies KeyTable;
+
+function laterKeys<N extends string>(names: readonly N[], doc: string): Record<N, ReturnType<typeof laterKey>> {
+  return Object.fromEntries(names.map((name) => [name, laterKey(doc)])) as Record<N, ReturnType<typeof laterKey>>;
+}
+
+function token(value: string): string | null {
+  return checkToken(value, HEADER_NAME_BYTES_MAX);
+}
+
+function checkLogTarget(value: string): string | null {
+  if (value === "stdout" || /^file:\/\/.+/.test(value)) return checkText(value, PATH_BYTES_MAX);
+  if (/^(udp|tcp|unix):\/\//.test(value)) return `${value.slice(0, value.indexOf(":"))} targets are not supported yet`;
+  return 'expected "stdout" or "file:///path"';
+}
+
+function checkAccessTarget(value: string): string | null {
+  if (value === "off") return null;
+  const reason = checkLogTarget(value);
+  return reason === 'expected "stdout" or "file:///path"' ? 'expected "stdout", "off" or "file:///path"' : reason;
+}
