@@ -1,6 +1,6 @@
 // What others may import of the configuration room, and what the package exports as `sozu/config`.
 
-export { type LoadedSocketSettings, loadConfig, loadSocketSettings } from "./load.ts";
+export { loadConfig } from "./load.ts";
 export type { BrokenConfig, ConfigResult, ParsedConfig, ParseOptions } from "./parse.ts";
 export { type ConfigProblem, renderProblem, renderProblems } from "./problems.ts";
 export { type GlobalSettings, workerSettings } from "./settings.ts";
