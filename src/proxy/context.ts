@@ -1,0 +1,120 @@
+// What every connection of a worker shares: the loop, memory, limits and the places where facts are recorded.
+//
+// One object, made once at start. Scratch areas are used within one event and never across two; whatever must live longer
+// is copied to a pooled buffer (body bytes, partial heads) or to a head slot (a request in flight).
+
+import type { WorkerSettings } from "../command/objects.ts";
+import { BufferPool } from "../loop/buffer-pool.ts";
+import type { EventLoop } from "../loop/event-loop.ts";
+import type { Memory } from "../loop/memory.ts";
+import { SlotPool } from "../loop/slot-pool.ts";
+import type { AccessLog } from "../observe/access-log.ts";
+import { AccessRecord } from "../observe/access-log.ts";
+import type { Logger } from "../observe/logger.ts";
+import type { Stats } from "../observe/stats.ts";
+import type { UlidSource } from "../observe/ulid.ts";
+import { clock } from "../os/clock.ts";
+import { ClientRecords } from "./client-records.ts";
+import { Gather } from "./gather.ts";
+import { Outboxes } from "./outbox.ts";
+
+/** Room beside the body in one read's output: an encoded response head's additions, chunk framing. */
+const OUTPUT_MARGIN = 2048;
+const GATHER_AREA_BYTES = 96 * 1024;
+/** Encoded heads of requests in flight: this many bytes per connection allowed, at least one small slot each. */
+const SLOT_BYTES_PER_CONNECTION = 2048;
+const SLOT_BYTES_MIN = 4 * 1024 * 1024;
+const SLOT_BYTES_MAX = 256 * 1024 * 1024;
+
+/** What `new Proxy()` needs from the worker. */
+export interface ProxyOptions {
+  readonly loop: EventLoop;
+  readonly memory: Memory;
+  readonly settings: WorkerSettings;
+  readonly logger: Logger;
+  readonly accessLog: AccessLog | null;
+  readonly stats: Stats;
+  readonly ulids: UlidSource;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+/** Bytes of arena that a proxy with these settings allocates: the worker sizes its memory with it. */
+export function arenaBytesFor(settings: WorkerSettings): number {
+  const stride = Math.ceil(settings.bufferSize / 4096) * 4096;
+  return (
+    settings.maxBuffers * stride +
+    slotBytes(settings) +
+    ClientRecords.bytesFor(settings.maxConnections) +
+    2 * GATHER_AREA_BYTES +
+    4 * settings.bufferSize +
+    64 * 1024
+  );
+}
+
+function slotBytes(settings: WorkerSettings): number {
+  return Math.min(SLOT_BYTES_MAX, Math.max(SLOT_BYTES_MIN, settings.maxConnections * SLOT_BYTES_PER_CONNECTION));
+}
+
+export class TrafficContext {
+  readonly loop: EventLoop;
+  readonly bytes: Uint8Array;
+  readonly settings: WorkerSettings;
+  readonly logger: Logger;
+  readonly accessLog: AccessLog | null;
+  readonly accessRecord: AccessRecord;
+  readonly stats: Stats;
+  readonly ulids: UlidSource;
+  readonly random: () => number;
+  readonly buffers: BufferPool;
+  readonly slots: SlotPool;
+  readonly records: ClientRecords;
+  readonly outboxes: Outboxes;
+  /** Collects what goes to a client. */
+  readonly toFront: Gather;
+  /** Collects what goes to a backend. */
+  readonly toBack: Gather;
+  /** Where reads land; shared by all connections, valid within one event. */
+  readonly scratch: number;
+  /** Bytes of one read: its output always fits into an outbox. */
+  readonly readMax: number;
+  /** Room for one socket address, for connect. */
+  readonly sockaddr: number;
+  /** Soft stop: connections close after their current request. */
+  closing: boolean;
+
+  constructor(options: ProxyOptions) {
+    const { memory, settings } = options;
+    this.loop = options.loop;
+    this.bytes = memory.bytes;
+    this.settings = settings;
+    this.logger = options.logger;
+    this.accessLog = options.accessLog;
+    this.accessRecord = new AccessRecord();
+    this.stats = options.stats;
+    this.ulids = options.ulids;
+    this.random = options.random;
+    this.buffers = new BufferPool(memory, settings.bufferSize, settings.minBuffers, settings.maxBuffers);
+    this.slots = new SlotPool(memory, slotBytes(settings));
+    this.records = new ClientRecords(memory, settings.maxConnections);
+    this.outboxes = new Outboxes(this.buffers, memory.bytes);
+    const front = memory.allocate(GATHER_AREA_BYTES, 64);
+    const back = memory.allocate(GATHER_AREA_BYTES, 64);
+    this.toFront = new Gather(memory.bytes, front, front + GATHER_AREA_BYTES);
+    this.toBack = new Gather(memory.bytes, back, back + GATHER_AREA_BYTES);
+    this.readMax = Math.max(settings.bufferSize, 2 * settings.bufferSize - OUTPUT_MARGIN);
+    this.scratch = memory.allocate(this.readMax, 64);
+    this.sockaddr = memory.allocate(128, 8);
+    this.closing = false;
+  }
+
+  /** CLOCK_MONOTONIC in microseconds as of the last poll or read. */
+  get nowUs(): number {
+    return this.loop.nowUs;
+  }
+
+  /** CLOCK_REALTIME in microseconds as of the last poll. */
+  get realtimeUs(): number {
+    return clock[1];
+  }
+}

@@ -1,0 +1,132 @@
+// What is remembered of an exchange: its access line, its counters, its times.
+
+import type { Backend } from "../balancing/backend.ts";
+import { record } from "../observe/histogram.ts";
+import * as metric from "../observe/metrics.ts";
+import type { Stats } from "../observe/stats.ts";
+import {
+  ROW_TIME_BACKEND_CONNECTION,
+  ROW_TIME_BACKEND_RESPONSE,
+  ROW_TIME_REQUEST,
+  ROW_TIME_SERVICE,
+  TIME_REQUEST,
+  TIME_SERVICE,
+} from "../observe/stats-layout.ts";
+import { countLocalAnswer, countStatus } from "../observe/status-counters.ts";
+import { ascii } from "../wire/http1/bytes.ts";
+import type { Exchange, FrontStream } from "./exchange.ts";
+
+/** Indexed by the NOTE_ constants. */
+const NOTES: readonly Uint8Array[] = [
+  ascii("H1::Complete"),
+  ascii("client_timeout"),
+  ascii("client_timeout_during_response"),
+  ascii("backend_timeout"),
+  ascii("backend_response_timeout"),
+  ascii("session close"),
+  ascii("backend_closed"),
+];
+const PROTOCOL = ascii("http");
+/** Notes from here on are not complete responses: an error line (spec 5.12). */
+const NOTE_ERROR_MIN = 4;
+
+/** Counts the exchange, writes its access line. Called once, when nothing more will happen to it. */
+export function recordExchange(exchange: Exchange, front: FrontStream): void {
+  const { context } = exchange;
+  const nowUs = context.loop.nowUs;
+  const endUs = exchange.responseEndUs > 0 && exchange.note === 0 ? exchange.responseEndUs : nowUs;
+  const requestUs = Math.round(nowUs - exchange.startUs);
+  const responseUs = exchange.backend !== null && !exchange.isLocal ? Math.round(endUs - exchange.connectUs) : -1;
+  const serviceUs = responseUs === -1 ? requestUs : requestUs - responseUs;
+  const isError = exchange.note >= NOTE_ERROR_MIN;
+  count(exchange, requestUs, serviceUs, responseUs, isError);
+  if (context.accessLog === null) return;
+  const { records } = context;
+  const line = context.accessRecord;
+  line.sessionUlid = records.ulidAt(front.record);
+  line.requestUlid = exchange.slot;
+  line.clusterId = exchange.cluster === null ? null : exchange.cluster.idBytes;
+  const backend = exchange.isLocal ? null : exchange.backend;
+  line.backendId = backend === null ? null : backend.idBytes;
+  line.backendAddress = backend === null ? null : backend.addressBytes;
+  line.clientOffset = records.addressAt(front.record);
+  line.clientLength = records.addressLength(front.record);
+  line.requestUs = requestUs;
+  line.serviceUs = serviceUs;
+  line.responseUs = responseUs;
+  line.clientRttUs = front.rtt();
+  line.serverRttUs = backend === null ? -1 : exchange.backRttUs;
+  line.bytesIn = exchange.bytesIn;
+  line.bytesOut = exchange.bytesOut;
+  line.tags = exchange.route === null ? null : exchange.route.tags;
+  line.userAgentOffset = exchange.userAgentAt;
+  line.userAgentLength = exchange.userAgentLength;
+  line.authorityOffset = exchange.authorityAt;
+  line.authorityLength = exchange.authorityLength;
+  line.methodOffset = exchange.methodAt;
+  line.methodLength = exchange.methodLength;
+  line.pathOffset = exchange.pathAt;
+  line.pathLength = exchange.pathLength;
+  line.status = exchange.status;
+  line.protocol = PROTOCOL;
+  line.message = NOTES[exchange.note];
+  line.error = isError;
+  context.accessLog.write(line, context.realtimeUs);
+}
+
+function count(exchange: Exchange, requestUs: number, serviceUs: number, responseUs: number, isError: boolean): void {
+  const { stats } = exchange.context;
+  const { values } = stats;
+  const { status, cluster } = exchange;
+  values[metric.METRIC_ACCESS_LOGS_COUNT]++;
+  values[metric.METRIC_BYTES_OUT] += exchange.bytesOut;
+  countStatus(values, metric.METRIC_HTTP_STATUS_1XX, status);
+  if (isError) values[metric.METRIC_HTTP_ERRORS]++;
+  if (exchange.isLocal) {
+    if (status >= 400) countLocalAnswer(values, metric.METRIC_HTTP_400_ERRORS, status);
+    else if (status === 301) values[metric.METRIC_HTTP_301_REDIRECTION]++;
+  } else if (exchange.responseDone) values[metric.METRIC_HTTP_E2E_HTTP11]++;
+  record(values, TIME_REQUEST, requestUs);
+  record(values, TIME_SERVICE, serviceUs);
+  if (cluster === null || cluster.row === -1) return;
+  countRow(values, cluster.row, exchange, isError);
+  record(values, cluster.row + ROW_TIME_REQUEST, requestUs);
+  record(values, cluster.row + ROW_TIME_SERVICE, serviceUs);
+  values[cluster.row + metric.ROW_BYTES_IN] += exchange.bytesIn;
+  values[cluster.row + metric.ROW_BYTES_OUT] += exchange.bytesOut;
+  const { backend } = exchange;
+  if (backend === null || exchange.isLocal || backend.row === -1) return;
+  countRow(values, backend.row, exchange, isError);
+  record(values, backend.row + ROW_TIME_REQUEST, requestUs);
+  record(values, backend.row + ROW_TIME_SERVICE, serviceUs);
+  record(values, backend.row + ROW_TIME_BACKEND_RESPONSE, responseUs);
+  record(values, cluster.row + ROW_TIME_BACKEND_RESPONSE, responseUs);
+  values[backend.row + metric.ROW_BYTES_IN] += exchange.backBytesIn;
+  values[backend.row + metric.ROW_BYTES_OUT] += exchange.backBytesOut;
+}
+
+function countRow(values: Float64Array, row: number, exchange: Exchange, isError: boolean): void {
+  values[row + metric.ROW_REQUESTS]++;
+  countStatus(values, row + metric.ROW_HTTP_STATUS_1XX, exchange.status);
+  if (isError) values[row + metric.ROW_HTTP_ERRORS]++;
+  if (exchange.isLocal && exchange.status >= 400) {
+    countLocalAnswer(values, row + metric.ROW_HTTP_400_ERRORS, exchange.status);
+  }
+}
+
+/** A connection to this backend took so long to come up. */
+export function recordConnectionTime(stats: Stats, backend: Backend, microseconds: number): void {
+  if (backend.row !== -1) record(stats.values, backend.row + ROW_TIME_BACKEND_CONNECTION, Math.round(microseconds));
+}
+
+/** No backend could be reached for this request. */
+export function countUnlinked(exchange: Exchange): void {
+  const { values } = exchange.context.stats;
+  const row = exchange.cluster === null ? -1 : exchange.cluster.row;
+  if (exchange.attempts < 3) {
+    values[metric.METRIC_HTTP_FAILED_BACKEND_MATCHING]++;
+    return;
+  }
+  values[metric.METRIC_BACKEND_CONNECT_RETRIES_EXHAUSTED]++;
+  if (row !== -1) values[row + metric.ROW_BACKEND_CONNECT_RETRIES_EXHAUSTED]++;
+}

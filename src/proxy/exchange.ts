@@ -1,0 +1,536 @@
+// One request and its response: where a front stream and a back stream meet.
+//
+//            open                      begin                  responseHead        responseEnd
+//   (free) --------> ROUTED (slot) --------------> LINKED ------------------> ANSWERING ---------> ENDED --> (free)
+//                      |   ^                         |                           |
+//                      |   `---- retry, attempt -----'                           `-- frontGone / backLost --> (free)
+//                      `-- local answer ------------------------------------------------------------------> (free)
+//
+// The exchange knows heads, interim heads, body bytes with back-pressure, trailers, ends, loss of either side with or
+// without leave to retry. It does not know which protocol a side speaks: a side is a FrontStream or a BackStream, and all
+// combinations are this one piece of code. Policy of a request (attempts, replay, local answers, what is logged and
+// counted) lives here and nowhere else.
+//
+// Rules: a side never calls back into the side that is calling it, except through `exchangeDone`, `abort` and `cancel`,
+// which a side must expect at the end of any call into the exchange. Body bytes are spans of the arena that are valid
+// until the following flush. An exchange and its head slot exist only while a request is in flight.
+
+import type { Backend } from "../balancing/backend.ts";
+import type { Cluster } from "../balancing/cluster.ts";
+import { ULID_LENGTH } from "../observe/ulid.ts";
+import type { Head } from "../wire/http1/head.ts";
+import type { TrafficContext } from "./context.ts";
+import { countUnlinked, recordExchange } from "./exchange-record.ts";
+import type { HttpListener, HttpRoute } from "./http-listener.ts";
+import { answerLocally } from "./local-answer.ts";
+import type { RequestMessage, ResponseMessage } from "./messages.ts";
+import type { Outbox } from "./outbox.ts";
+
+/** The client's side of an exchange. */
+export interface FrontStream {
+  readonly listener: HttpListener;
+  /** The connection's record: session ULID and address. */
+  readonly record: number;
+  /** Round trip to the client in microseconds, -1 when unknown. */
+  rtt(): number;
+  /** False while earlier bytes wait for the client: the backend is not read then. */
+  canSend(): boolean;
+  sendInterim(message: ResponseMessage, base: number): void;
+  sendHead(message: ResponseMessage, base: number): void;
+  sendBody(offset: number, length: number): void;
+  sendTrailers(head: Head, base: number): void;
+  sendEnd(): void;
+  /** Writes what was sent since the last flush. A failure ends in `exchange.frontGone`. */
+  flush(): void;
+  /** The answer to a local answer: may the connection live on, given what of the request is still to come? */
+  mayKeepAlive(status: number): boolean;
+  /** A whole local answer was encoded at `context.toFront.at`, ending at `end`. Sends it. */
+  sendAnswer(end: number, close: boolean): void;
+  /** The backend takes request body again. */
+  resumeRequest(): void;
+  /** The response cannot be completed: make the client see that. */
+  abort(): void;
+  /** The exchange is over and forgotten; `complete`: the request was read to its end. */
+  exchangeDone(complete: boolean): void;
+}
+
+/** The backend's side of an exchange. */
+export interface BackStream {
+  readonly backend: Backend;
+  /** The connection had served another request before. */
+  readonly reused: boolean;
+  /** Bytes of this request that the kernel has taken. */
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  rtt(): number;
+  /** Takes the request whose head lies in the exchange's slot. Nothing is written before `flush`. */
+  begin(exchange: Exchange): void;
+  /** Like begin, for a request whose first bytes were queued on a connection that failed before sending any. */
+  beginQueued(exchange: Exchange, queued: Outbox): void;
+  canSend(): boolean;
+  sendBody(offset: number, length: number): void;
+  sendTrailers(head: Head, base: number): void;
+  sendEnd(): void;
+  /** Writes what was sent since the last flush. A failure ends in `exchange.backLost`. */
+  flush(): void;
+  /** The client takes response bytes again. */
+  resumeResponse(): void;
+  /** Nobody waits for the response any more. */
+  cancel(): void;
+}
+
+/** Where exchanges get their back streams. */
+export interface BackendConnector {
+  /** A stream to this backend, or null when none can be had (no descriptor, no address): a failed attempt. */
+  acquire(backend: Backend, exchange: Exchange): BackStream | null;
+}
+
+/** Writes a request's head, as the backend's protocol wants it, into a head slot and the exchange's spans. */
+export interface RequestEncoder {
+  /** False when no slot of that size is free. */
+  encode(exchange: Exchange, message: RequestMessage, base: number): boolean;
+}
+
+/** Why a back stream was lost. */
+export const LOST_CONNECT = 1;
+export const LOST_CLOSED = 2;
+export const LOST_MALFORMED = 3;
+export const LOST_TIMEOUT = 4;
+/** The response ended before its end. */
+export const LOST_TRUNCATED = 5;
+/** No pooled buffer for bytes that the backend did not take. */
+export const LOST_BUFFERS = 6;
+
+/** Connection attempts of one request (spec 7.4). */
+const ATTEMPTS_MAX = 3;
+/** Interim responses of one request; a backend that sends more is broken. */
+const INTERIM_MAX = 64;
+
+/** What the access line says at its end (spec 5.6, 5.12). */
+export const NOTE_COMPLETE = 0;
+export const NOTE_CLIENT_TIMEOUT = 1;
+export const NOTE_CLIENT_TIMEOUT_DURING_RESPONSE = 2;
+export const NOTE_BACKEND_TIMEOUT = 3;
+export const NOTE_BACKEND_RESPONSE_TIMEOUT = 4;
+export const NOTE_SESSION_CLOSE = 5;
+export const NOTE_BACKEND_CLOSED = 6;
+
+export class Exchange {
+  readonly context: TrafficContext;
+  front: FrontStream | null;
+  back: BackStream | null;
+  route: HttpRoute | null;
+  cluster: Cluster | null;
+  backend: Backend | null;
+  /** Head slot: request ULID, then the encoded head at `headAt`. -1 when free. */
+  slot: number;
+  headAt: number;
+  headLength: number;
+  /** Spans in the slot for the access line; -1 when unknown. */
+  authorityAt: number;
+  authorityLength: number;
+  methodAt: number;
+  methodLength: number;
+  pathAt: number;
+  pathLength: number;
+  userAgentAt: number;
+  userAgentLength: number;
+  isHead: boolean;
+  isIdempotent: boolean;
+  hasRequestBody: boolean;
+  /** The request's body has no known length. */
+  isChunkedRequest: boolean;
+  connectionAuth: boolean;
+  /** The whole request was handed to the exchange. */
+  requestDone: boolean;
+  responseStarted: boolean;
+  responseDone: boolean;
+  status: number;
+  /** The answer was made here. */
+  isLocal: boolean;
+  attempts: number;
+  retried: boolean;
+  interims: number;
+  note: number;
+  /** CLOCK_MONOTONIC in microseconds; 0: not reached. */
+  startUs: number;
+  connectUs: number;
+  responseEndUs: number;
+  bytesIn: number;
+  bytesOut: number;
+  backBytesIn: number;
+  backBytesOut: number;
+  backRttUs: number;
+  next: Exchange | null;
+  readonly #pool: ExchangePool;
+
+  constructor(pool: ExchangePool) {
+    this.#pool = pool;
+    this.context = pool.context;
+    this.front = null;
+    this.back = null;
+    this.route = null;
+    this.cluster = null;
+    this.backend = null;
+    this.slot = -1;
+    this.headAt = 0;
+    this.headLength = 0;
+    this.authorityAt = -1;
+    this.authorityLength = 0;
+    this.methodAt = -1;
+    this.methodLength = 0;
+    this.pathAt = -1;
+    this.pathLength = 0;
+    this.userAgentAt = -1;
+    this.userAgentLength = 0;
+    this.isHead = false;
+    this.isIdempotent = false;
+    this.hasRequestBody = false;
+    this.isChunkedRequest = false;
+    this.connectionAuth = false;
+    this.requestDone = false;
+    this.responseStarted = false;
+    this.responseDone = false;
+    this.status = 0;
+    this.isLocal = false;
+    this.attempts = 0;
+    this.retried = false;
+    this.interims = 0;
+    this.note = NOTE_COMPLETE;
+    this.startUs = 0.5;
+    this.connectUs = 0.5;
+    this.responseEndUs = 0.5;
+    this.bytesIn = 0.5;
+    this.bytesOut = 0.5;
+    this.backBytesIn = 0.5;
+    this.backBytesOut = 0.5;
+    this.backRttUs = -1;
+    this.next = null;
+  }
+
+  /** It may be sent a second time without harm, and the whole of it is in the slot (decisions 19). */
+  get isReplayable(): boolean {
+    return this.isIdempotent && !this.hasRequestBody;
+  }
+
+  /** Takes a slot and names the request. False: no slot is free. `size`: bytes wanted after the ULID. */
+  takeSlot(size: number): boolean {
+    const context = this.context;
+    const slot = context.slots.take(ULID_LENGTH + size);
+    if (slot === -1) return false;
+    this.slot = slot;
+    this.headAt = slot + ULID_LENGTH;
+    this.headLength = 0;
+    context.ulids.next(context.loop.realtimeMs, context.bytes, slot);
+    return true;
+  }
+
+  /** A complete and well-formed request head. Ends in a linked back stream or in a local answer. */
+  open(front: FrontStream, route: HttpRoute | null, message: RequestMessage, base: number, startUs: number): void {
+    this.front = front;
+    this.route = route;
+    this.startUs = startUs;
+    this.hasRequestBody = message.hasBody;
+    this.isChunkedRequest = message.hasBody && message.contentLength < 0;
+    this.requestDone = !message.hasBody;
+    this.connectionAuth = message.connectionAuth;
+    if (!this.#pool.encoder.encode(this, message, base)) {
+      answerLocally(this, 503);
+      return;
+    }
+    if (route === null) {
+      answerLocally(this, 404);
+      return;
+    }
+    const cluster = route.cluster;
+    if (cluster === null) {
+      answerLocally(this, 401);
+      return;
+    }
+    this.cluster = cluster;
+    if (cluster.config !== null && cluster.config.httpsRedirect) {
+      answerLocally(this, 301);
+      return;
+    }
+    this.#link(null);
+  }
+
+  /** A request that is refused before it has facts: malformed, too large, too slow. */
+  refuse(front: FrontStream, status: number, startUs: number, note: number): void {
+    this.front = front;
+    this.startUs = startUs;
+    this.note = note;
+    if (this.slot === -1) this.takeSlot(0);
+    answerLocally(this, status);
+  }
+
+  // ---- from the front stream
+
+  requestBody(offset: number, length: number): void {
+    if (this.back !== null) this.back.sendBody(offset, length);
+  }
+
+  requestTrailers(head: Head, base: number): void {
+    if (this.back !== null) this.back.sendTrailers(head, base);
+  }
+
+  /** The request's body (and trailers) are over. */
+  requestEnd(): void {
+    this.requestDone = true;
+    if (this.back !== null && this.hasRequestBody) this.back.sendEnd();
+  }
+
+  flushRequest(): void {
+    if (this.back !== null) this.back.flush();
+  }
+
+  canTakeRequestBody(): boolean {
+    return this.back?.canSend() === true;
+  }
+
+  /** The client took everything that was queued for it. */
+  frontDrained(): void {
+    if (this.responseDone) this.finish();
+    else if (this.back !== null) this.back.resumeResponse();
+  }
+
+  /** The client is gone, or nothing more can be sent to it. */
+  frontGone(note: number): void {
+    this.note = note;
+    this.#dropBack();
+    this.finish();
+  }
+
+  /** The front stream waits no longer: the backend is let go and the client gets this status. */
+  giveUp(status: number, note: number): void {
+    this.note = note;
+    this.#dropBack();
+    answerLocally(this, status);
+  }
+
+  // ---- from the back stream
+
+  /** The connection is up and the queued head was written: more of the request may follow. */
+  backWritable(): void {
+    if (!this.requestDone && this.front !== null) this.front.resumeRequest();
+  }
+
+  responseInterim(message: ResponseMessage, base: number): boolean {
+    if (++this.interims > INTERIM_MAX) return false;
+    if (this.front !== null) this.front.sendInterim(message, base);
+    return true;
+  }
+
+  responseHead(message: ResponseMessage, base: number): void {
+    this.responseStarted = true;
+    this.status = message.status;
+    if (this.front !== null) this.front.sendHead(message, base);
+  }
+
+  responseBody(offset: number, length: number): void {
+    if (this.front !== null) this.front.sendBody(offset, length);
+  }
+
+  responseTrailers(head: Head, base: number): void {
+    if (this.front !== null) this.front.sendTrailers(head, base);
+  }
+
+  /** The response is complete and the back stream has let go of this exchange. */
+  responseEnd(): void {
+    this.responseDone = true;
+    this.#noteBack();
+    this.back = null;
+    this.responseEndUs = this.context.loop.nowUs;
+    if (this.front !== null) this.front.sendEnd();
+  }
+
+  /** Writes the response bytes of this event; ends the exchange when that was the last of them. */
+  flushResponse(): void {
+    const front = this.front;
+    if (front === null) return;
+    front.flush();
+    if (this.front === front && this.responseDone && front.canSend()) this.finish();
+  }
+
+  canTakeResponse(): boolean {
+    return this.front?.canSend() === true;
+  }
+
+  /**
+   * The back stream is gone and has let go of this exchange. `queued`: bytes of the request that it never sent, complete
+   * from the first one on, or null.
+   */
+  backLost(reason: number, queued: Outbox | null): void {
+    const back = this.back;
+    this.#noteBack();
+    this.back = null;
+    // A head that was decoded but not yet written can still be taken back (spec 5.2).
+    if (this.responseStarted && this.bytesOut === 0) {
+      this.context.toFront.reset();
+      this.responseStarted = false;
+      reason = LOST_MALFORMED;
+    }
+    if (this.responseStarted) {
+      if (queued !== null) this.context.outboxes.give(queued);
+      this.note = reason === LOST_TIMEOUT ? NOTE_BACKEND_RESPONSE_TIMEOUT : NOTE_BACKEND_CLOSED;
+      if (this.front !== null) this.front.abort();
+      return;
+    }
+    if (back !== null && this.#mayTryAgain(reason, back, queued)) {
+      this.#link(queued);
+      return;
+    }
+    if (queued !== null) this.context.outboxes.give(queued);
+    if (reason === LOST_TIMEOUT) this.note = NOTE_BACKEND_TIMEOUT;
+    answerLocally(this, statusOfLoss(reason));
+  }
+
+  // ---- the end
+
+  /** Access line, counters, and everything goes back to where it was taken from. */
+  finish(): void {
+    const front = this.front;
+    if (front === null) return;
+    recordExchange(this, front);
+    const complete = this.requestDone;
+    this.front = null;
+    if (this.slot !== -1) this.context.slots.give(this.slot);
+    this.#reset();
+    this.#pool.give(this);
+    front.exchangeDone(complete);
+  }
+
+  /** Finds a backend and a connection; answers 503 when there is none. Takes ownership of `queued`. */
+  #link(queued: Outbox | null): void {
+    const context = this.context;
+    const cluster = this.cluster as Cluster;
+    while (this.attempts < ATTEMPTS_MAX) {
+      this.attempts++;
+      const backend = cluster.pick(context.loop.nowMs, context.random);
+      if (backend === null) break;
+      const back = this.#pool.connector.acquire(backend, this);
+      if (back === null) continue;
+      this.backend = backend;
+      this.back = back;
+      this.connectUs = context.loop.nowUs;
+      if (queued === null) back.begin(this);
+      else back.beginQueued(this, queued);
+      return;
+    }
+    if (queued !== null) context.outboxes.give(queued);
+    countUnlinked(this);
+    answerLocally(this, 503);
+  }
+
+  /** A request of which nothing was sent, or one that may be replayed whole, once (decisions 19). */
+  #mayTryAgain(reason: number, back: BackStream, queued: Outbox | null): boolean {
+    if (reason === LOST_CONNECT) return queued !== null;
+    if (reason !== LOST_CLOSED) return false;
+    if (back.sentBytes === 0 && queued !== null) return true;
+    if (!back.reused || this.retried || !this.isReplayable) return false;
+    this.retried = true;
+    this.attempts--;
+    return true;
+  }
+
+  #dropBack(): void {
+    const back = this.back;
+    if (back === null) return;
+    this.#noteBack();
+    this.back = null;
+    back.cancel();
+  }
+
+  #noteBack(): void {
+    const back = this.back;
+    if (back === null) return;
+    this.backBytesIn += back.receivedBytes;
+    this.backBytesOut += back.sentBytes;
+    this.backRttUs = back.rtt();
+  }
+
+  #reset(): void {
+    this.back = null;
+    this.route = null;
+    this.cluster = null;
+    this.backend = null;
+    this.slot = -1;
+    this.authorityAt = -1;
+    this.authorityLength = 0;
+    this.methodAt = -1;
+    this.methodLength = 0;
+    this.pathAt = -1;
+    this.pathLength = 0;
+    this.userAgentAt = -1;
+    this.userAgentLength = 0;
+    this.isHead = false;
+    this.isIdempotent = false;
+    this.hasRequestBody = false;
+    this.isChunkedRequest = false;
+    this.connectionAuth = false;
+    this.requestDone = false;
+    this.responseStarted = false;
+    this.responseDone = false;
+    this.status = 0;
+    this.isLocal = false;
+    this.attempts = 0;
+    this.retried = false;
+    this.interims = 0;
+    this.note = NOTE_COMPLETE;
+    this.connectUs = 0;
+    this.responseEndUs = 0;
+    this.bytesIn = 0;
+    this.bytesOut = 0;
+    this.backBytesIn = 0;
+    this.backBytesOut = 0;
+    this.backRttUs = -1;
+  }
+}
+
+function statusOfLoss(reason: number): number {
+  if (reason === LOST_TIMEOUT) return 504;
+  if (reason === LOST_CONNECT || reason === LOST_BUFFERS) return 503;
+  return 502;
+}
+
+/** Lends exchanges; they are reused, so a request allocates nothing. */
+export class ExchangePool {
+  readonly context: TrafficContext;
+  readonly connector: BackendConnector;
+  readonly encoder: RequestEncoder;
+  /** Exchanges in flight. */
+  active: number;
+  #free: Exchange | null;
+
+  constructor(context: TrafficContext, connector: BackendConnector, encoder: RequestEncoder) {
+    this.context = context;
+    this.connector = connector;
+    this.encoder = encoder;
+    this.active = 0;
+    this.#free = null;
+  }
+
+  take(): Exchange {
+    this.active++;
+    const exchange = this.#free;
+    if (exchange === null) {
+      const fresh = new Exchange(this);
+      fresh.connectUs = 0;
+      fresh.responseEndUs = 0;
+      fresh.bytesIn = 0;
+      fresh.bytesOut = 0;
+      fresh.backBytesIn = 0;
+      fresh.backBytesOut = 0;
+      return fresh;
+    }
+    this.#free = exchange.next;
+    exchange.next = null;
+    return exchange;
+  }
+
+  give(exchange: Exchange): void {
+    this.active--;
+    exchange.next = this.#free;
+    this.#free = exchange;
+  }
+}

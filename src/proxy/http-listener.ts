@@ -1,0 +1,274 @@
+// One HTTP listener of a worker: its settings, its routes, its listening sockets, and the connections that came through.
+//
+// A listening socket is level-triggered and leaves the epoll set while accepting is paused (too many connections, no
+// descriptors, soft stop), so that a full backlog does not spin the loop. What waits is queued by the kernel.
+
+import { formatAddress } from "../balancing/backend.ts";
+import type { Cluster } from "../balancing/cluster.ts";
+import type { ClusterTable } from "../balancing/cluster-table.ts";
+import type { HttpFrontendObject, HttpListenerObject } from "../command/objects.ts";
+import type { Handler } from "../loop/event-loop.ts";
+import {
+  METRIC_CLIENT_CONNECTIONS,
+  METRIC_LISTENER_ACCEPTED_HTTP,
+  METRIC_LISTENER_ACCEPTED_TOTAL,
+  METRIC_PROTOCOL_HTTP,
+} from "../observe/metrics.ts";
+import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../os/epoll.ts";
+import { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../os/errno.ts";
+import { accept, close, peerAddress } from "../os/sockets.ts";
+import { Router } from "../routing/router.ts";
+import { ascii } from "../wire/http1/bytes.ts";
+import type { Admission } from "./admission.ts";
+import { FrontConnection } from "./http/front-connection.ts";
+import type { HttpContext } from "./http/http-context.ts";
+import type { RequestMessage } from "./messages.ts";
+
+/** Connections accepted in one turn: then others are served first. */
+const ACCEPTS_MAX = 64;
+
+/** Where a frontend leads. */
+export interface HttpRoute {
+  readonly frontend: HttpFrontendObject;
+  /** null: denied. */
+  readonly cluster: Cluster | null;
+  /** `k=v, k2=v2` for access lines, null without tags. */
+  readonly tags: Uint8Array | null;
+}
+
+export class HttpListener {
+  readonly http: HttpContext;
+  readonly admission: Admission;
+  config: HttpListenerObject;
+  readonly router: Router<HttpRoute>;
+  frontTimeoutMs: number;
+  backTimeoutMs: number;
+  connectTimeoutMs: number;
+  requestTimeoutMs: number;
+  /** `Sozu-Id: `, by whatever name. */
+  correlationName: Uint8Array;
+  publicPort: Uint8Array;
+  /** The public address as `by=` wants it: IPv6 quoted and in brackets. */
+  publicIpQuoted: Uint8Array;
+  /** First of the list of its connections. */
+  #connections: FrontConnection | null;
+  readonly #sockets: ListenSocket[];
+  readonly #clusters: ClusterTable;
+
+  constructor(http: HttpContext, admission: Admission, clusters: ClusterTable, config: HttpListenerObject) {
+    this.http = http;
+    this.admission = admission;
+    this.config = config;
+    this.router = new Router();
+    this.frontTimeoutMs = config.frontTimeout * 1000;
+    this.backTimeoutMs = config.backTimeout * 1000;
+    this.connectTimeoutMs = config.connectTimeout * 1000;
+    this.requestTimeoutMs = config.requestTimeout * 1000;
+    this.correlationName = ascii(`${config.sozuIdHeader}: `);
+    const address = config.publicAddress ?? config.address;
+    this.publicPort = ascii(`${address.port}`);
+    this.publicIpQuoted = ascii(address.ip.includes(":") ? `"[${address.ip}]"` : address.ip);
+    this.#connections = null;
+    this.#sockets = [];
+    this.#clusters = clusters;
+  }
+
+  get isActive(): boolean {
+    return this.#sockets.length > 0;
+  }
+
+  get name(): string {
+    return formatAddress(this.config.address);
+  }
+
+  // ---- routes
+
+  addFrontend(frontend: HttpFrontendObject): string | null {
+    const cluster = frontend.clusterId === null ? null : this.#clusters.ensure(frontend.clusterId);
+    const tags = frontend.tags.length === 0 ? null : renderTags(frontend.tags);
+    const refused = this.router.add(frontend, { frontend, cluster, tags });
+    if (refused !== null && cluster !== null) this.#clusters.release(cluster);
+    return refused;
+  }
+
+  removeFrontend(frontend: HttpFrontendObject): string | null {
+    const route = this.router.get(frontend);
+    const refused = this.router.remove(frontend);
+    if (refused === null && route !== null && route.cluster !== null) this.#clusters.release(route.cluster);
+    return refused;
+  }
+
+  /** The route of a request; the host leaf of the connection's previous request is used while it still applies. */
+  routeFor(front: FrontConnection, message: RequestMessage, bytes: Uint8Array, base: number): HttpRoute | null {
+    const { router } = this;
+    const start = base + message.hostStart;
+    const end = base + message.hostEnd;
+    let leaf = front.leaf;
+    if (leaf === null || front.leafGeneration !== router.generation || !sameBytes(leaf.hostBytes, bytes, start, end)) {
+      leaf = router.leafFor(latin1(bytes, start, end));
+      front.leaf = leaf;
+      front.leafGeneration = router.generation;
+      if (leaf === null) return null;
+    }
+    const pathEnd = message.queryStart === -1 ? message.pathEnd : message.queryStart;
+    return leaf.match(
+      bytes,
+      base + message.pathStart,
+      base + pathEnd,
+      base + message.methodStart,
+      base + message.methodEnd,
+    );
+  }
+
+  // ---- listening
+
+  /** Starts to accept on `fd`, of which it takes ownership. Returns 0 or -errno. */
+  listen(fd: number): number {
+    const socket = new ListenSocket(this, fd);
+    const result = socket.resume();
+    if (result < 0) {
+      close(fd);
+      return result;
+    }
+    if (this.admission.isPaused) socket.pause();
+    this.#sockets.push(socket);
+    return 0;
+  }
+
+  /** Stops accepting; returns the descriptors, which are the caller's again. */
+  release(): number[] {
+    return this.#sockets.splice(0).map((socket) => {
+      socket.pause();
+      return socket.fd;
+    });
+  }
+
+  pause(): void {
+    for (const socket of this.#sockets) socket.pause();
+  }
+
+  resume(): void {
+    for (const socket of this.#sockets) socket.resume();
+  }
+
+  /** Accepts what waits, up to a budget. */
+  acceptFrom(fd: number): void {
+    const { admission } = this;
+    const { context } = this.http;
+    const { values } = context.stats;
+    for (let accepted = 0; accepted < ACCEPTS_MAX; accepted++) {
+      if (!admission.mayAccept()) return;
+      const socket = accept(fd);
+      if (socket < 0) {
+        if (socket === -ECONNABORTED) continue;
+        if (socket === -EMFILE || socket === -ENFILE || socket === -ENOBUFS || socket === -ENOMEM) {
+          admission.outOfDescriptors();
+        } else if (socket !== -EAGAIN) admission.acceptFailed(socket);
+        return;
+      }
+      values[METRIC_LISTENER_ACCEPTED_TOTAL]++;
+      values[METRIC_LISTENER_ACCEPTED_HTTP]++;
+      this.#open(socket);
+    }
+  }
+
+  #open(fd: number): void {
+    const { http } = this;
+    const { context } = http;
+    const record = context.records.take();
+    if (record === -1) {
+      close(fd);
+      return;
+    }
+    context.ulids.next(context.loop.realtimeMs, context.bytes, context.records.ulidAt(record));
+    context.records.setAddress(record, peerAddress);
+    const connection = new FrontConnection(http, this, fd, record);
+    const token = context.loop.register(fd, connection, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    if (token < 0) {
+      context.records.give(record);
+      close(fd);
+      return;
+    }
+    connection.token = token;
+    connection.following = this.#connections;
+    if (this.#connections !== null) this.#connections.previous = connection;
+    this.#connections = connection;
+    context.loop.wheel.arm(connection, this.requestTimeoutMs);
+    const { values } = context.stats;
+    values[METRIC_CLIENT_CONNECTIONS]++;
+    values[METRIC_PROTOCOL_HTTP]++;
+    this.admission.opened();
+  }
+
+  /** A connection of this listener has closed. */
+  closed(connection: FrontConnection): void {
+    if (connection.previous !== null) connection.previous.following = connection.following;
+    else this.#connections = connection.following;
+    if (connection.following !== null) connection.following.previous = connection.previous;
+    connection.previous = null;
+    connection.following = null;
+    const { context } = this.http;
+    this.http.releaseOwned(connection);
+    const { values } = context.stats;
+    values[METRIC_CLIENT_CONNECTIONS]--;
+    values[METRIC_PROTOCOL_HTTP]--;
+    this.admission.closed();
+  }
+
+  /** Calls `visit` for each connection; it may close the one it is called with. */
+  forEachConnection(visit: (connection: FrontConnection) => void): void {
+    let connection = this.#connections;
+    while (connection !== null) {
+      const following: FrontConnection | null = connection.following;
+      visit(connection);
+      connection = following;
+    }
+  }
+}
+
+/** A listening socket in the epoll set. */
+class ListenSocket implements Handler {
+  readonly fd: number;
+  readonly #listener: HttpListener;
+  #token: number;
+
+  constructor(listener: HttpListener, fd: number) {
+    this.fd = fd;
+    this.#listener = listener;
+    this.#token = -1;
+  }
+
+  onReady(_events: number): void {
+    this.#listener.acceptFrom(this.fd);
+  }
+
+  resume(): number {
+    if (this.#token !== -1) return 0;
+    const token = this.#listener.http.context.loop.register(this.fd, this, EPOLLIN);
+    if (token < 0) return token;
+    this.#token = token;
+    return 0;
+  }
+
+  pause(): void {
+    if (this.#token === -1) return;
+    this.#listener.http.context.loop.unregister(this.#token, this.fd);
+    this.#token = -1;
+  }
+}
+
+function sameBytes(wanted: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {
+  if (wanted.length !== end - start) return false;
+  for (let i = 0; i < wanted.length; i++) if (wanted[i] !== bytes[start + i]) return false;
+  return true;
+}
+
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]);
+  return text;
+}
+
+function renderTags(tags: HttpFrontendObject["tags"]): Uint8Array {
+  return new TextEncoder().encode(tags.map(([key, value]) => `${key}=${value}`).join(", "));
+}

@@ -1,0 +1,543 @@
+// The backend's side of HTTP/1: one connection, one request at a time, pooled in between.
+//
+//   CONNECTING --up--> HEAD --head--> BODY --end--> IDLE (pooled) --begin--> HEAD ...
+//        |               |  `-- interim -'|            `-- any event --> CLOSED
+//        `---- failed, closed, malformed, timeout: the exchange hears `backLost`, the connection is CLOSED
+//
+// Until the connection is up, what is written goes to the outbox, so a failed attempt still has the whole request.
+// A backend is as hostile as a client: its answer is decoded as strictly, and after any doubt (surplus bytes, a body cut
+// short, an early answer) the connection is not used again.
+
+import type { Backend } from "../../balancing/backend.ts";
+import {
+  METRIC_BACK_BYTES_IN,
+  METRIC_BACK_BYTES_OUT,
+  METRIC_BACKEND_FLOW_CONTROL_PAUSED,
+  METRIC_BACKEND_PARSE_CAUSE,
+  METRIC_H1_BACKEND_EOF_BEFORE_MESSAGE_COMPLETE,
+  METRIC_HTTP_BACKEND_PARSE_ERRORS,
+} from "../../observe/metrics.ts";
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
+import { EAGAIN, ENOBUFS } from "../../os/errno.ts";
+import { recv, takeSocketError, tcpInfo } from "../../os/sockets.ts";
+import type { Head } from "../../wire/http1/head.ts";
+import { BODY as BODY_KIND, type ResponseDecoder } from "../../wire/http1/response-decoder.ts";
+import { Connection } from "../connection.ts";
+import type { BackStream, Exchange, FrontStream } from "../exchange.ts";
+import { LOST_BUFFERS, LOST_CLOSED, LOST_CONNECT, LOST_MALFORMED, LOST_TIMEOUT, LOST_TRUNCATED } from "../exchange.ts";
+import type { HttpListener } from "../http-listener.ts";
+import type { Outbox } from "../outbox.ts";
+import type { BackPool } from "./back-pool.ts";
+import type { BodyReader } from "./body-reader.ts";
+import { gatherChunk, gatherLastChunk } from "./chunks.ts";
+import type { HttpContext } from "./http-context.ts";
+import { encodeTrailers } from "./response-head.ts";
+
+const CONNECTING = 0;
+const HEAD = 1;
+const BODY = 2;
+const IDLE = 3;
+const CLOSED = 4;
+
+const READS_MAX = 16;
+const RTT_INTERVAL_US = 1_000_000;
+
+/** Codes beside those of the wire errors: counted as cause 0. */
+const HEAD_TOO_LARGE = 0;
+const UNEXPECTED_UPGRADE = 0;
+const SURPLUS_INTERIM = 0;
+
+export class BackConnection extends Connection implements BackStream {
+  readonly http: HttpContext;
+  readonly pool: BackPool;
+  readonly backend: Backend;
+  reused: boolean;
+  sentBytes: number;
+  receivedBytes: number;
+  /** Milliseconds of CLOCK_MONOTONIC when it was pooled. */
+  idleSinceMs: number;
+  /** NTLM or Negotiate was seen: it serves this client only (decisions 19). */
+  belongsToClient: boolean;
+  /** Seconds that the backend promised to keep an idle connection, -1 none. */
+  keepAliveTimeoutS: number;
+  #state: number;
+  #exchange: Exchange | null;
+  #listener: HttpListener | null;
+  #decoder: ResponseDecoder | null;
+  #body: BodyReader | null;
+  /** The incomplete head: a pooled buffer (-1 none), filled up to `heldEnd`. */
+  #held: number;
+  #heldEnd: number;
+  #keepAlive: boolean;
+  #chunked: boolean;
+  #connectStartUs: number;
+  #rttUs: number;
+  #rttAtS: number;
+
+  constructor(http: HttpContext, pool: BackPool, fd: number) {
+    super(http.context, fd);
+    this.http = http;
+    this.pool = pool;
+    this.backend = pool.backend;
+    this.reused = false;
+    this.sentBytes = 0;
+    this.receivedBytes = 0;
+    this.idleSinceMs = 0;
+    this.belongsToClient = false;
+    this.keepAliveTimeoutS = -1;
+    this.#state = CONNECTING;
+    this.#exchange = null;
+    this.#listener = null;
+    this.#decoder = null;
+    this.#body = null;
+    this.#held = -1;
+    this.#heldEnd = 0;
+    this.#keepAlive = true;
+    this.#chunked = false;
+    this.#connectStartUs = http.context.loop.nowUs;
+    this.#rttUs = -1;
+    this.#rttAtS = 0;
+  }
+
+  get isOpen(): boolean {
+    return this.#state !== CLOSED;
+  }
+
+  // ---- events
+
+  override onReady(events: number): void {
+    if (this.fd === -1) return;
+    switch (this.#state) {
+      case CONNECTING:
+        this.#onConnecting(events);
+        return;
+      case IDLE:
+        // RFC 9112 9.2: nothing may come from an idle server but its end; anything else desynchronises.
+        if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) !== 0) this.discard();
+        return;
+      default:
+    }
+    if ((events & EPOLLOUT) !== 0 && this.outbox !== null && !this.#drainOutbox()) return;
+    if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) !== 0) {
+      this.readable = true;
+      if ((events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) !== 0) this.peerClosed = true;
+    }
+    if (this.readable) this.#read();
+  }
+
+  override onTimeout(): void {
+    switch (this.#state) {
+      case CONNECTING:
+        this.#connectFailed();
+        return;
+      case IDLE:
+        this.discard();
+        return;
+      case CLOSED:
+        return;
+      default: {
+        const exchange = this.#exchange as Exchange;
+        // The client's turn: it has not sent all of its body, or not taken what it got. Its own timer watches that.
+        const owesBody = !exchange.requestDone && this.outbox === null && !exchange.responseStarted;
+        if (owesBody || !exchange.canTakeResponse()) this.#armResponse();
+        else this.#lose(LOST_TIMEOUT);
+      }
+    }
+  }
+
+  // ---- BackStream
+
+  begin(exchange: Exchange): void {
+    this.#adopt(exchange);
+    this.context.toBack.add(exchange.headAt, exchange.headLength);
+  }
+
+  beginQueued(exchange: Exchange, queued: Outbox): void {
+    this.#adopt(exchange);
+    this.outbox = queued;
+    if (this.#state !== CONNECTING && !this.#drainOutbox()) return;
+  }
+
+  #adopt(exchange: Exchange): void {
+    const listener = (exchange.front as FrontStream).listener;
+    this.#exchange = exchange;
+    this.#listener = listener;
+    this.#chunked = exchange.isChunkedRequest;
+    this.sentBytes = 0;
+    this.receivedBytes = 0;
+    this.#keepAlive = true;
+    this.backend.activeRequests++;
+    this.backend.activeConnections++;
+    if (exchange.connectionAuth) this.belongsToClient = true;
+    if (this.#state === CONNECTING) {
+      this.context.loop.wheel.arm(this, listener.connectTimeoutMs);
+      return;
+    }
+    this.#state = HEAD;
+    this.#armResponse();
+  }
+
+  canSend(): boolean {
+    return this.outbox === null && this.#state !== CONNECTING;
+  }
+
+  sendBody(offset: number, length: number): void {
+    const gather = this.context.toBack;
+    if (this.#chunked) gatherChunk(gather, this.context.bytes, offset, length);
+    else gather.add(offset, length);
+  }
+
+  sendTrailers(head: Head, base: number): void {
+    if (!this.#chunked) return;
+    encodeTrailers(this.context.toBack, this.context.bytes, head, base);
+    this.#chunked = false;
+  }
+
+  sendEnd(): void {
+    if (this.#chunked) gatherLastChunk(this.context.toBack, this.context.bytes);
+  }
+
+  flush(): void {
+    const gather = this.context.toBack;
+    if (gather.total === 0) return;
+    const isFirst = this.sentBytes === 0 && this.outbox === null;
+    const written = this.writeGather(gather, this.#state !== CONNECTING);
+    if (written >= 0) {
+      this.sentBytes += written;
+      this.context.stats.values[METRIC_BACK_BYTES_OUT] += written;
+      return;
+    }
+    if (written === -ENOBUFS) {
+      this.#lose(LOST_BUFFERS);
+      return;
+    }
+    // Not one byte went out: queue all of it for the next attempt.
+    if (isFirst) {
+      const box = this.context.outboxes.take();
+      if (this.context.outboxes.append(box, gather, 0) === 0) this.outbox = box;
+      else this.context.outboxes.give(box);
+    }
+    gather.reset();
+    // A backend that answers and closes may have reset the connection behind its answer: read it first.
+    this.readable = true;
+    this.peerClosed = true;
+    this.#read();
+  }
+
+  resumeResponse(): void {
+    if (this.readable) this.#read();
+  }
+
+  cancel(): void {
+    this.#letGo();
+    this.discard();
+  }
+
+  rtt(): number {
+    const nowS = (this.context.loop.nowUs / RTT_INTERVAL_US) | 0;
+    if (nowS !== this.#rttAtS && this.fd !== -1) {
+      this.#rttAtS = nowS;
+      this.#rttUs = tcpInfo(this.fd);
+    }
+    return this.#rttUs;
+  }
+
+  // ---- pool
+
+  /** Leaves the pool for a request. */
+  wake(): void {
+    this.reused = true;
+    this.#state = HEAD;
+  }
+
+  /** Closes an idle connection, or one that nobody waits for. */
+  discard(): void {
+    if (this.#state === CLOSED) return;
+    this.#state = CLOSED;
+    this.#releaseDecoding();
+    this.closeSocket();
+    this.pool.closed(this);
+  }
+
+  // ---- connecting
+
+  #onConnecting(events: number): void {
+    if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) === 0) return;
+    if (takeSocketError(this.fd) !== 0) {
+      this.#connectFailed();
+      return;
+    }
+    this.#state = HEAD;
+    this.pool.connected(this, this.context.loop.nowUs - this.#connectStartUs);
+    this.#armResponse();
+    if (!this.#drainOutbox()) return;
+    if ((events & (EPOLLIN | EPOLLRDHUP)) !== 0) {
+      this.readable = true;
+      if ((events & EPOLLRDHUP) !== 0) this.peerClosed = true;
+      this.#read();
+    }
+  }
+
+  #connectFailed(): void {
+    this.pool.connectFailed(this);
+    this.#lose(LOST_CONNECT);
+  }
+
+  // ---- writing
+
+  /** Writes what is queued. False when the connection is gone. */
+  #drainOutbox(): boolean {
+    const before = this.#queuedBytes();
+    const result = this.flushOutbox();
+    const sent = before - this.#queuedBytes();
+    this.sentBytes += sent;
+    this.context.stats.values[METRIC_BACK_BYTES_OUT] += sent;
+    if (result < 0) {
+      this.readable = true;
+      this.peerClosed = true;
+      this.#read();
+      return this.fd !== -1;
+    }
+    this.#armResponse();
+    if (result === 1 && this.#exchange !== null) this.#exchange.backWritable();
+    return this.fd !== -1;
+  }
+
+  #queuedBytes(): number {
+    const box = this.outbox;
+    return box === null ? 0 : box.firstEnd - box.firstStart + box.secondEnd;
+  }
+
+  #armResponse(): void {
+    if (this.#listener !== null) this.context.loop.wheel.arm(this, this.#listener.backTimeoutMs);
+  }
+
+  // ---- reading
+
+  #read(): void {
+    for (let reads = 0; this.readable && this.#exchange !== null; reads++) {
+      if (!this.#exchange.canTakeResponse()) {
+        this.context.stats.values[METRIC_BACKEND_FLOW_CONTROL_PAUSED]++;
+        return;
+      }
+      if (reads === READS_MAX) {
+        this.context.loop.runLater(this);
+        return;
+      }
+      if (!this.#readOnce()) return;
+    }
+  }
+
+  #readOnce(): boolean {
+    const context = this.context;
+    let at = context.scratch;
+    let room = context.readMax;
+    if (this.#held !== -1) {
+      at = this.#held + this.#heldEnd;
+      room = context.buffers.bufferSize - this.#heldEnd;
+    }
+    const n = recv(this.fd, at, room);
+    if (n <= 0) {
+      if (n === -EAGAIN) {
+        this.readable = false;
+        return false;
+      }
+      this.#onEnd(n < 0);
+      return false;
+    }
+    if (n < room && !this.peerClosed) this.readable = false;
+    context.stats.values[METRIC_BACK_BYTES_IN] += n;
+    this.receivedBytes += n;
+    this.#armResponse();
+    if (this.#held !== -1) {
+      const from = at;
+      this.#heldEnd += n;
+      this.#consume(this.#held, from, from + n);
+    } else {
+      this.#consume(at, at, at + n);
+    }
+    return this.fd !== -1;
+  }
+
+  /** The end of what the backend sends: FIN, or a reset. */
+  #onEnd(isReset: boolean): void {
+    this.readable = false;
+    if (this.#state === BODY && this.#body !== null && this.#body.isUntilClose && !isReset) {
+      this.#keepAlive = false;
+      this.#complete();
+      return;
+    }
+    if (this.#state === BODY || this.#held !== -1) {
+      this.context.stats.values[METRIC_H1_BACKEND_EOF_BEFORE_MESSAGE_COMPLETE]++;
+      this.#lose(LOST_TRUNCATED);
+      return;
+    }
+    this.#lose(LOST_CLOSED);
+  }
+
+  /** Consumes [at, end), of which [from, end) was not seen before. */
+  #consume(at: number, from: number, end: number): void {
+    const exchange = this.#exchange as Exchange;
+    while (at < end && this.#state === HEAD) {
+      const next = this.#consumeHead(exchange, at, from, end);
+      if (next === -1) return;
+      if (next === at) {
+        if (!this.#hold(at, end)) return;
+        exchange.flushResponse();
+        return;
+      }
+      at = next;
+      from = next;
+    }
+    // The held buffer backs spans that are written below, so it is given back after that.
+    const held = this.#held;
+    this.#held = -1;
+    this.#heldEnd = 0;
+    this.#consumeBody(exchange, at, end);
+    if (held !== -1) this.context.buffers.give(held);
+  }
+
+  #consumeBody(exchange: Exchange, at: number, end: number): void {
+    if (this.#state === BODY && this.#body !== null && at < end) {
+      const result = this.#body.read(this.context.bytes, at, end, exchange);
+      if (result < 0) {
+        this.#malformed(-result);
+        return;
+      }
+      at = this.#body.position;
+    }
+    if (this.#state === BODY && (this.#body === null || this.#body.isDone)) {
+      // RFC 9112 9.2: bytes behind the end belong to nobody.
+      if (at < end) this.#keepAlive = false;
+      this.#complete();
+      return;
+    }
+    exchange.flushResponse();
+  }
+
+  /** Returns the place behind the head, `at` when it is incomplete, -1 when it ended the connection. */
+  #consumeHead(exchange: Exchange, at: number, from: number, end: number): number {
+    const { decoders } = this.http;
+    const kept = this.#decoder;
+    const decoder = kept ?? decoders.response;
+    if (kept === null) decoder.begin(exchange.isHead);
+    const length = decoder.decode(this.context.bytes, at, from, end);
+    const limit = this.context.buffers.bufferSize;
+    if (length === 0 && end - at < limit) {
+      if (kept === null) this.#decoder = decoders.keepResponse();
+      return at;
+    }
+    if (kept !== null) {
+      decoders.giveResponse(kept);
+      this.#decoder = null;
+    }
+    if (length <= 0 || length > limit) {
+      this.#malformed(length < 0 ? -length : HEAD_TOO_LARGE);
+      return -1;
+    }
+    if (decoder.interim) {
+      if (exchange.responseInterim(decoder, at)) return at + length;
+      this.#malformed(SURPLUS_INTERIM);
+      return -1;
+    }
+    if (decoder.status === 101) {
+      this.#malformed(UNEXPECTED_UPGRADE);
+      return -1;
+    }
+    this.#keepAlive = decoder.keepAlive;
+    this.keepAliveTimeoutS = decoder.keepAliveTimeoutS;
+    if (decoder.connectionAuth) this.belongsToClient = true;
+    this.#state = BODY;
+    if (decoder.bodyKind !== BODY_KIND.NONE) {
+      this.#body = this.http.bodies.take();
+      this.#body.begin(decoder.chunked, decoder.contentLength, false);
+    }
+    exchange.responseHead(decoder, at);
+    return at + length;
+  }
+
+  #hold(at: number, end: number): boolean {
+    const { bytes, buffers } = this.context;
+    if (this.#held === -1) {
+      const buffer = buffers.take();
+      if (buffer === -1) {
+        this.#lose(LOST_BUFFERS);
+        return false;
+      }
+      this.#held = buffer;
+    }
+    if (at !== this.#held) bytes.copyWithin(this.#held, at, end);
+    this.#heldEnd = end - at;
+    return true;
+  }
+
+  #releaseHeld(): void {
+    if (this.#held === -1) return;
+    this.context.buffers.give(this.#held);
+    this.#held = -1;
+    this.#heldEnd = 0;
+  }
+
+  #releaseDecoding(): void {
+    this.#releaseHeld();
+    if (this.#decoder !== null) {
+      this.http.decoders.giveResponse(this.#decoder);
+      this.#decoder = null;
+    }
+    if (this.#body !== null) {
+      this.http.bodies.give(this.#body);
+      this.#body = null;
+    }
+  }
+
+  #malformed(cause: number): void {
+    const values = this.context.stats.values;
+    values[METRIC_HTTP_BACKEND_PARSE_ERRORS]++;
+    values[METRIC_BACKEND_PARSE_CAUSE + cause]++;
+    this.#lose(LOST_MALFORMED);
+  }
+
+  // ---- ends
+
+  /** The response is complete: back to the pool if nothing speaks against it. */
+  #complete(): void {
+    const exchange = this.#exchange as Exchange;
+    const reusable =
+      this.#keepAlive && exchange.requestDone && this.outbox === null && !this.peerClosed && !this.context.closing;
+    if (this.#body !== null) {
+      this.http.bodies.give(this.#body);
+      this.#body = null;
+    }
+    const front = exchange.front;
+    exchange.responseEnd();
+    this.#letGo();
+    if (reusable) {
+      this.#state = IDLE;
+      this.pool.release(this, front);
+    } else {
+      this.discard();
+    }
+    exchange.flushResponse();
+  }
+
+  #letGo(): void {
+    if (this.#exchange === null) return;
+    this.#exchange = null;
+    this.backend.activeRequests--;
+    this.backend.activeConnections--;
+  }
+
+  /** Closes, then tells the exchange, which may go on with another connection. */
+  #lose(reason: number): void {
+    const exchange = this.#exchange;
+    let queued: Outbox | null = null;
+    if (this.sentBytes === 0 && reason !== LOST_TIMEOUT && reason !== LOST_BUFFERS) {
+      queued = this.outbox;
+      this.outbox = null;
+    }
+    this.#letGo();
+    this.discard();
+    if (exchange !== null) exchange.backLost(reason, queued);
+    else if (queued !== null) this.context.outboxes.give(queued);
+  }
+}

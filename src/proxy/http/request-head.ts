@@ -1,0 +1,245 @@
+// The head of a request as an HTTP/1 backend gets it (spec 5.3), written straight into a head slot.
+//
+// What the client sent is copied in runs of lines that are already canonical; dropped and non-canonical lines split the
+// runs. Our own fields follow the client's, framing comes last. The slot is what a replay sends and what the access line
+// reads, so the places of authority, method, path and User-Agent in it are remembered while they are written.
+
+import {
+  METRIC_HTTP_TRUSTING_X_PORT,
+  METRIC_HTTP_TRUSTING_X_PROTO,
+  METRIC_HTTP_X_REQUEST_ID_GENERATED,
+  METRIC_HTTP_X_REQUEST_ID_PROPAGATED,
+} from "../../observe/metrics.ts";
+import { ULID_LENGTH } from "../../observe/ulid.ts";
+import { ascii } from "../../wire/http1/bytes.ts";
+import {
+  encodeBytes,
+  encodeContentLength,
+  encodeSpan,
+  TE_TRAILERS,
+  TRANSFER_ENCODING_CHUNKED,
+} from "../../wire/http1/encoder.ts";
+import {
+  CANONICAL,
+  DROP,
+  FIELD_STRIDE,
+  FORWARDED,
+  type Head,
+  HOST,
+  USER_AGENT,
+  X_FORWARDED_FOR,
+  X_FORWARDED_PORT,
+  X_FORWARDED_PROTO,
+  X_REAL_IP,
+  X_REQUEST_ID,
+} from "../../wire/http1/head.ts";
+import { isIdempotent, METHOD } from "../../wire/http1/methods.ts";
+import type { TrafficContext } from "../context.ts";
+import type { Exchange, FrontStream, RequestEncoder } from "../exchange.ts";
+import type { RequestMessage } from "../messages.ts";
+
+const VERSION = ascii(" HTTP/1.1\r\n");
+const HOST_NAME = ascii("Host: ");
+const FOR_NAME = ascii("X-Forwarded-For: ");
+const FORWARDED_NAME = ascii("Forwarded: ");
+const FORWARDED_PROTO_FOR = ascii('proto=http;for="');
+const FORWARDED_BY = ascii('";by=');
+const PROTO_LINE = ascii("X-Forwarded-Proto: http\r\n");
+const PORT_NAME = ascii("X-Forwarded-Port: ");
+const REAL_IP_NAME = ascii("X-Real-IP: ");
+const REQUEST_ID_NAME = ascii("X-Request-Id: ");
+const CONNECTION_TE = ascii("Connection: TE\r\n");
+const SEPARATOR = ascii(", ");
+
+/** Bytes that the additions of this file may take, the correlation header's name aside. */
+const ADDED_MAX = 640;
+
+const REWRITTEN = (1 << X_FORWARDED_FOR) | (1 << FORWARDED) | (1 << X_REAL_IP);
+
+export class Http1RequestEncoder implements RequestEncoder {
+  readonly #context: TrafficContext;
+
+  constructor(context: TrafficContext) {
+    this.#context = context;
+  }
+
+  encode(exchange: Exchange, message: RequestMessage, base: number): boolean {
+    const front = exchange.front as FrontStream;
+    const { head } = message;
+    const last = head.count === 0 ? message.pathEnd : head.valueEnd(head.count - 1);
+    const idName = front.listener.correlationName;
+    if (!exchange.takeSlot(last + 2 * head.count + ADDED_MAX + idName.length)) return false;
+    const bytes = this.#context.bytes;
+    const forwardedFor = this.#rewriteForwarding(front, head);
+    let at = this.#requestLine(exchange, message, base);
+    at = encodeFields(exchange, bytes, at, base, head);
+    at = this.#addForwarding(exchange, front, message, at, base, forwardedFor);
+    at = encodeBytes(bytes, at, idName);
+    at = copySpan(bytes, at, exchange.slot, ULID_LENGTH);
+    bytes[at++] = 0x0d;
+    bytes[at++] = 0x0a;
+    // RFC 9110 10.1.4: TE concerns this hop only, so Connection names it.
+    if (message.teTrailers) at = encodeBytes(bytes, encodeBytes(bytes, at, TE_TRAILERS), CONNECTION_TE);
+    if (message.contentLength >= 0) at = encodeContentLength(bytes, at, message.contentLength);
+    else if (message.hasBody) at = encodeBytes(bytes, at, TRANSFER_ENCODING_CHUNKED);
+    bytes[at++] = 0x0d;
+    bytes[at++] = 0x0a;
+    exchange.headLength = at - exchange.headAt;
+    exchange.isHead = message.method === METHOD.HEAD;
+    exchange.isIdempotent = isIdempotent(message.method);
+    return true;
+  }
+
+  #requestLine(exchange: Exchange, message: RequestMessage, base: number): number {
+    const bytes = this.#context.bytes;
+    let at = exchange.headAt;
+    const methodLength = message.methodEnd - message.methodStart;
+    const pathLength = message.pathEnd - message.pathStart;
+    exchange.methodAt = at;
+    exchange.methodLength = methodLength;
+    if (message.pathStart === message.methodEnd + 1 && pathLength > 0) {
+      at = copySpan(bytes, at, base + message.methodStart, methodLength + 1 + pathLength);
+      exchange.pathAt = at - pathLength;
+      exchange.pathLength = pathLength;
+    } else {
+      at = copySpan(bytes, at, base + message.methodStart, methodLength);
+      bytes[at++] = 0x20;
+      exchange.pathAt = at;
+      at = this.#absolutePath(message, base, at);
+      exchange.pathLength = at - exchange.pathAt;
+    }
+    at = encodeBytes(bytes, at, VERSION);
+    if (!message.hostRewrite) return at;
+    const length = message.authorityEnd - message.authorityStart;
+    at = encodeBytes(bytes, at, HOST_NAME);
+    exchange.authorityAt = at;
+    exchange.authorityLength = length;
+    at = copySpan(bytes, at, base + message.authorityStart, length);
+    bytes[at++] = 0x0d;
+    bytes[at++] = 0x0a;
+    return at;
+  }
+
+  /** RFC 9112 3.2.1, 3.2.4: an empty path is sent as `/`, or as `*` for OPTIONS without a query. */
+  #absolutePath(message: RequestMessage, base: number, at: number): number {
+    const bytes = this.#context.bytes;
+    const length = message.pathEnd - message.pathStart;
+    if (length === 0) {
+      bytes[at] = message.method === METHOD.OPTIONS ? 0x2a : 0x2f;
+      return at + 1;
+    }
+    const first = bytes[base + message.pathStart];
+    if (first !== 0x2f && first !== 0x2a) bytes[at++] = 0x2f;
+    return copySpan(bytes, at, base + message.pathStart, length);
+  }
+
+  /** Drops the fields that are written anew; returns the index of the X-Forwarded-For to extend, or -1. */
+  #rewriteForwarding(front: FrontStream, head: Head): number {
+    if ((head.present & REWRITTEN) === 0) return -1;
+    if (front.listener.config.elideXRealIp) head.drop(X_REAL_IP);
+    const last = head.lastIndexOf(X_FORWARDED_FOR);
+    if (last !== -1) head.dropIndex(last);
+    const forwarded = head.lastIndexOf(FORWARDED);
+    if (forwarded !== -1) head.dropIndex(forwarded);
+    return last;
+  }
+
+  #addForwarding(
+    exchange: Exchange,
+    front: FrontStream,
+    message: RequestMessage,
+    from: number,
+    base: number,
+    forwardedFor: number,
+  ): number {
+    const { bytes, records, stats } = this.#context;
+    const { head } = message;
+    const { listener, record } = front;
+    const present = head.present;
+    let at = encodeBytes(bytes, from, FOR_NAME);
+    if (forwardedFor !== -1) at = extend(bytes, at, base, head, forwardedFor);
+    at = copySpan(bytes, at, records.ipAt(record), records.ipLength(record));
+    at = endLine(bytes, at);
+    at = encodeBytes(bytes, at, FORWARDED_NAME);
+    if ((present & (1 << FORWARDED)) !== 0) at = extend(bytes, at, base, head, head.lastIndexOf(FORWARDED));
+    at = encodeBytes(bytes, at, FORWARDED_PROTO_FOR);
+    at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
+    at = encodeBytes(bytes, at, FORWARDED_BY);
+    at = encodeBytes(bytes, at, listener.publicIpQuoted);
+    at = endLine(bytes, at);
+    if ((present & (1 << X_FORWARDED_PROTO)) === 0) at = encodeBytes(bytes, at, PROTO_LINE);
+    else stats.values[METRIC_HTTP_TRUSTING_X_PROTO]++;
+    if ((present & (1 << X_FORWARDED_PORT)) === 0) {
+      at = encodeBytes(bytes, at, PORT_NAME);
+      at = endLine(bytes, encodeBytes(bytes, at, listener.publicPort));
+    } else stats.values[METRIC_HTTP_TRUSTING_X_PORT]++;
+    if (listener.config.sendXRealIp) {
+      at = encodeBytes(bytes, at, REAL_IP_NAME);
+      at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
+    }
+    if ((present & (1 << X_REQUEST_ID)) === 0) {
+      at = encodeBytes(bytes, at, REQUEST_ID_NAME);
+      at = endLine(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
+      stats.values[METRIC_HTTP_X_REQUEST_ID_GENERATED]++;
+    } else stats.values[METRIC_HTTP_X_REQUEST_ID_PROPAGATED]++;
+    return at;
+  }
+}
+
+function copySpan(bytes: Uint8Array, at: number, from: number, length: number): number {
+  return encodeSpan(bytes, at, bytes, from, from + length);
+}
+
+function endLine(bytes: Uint8Array, at: number): number {
+  bytes[at] = 0x0d;
+  bytes[at + 1] = 0x0a;
+  return at + 2;
+}
+
+/** The value that the client sent and `, `. An empty one is left out. */
+function extend(bytes: Uint8Array, at: number, base: number, head: Head, index: number): number {
+  const length = head.valueEnd(index) - head.valueStart(index);
+  if (length === 0) return at;
+  at = copySpan(bytes, at, base + head.valueStart(index), length);
+  return encodeBytes(bytes, at, SEPARATOR);
+}
+
+/** All fields that are not dropped, in canonical form; remembers where authority and User-Agent came to lie. */
+function encodeFields(exchange: Exchange, bytes: Uint8Array, from: number, base: number, head: Head): number {
+  const { fields, count } = head;
+  let at = from;
+  let runStart = -1;
+  let runEnd = -1;
+  for (let row = 0; row < count * FIELD_STRIDE; row += FIELD_STRIDE) {
+    const flags = fields[row + 5];
+    const id = fields[row + 4];
+    if (flags === CANONICAL) {
+      if (runStart === -1) runStart = base + fields[row];
+      runEnd = base + fields[row + 3] + 2;
+    } else {
+      if (runStart !== -1) {
+        at = copySpan(bytes, at, runStart, runEnd - runStart);
+        runStart = -1;
+      }
+      if ((flags & DROP) !== 0) continue;
+      at = copySpan(bytes, at, base + fields[row], fields[row + 1] - fields[row]);
+      bytes[at++] = 0x3a;
+      bytes[at++] = 0x20;
+      at = copySpan(bytes, at, base + fields[row + 2], fields[row + 3] - fields[row + 2]);
+      at = endLine(bytes, at);
+    }
+    if (id === HOST || id === USER_AGENT) {
+      // In a run the line will lie where the run is copied to; a line of its own has just been written.
+      const length = fields[row + 3] - fields[row + 2];
+      const valueAt = runStart !== -1 ? at + base + fields[row + 2] - runStart : at - 2 - length;
+      if (id === HOST) {
+        exchange.authorityAt = valueAt;
+        exchange.authorityLength = length;
+      } else {
+        exchange.userAgentAt = valueAt;
+        exchange.userAgentLength = length;
+      }
+    }
+  }
+  return runStart === -1 ? at : copySpan(bytes, at, runStart, runEnd - runStart);
+}

@@ -1,0 +1,241 @@
+// The traffic side of a worker: listeners, clusters and everything in flight, changed while it runs.
+//
+// `apply` takes one change of the state and either applies it whole or refuses it with the reason. Listening sockets come
+// from main through `activate`; the proxy never opens one.
+
+import { formatAddress } from "../balancing/backend.ts";
+import { ClusterTable } from "../balancing/cluster-table.ts";
+import type { BackendObject, Change, ClusterObject, HttpListenerObject, SocketAddress } from "../command/objects.ts";
+import { Timed } from "../loop/timer-wheel.ts";
+import {
+  METRIC_BUFFER_CAPACITY,
+  METRIC_BUFFER_IN_USE,
+  METRIC_BUFFER_USAGE_PERCENT,
+  METRIC_HTTP_ACTIVE_REQUESTS,
+  METRIC_SERVER_LIVE,
+  ROW_BACKEND_AVAILABLE,
+} from "../observe/metrics.ts";
+import { describeErrno } from "../os/errno.ts";
+import { close } from "../os/sockets.ts";
+import { Admission } from "./admission.ts";
+import { type ProxyOptions, TrafficContext } from "./context.ts";
+import { HttpContext } from "./http/http-context.ts";
+import { HttpListener } from "./http-listener.ts";
+
+const TICK_MS = 1000;
+/** Pool pages above the floor go back to the kernel after this many ticks without pressure. */
+const TRIM_TICKS = 10;
+const DRAIN_CHECK_MS = 100;
+
+export class Proxy extends Timed {
+  readonly context: TrafficContext;
+  readonly clusters: ClusterTable;
+  readonly http: HttpContext;
+  readonly #listeners: Map<string, HttpListener>;
+  readonly #admission: Admission;
+  #onDrained: (() => void) | null;
+  #ticks: number;
+
+  constructor(options: ProxyOptions) {
+    super();
+    this.context = new TrafficContext(options);
+    this.clusters = new ClusterTable();
+    this.http = new HttpContext(this.context);
+    this.#listeners = new Map();
+    this.#admission = new Admission(this.context);
+    this.#admission.onChange = (accepting) => this.#accepting(accepting);
+    this.#onDrained = null;
+    this.#ticks = 0;
+    this.context.stats.values[METRIC_SERVER_LIVE] = 1;
+    this.context.stats.values[METRIC_BUFFER_CAPACITY] = options.settings.maxBuffers;
+    options.loop.wheel.arm(this, TICK_MS);
+  }
+
+  /** Client connections now. */
+  get sessions(): number {
+    return this.#admission.connections;
+  }
+
+  /** Applies one change. Returns null, or the reason of its refusal; a refused change has changed nothing. */
+  apply(change: Change): string | null {
+    switch (change.kind) {
+      case "add_http_listener":
+        return this.#addListener(change.listener);
+      case "remove_http_listener":
+        return this.#removeListener(change.address);
+      case "activate_http_listener":
+        return this.#listeners.has(formatAddress(change.address)) ? null : noListener(change.address);
+      case "deactivate_http_listener":
+        return this.#deactivateListener(change.address);
+      case "add_cluster":
+        return this.#setCluster(change.cluster);
+      case "remove_cluster":
+        return this.#removeCluster(change.clusterId);
+      case "add_backend":
+        return this.#addBackend(change.backend);
+      case "remove_backend":
+        return this.#removeBackend(change.clusterId, change.backendId, change.address);
+      case "add_http_frontend":
+        return (
+          this.#listener(change.frontend.address)?.addFrontend(change.frontend) ??
+          this.#missing(change.frontend.address)
+        );
+      case "remove_http_frontend":
+        return (
+          this.#listener(change.frontend.address)?.removeFrontend(change.frontend) ??
+          this.#missing(change.frontend.address)
+        );
+    }
+  }
+
+  /** Accepts on a listening socket of this address; takes ownership of `fd` also when it refuses. */
+  activate(address: SocketAddress, fd: number): string | null {
+    const listener = this.#listener(address);
+    if (listener === null) {
+      close(fd);
+      return noListener(address);
+    }
+    const result = listener.listen(fd);
+    return result < 0 ? `cannot listen on ${listener.name}: ${describeErrno(-result)}` : null;
+  }
+
+  /** Stops accepting on an address. Its listening socket is the caller's again; -1: there was none. */
+  deactivate(address: SocketAddress): number {
+    const released = this.#listener(address)?.release() ?? [];
+    for (const borrowed of released.slice(1)) close(borrowed);
+    return released[0] ?? -1;
+  }
+
+  /** No new connections; idle ones close, others after their current request. `onDrained` is called once, at the end. */
+  softStop(onDrained: () => void): void {
+    const { context } = this;
+    if (this.#onDrained !== null) return;
+    this.#onDrained = onDrained;
+    context.closing = true;
+    context.stats.values[METRIC_SERVER_LIVE] = 0;
+    for (const listener of this.#listeners.values()) {
+      for (const fd of listener.release()) close(fd);
+      listener.forEachConnection((connection) => connection.stopSoftly());
+    }
+    this.http.closeIdle();
+    context.loop.wheel.arm(this, DRAIN_CHECK_MS);
+  }
+
+  /** Everything closes now. */
+  hardStop(): void {
+    this.context.closing = true;
+    for (const listener of this.#listeners.values()) {
+      for (const fd of listener.release()) close(fd);
+      listener.forEachConnection((connection) => connection.stopNow());
+    }
+    this.http.closeIdle();
+  }
+
+  /** Gauges, once a second; while stopping, the question whether everything has ended. */
+  override onTimeout(): void {
+    const { context } = this;
+    const { values } = context.stats;
+    const { buffers } = context;
+    values[METRIC_BUFFER_IN_USE] = buffers.inUse;
+    values[METRIC_BUFFER_USAGE_PERCENT] = Math.floor((100 * buffers.inUse) / context.settings.maxBuffers);
+    values[METRIC_HTTP_ACTIVE_REQUESTS] = this.http.exchanges.active;
+    if (this.#onDrained !== null) {
+      if (this.sessions === 0) {
+        const onDrained = this.#onDrained;
+        onDrained();
+        return;
+      }
+      for (const listener of this.#listeners.values()) {
+        listener.forEachConnection((connection) => connection.stopSoftly());
+      }
+    } else if (++this.#ticks % TRIM_TICKS === 0) {
+      buffers.trim();
+      context.slots.trim();
+    }
+    context.loop.wheel.arm(this, this.#onDrained === null ? TICK_MS : DRAIN_CHECK_MS);
+  }
+
+  // ---- changes
+
+  #listener(address: SocketAddress): HttpListener | null {
+    return this.#listeners.get(formatAddress(address)) ?? null;
+  }
+
+  #missing(address: SocketAddress): string | null {
+    return this.#listener(address) === null ? noListener(address) : null;
+  }
+
+  #addListener(config: HttpListenerObject): string | null {
+    const name = formatAddress(config.address);
+    if (this.#listeners.has(name)) return `there is already a listener at ${name}`;
+    this.#listeners.set(name, new HttpListener(this.http, this.#admission, this.clusters, config));
+    return null;
+  }
+
+  #removeListener(address: SocketAddress): string | null {
+    const listener = this.#listener(address);
+    if (listener === null) return noListener(address);
+    for (const fd of listener.release()) close(fd);
+    this.#listeners.delete(formatAddress(address));
+    return null;
+  }
+
+  #deactivateListener(address: SocketAddress): string | null {
+    const listener = this.#listener(address);
+    if (listener === null) return noListener(address);
+    for (const fd of listener.release()) close(fd);
+    return null;
+  }
+
+  #setCluster(object: ClusterObject): string | null {
+    const cluster = this.clusters.setCluster(object);
+    cluster.row = this.context.stats.clusterRow(object.clusterId);
+    return null;
+  }
+
+  #removeCluster(clusterId: string): string | null {
+    const { stats } = this.context;
+    const cluster = this.clusters.removeCluster(clusterId);
+    if (cluster === null) return `there is no cluster ${clusterId}`;
+    cluster.row = stats.graveyardRow;
+    for (const backend of cluster.backends) backend.row = stats.graveyardRow;
+    stats.freeCluster(clusterId);
+    return null;
+  }
+
+  #addBackend(object: BackendObject): string | null {
+    const { stats } = this.context;
+    const backend = this.clusters.addBackend(object);
+    if (backend.row === -1) {
+      backend.row = stats.backendRow(object.clusterId, object.backendId);
+      stats.values[backend.row + ROW_BACKEND_AVAILABLE] = 1;
+    }
+    const cluster = this.clusters.get(object.clusterId);
+    if (cluster !== null && cluster.row === -1) cluster.row = stats.clusterRow(object.clusterId);
+    return null;
+  }
+
+  #removeBackend(clusterId: string, backendId: string, address: SocketAddress): string | null {
+    const { stats } = this.context;
+    const backend = this.clusters.removeBackend(clusterId, backendId, address);
+    if (backend === null) return `cluster ${clusterId} has no backend ${backendId} at ${formatAddress(address)}`;
+    this.http.forget(backend);
+    const cluster = this.clusters.get(clusterId);
+    if (cluster === null || !cluster.backends.some((other) => other.id === backendId)) {
+      backend.row = stats.graveyardRow;
+      stats.freeBackend(clusterId, backendId);
+    }
+    return null;
+  }
+
+  #accepting(accepting: boolean): void {
+    for (const listener of this.#listeners.values()) {
+      if (accepting) listener.resume();
+      else listener.pause();
+    }
+  }
+}
+
+function noListener(address: SocketAddress): string {
+  return `there is no listener at ${formatAddress(address)}`;
+}

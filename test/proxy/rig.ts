@@ -1,0 +1,142 @@
+// A proxy inside the test process: real sockets, one event loop, no main and no worker process around it.
+// The arena of a process is registered once, so a test file has one rig and as many listeners as it likes.
+
+import { randomFillSync } from "node:crypto";
+import type { BackendObject, ClusterObject, HttpFrontendObject, WorkerSettings } from "../../src/command/objects.ts";
+import { EventLoop } from "../../src/loop/event-loop.ts";
+import { Memory } from "../../src/loop/memory.ts";
+import { AccessLog } from "../../src/observe/access-log.ts";
+import { Logger } from "../../src/observe/logger.ts";
+import { BatchSink } from "../../src/observe/sink.ts";
+import { Stats } from "../../src/observe/stats.ts";
+import { statsPageBytes } from "../../src/observe/stats-layout.ts";
+import type { LogTarget } from "../../src/observe/target.ts";
+import { UlidSource } from "../../src/observe/ulid.ts";
+import { clock, readClock } from "../../src/os/clock.ts";
+import { getsockname, listenTcp } from "../../src/os/listeners.ts";
+import { arenaBytesFor } from "../../src/proxy/context.ts";
+import { Proxy } from "../../src/proxy/proxy.ts";
+
+const SETTINGS: WorkerSettings = {
+  workerId: 0,
+  maxConnections: 1000,
+  minBuffers: 1,
+  maxBuffers: 100,
+  bufferSize: 16393,
+  acceptQueueTimeout: 60,
+  zombieCheckInterval: 1800,
+  logLevel: "info",
+  logTarget: "stdout",
+  logColored: false,
+  accessLogsTarget: null,
+};
+
+export interface ListenerOptions {
+  readonly frontTimeout?: number;
+  readonly backTimeout?: number;
+  readonly connectTimeout?: number;
+  readonly requestTimeout?: number;
+}
+
+export class Rig {
+  readonly loop: EventLoop;
+  readonly proxy: Proxy;
+  readonly stats: Stats;
+  readonly sink: BatchSink;
+
+  constructor(overrides: Partial<WorkerSettings> = {}, logTarget?: LogTarget) {
+    readClock();
+    const settings = { ...SETTINGS, ...overrides };
+    const memory = new Memory(arenaBytesFor(settings));
+    this.loop = new EventLoop(memory);
+    const owner = { workerId: 0, pid: process.pid, nowUs: clock[0] };
+    this.stats = new Stats(new ArrayBuffer(statsPageBytes(64)), owner);
+    this.sink = new BatchSink(logTarget ?? ({ fd: -1, write: () => {} } as unknown as LogTarget));
+    const logger = new Logger({ tag: "WRK-00", pid: process.pid, sink: this.sink, directives: "info", colored: false });
+    const accessLog =
+      logTarget === undefined
+        ? null
+        : new AccessLog({ sink: this.sink, memoryBytes: memory.bytes, tag: "WRK-00", pid: process.pid });
+    this.proxy = new Proxy({
+      loop: this.loop,
+      memory,
+      settings,
+      logger,
+      accessLog,
+      stats: this.stats,
+      ulids: new UlidSource(randomFillSync),
+      random: Math.random,
+    });
+    this.loop.start();
+  }
+
+  /** A listener on a free port with one cluster "app" for every host and these backends. Returns the port. */
+  listen(backendPorts: readonly number[], options: ListenerOptions = {}): number {
+    const fd = listenTcp({ ip: "127.0.0.1", port: 0 }, { reusePort: false });
+    if (fd < 0) throw new Error(`cannot listen: ${fd}`);
+    const bound = getsockname(fd);
+    if (bound === null || typeof bound === "number") throw new Error("no name");
+    const cluster = `app-${bound.port}`;
+    this.must({
+      kind: "add_http_listener",
+      listener: {
+        address: bound,
+        publicAddress: null,
+        expectProxy: false,
+        stickyName: "SOZUBALANCEID",
+        frontTimeout: options.frontTimeout ?? 60,
+        backTimeout: options.backTimeout ?? 30,
+        connectTimeout: options.connectTimeout ?? 3,
+        requestTimeout: options.requestTimeout ?? 10,
+        active: true,
+        sozuIdHeader: "Sozu-Id",
+        elideXRealIp: false,
+        sendXRealIp: false,
+      },
+    });
+    this.must({ kind: "add_cluster", cluster: clusterOf(cluster) });
+    this.must({ kind: "add_http_frontend", frontend: frontendOf(cluster, bound) });
+    for (const port of backendPorts) this.must({ kind: "add_backend", backend: backendOf(cluster, port) });
+    const refused = this.proxy.activate(bound, fd);
+    if (refused !== null) throw new Error(refused);
+    return bound.port;
+  }
+
+  must(change: Parameters<Proxy["apply"]>[0]): void {
+    const refused = this.proxy.apply(change);
+    if (refused !== null) throw new Error(refused);
+  }
+
+  stop(): void {
+    this.proxy.hardStop();
+    this.loop.wheel.cancel(this.proxy);
+    this.loop.stop();
+  }
+}
+
+export function clusterOf(clusterId: string): ClusterObject {
+  return {
+    clusterId,
+    stickySession: false,
+    httpsRedirect: false,
+    httpsRedirectPort: null,
+    loadBalancing: 0,
+    loadMetric: 0,
+    sharedBackendConnections: true,
+  };
+}
+
+export function frontendOf(clusterId: string, address: { ip: string; port: number }): HttpFrontendObject {
+  return { clusterId, address, hostname: "*", pathKind: 0, path: "", method: null, position: 2, tags: [] };
+}
+
+export function backendOf(clusterId: string, port: number): BackendObject {
+  return {
+    clusterId,
+    backendId: `b-${port}`,
+    address: { ip: "127.0.0.1", port },
+    weight: 100,
+    stickyId: null,
+    backup: false,
+  };
+}
