@@ -1,0 +1,62 @@
+// Exact user-space instructions per request, counted by callgrind, on machines without hardware counters. The proxy runs
+// under valgrind: warmed up without counting (so that Node's optimised code is in place), then counted over an exact number
+// of requests. Kernel instructions are not seen; use the CPU times of the ordinary run for those.
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { exactly } from "./load.ts";
+import { has } from "./processes.ts";
+import { startTarget, type TargetName, type TargetOptions } from "./targets.ts";
+
+/** Requests before counting begins: enough for the optimising compiler to be done. */
+const WARM_UP = 60_000;
+const COUNTED = 5_000;
+const CONNECTIONS = 64;
+
+export function callgrindWorks(): boolean {
+  return has("valgrind") && has("callgrind_control");
+}
+
+/** User-space instructions per request of one proxy, for one path, at 64 connections. */
+export async function instructionsPerRequest(name: TargetName, options: TargetOptions, path: string): Promise<number> {
+  const out = join(options.folder, `callgrind-${name}`);
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+  const wrapper = [
+    "valgrind",
+    "--tool=callgrind",
+    "--trace-children=yes",
+    "--instr-atstart=no",
+    "--smc-check=all-non-file",
+    `--callgrind-out-file=${join(out, "out.%p")}`,
+  ];
+  const target = await startTarget(name, { ...options, wrapper });
+  try {
+    await exactly(name === "sozu" ? WARM_UP : 1000, target.port, CONNECTIONS, path);
+    const pid = String(target.pid);
+    control("--instr=on", pid);
+    await exactly(COUNTED, target.port, CONNECTIONS, path);
+    control("--instr=off", pid);
+    control("--dump", pid);
+    return total(out, pid) / COUNTED;
+  } finally {
+    await target.stop();
+  }
+}
+
+function control(...args: string[]): void {
+  execFileSync("callgrind_control", args, { stdio: "ignore", timeout: 120_000 });
+}
+
+/** The sum of all dumps of a process. */
+function total(folder: string, pid: string): number {
+  let sum = 0;
+  for (const name of readdirSync(folder)) {
+    if (!name.startsWith(`out.${pid}`)) continue;
+    const text = readFileSync(join(folder, name), "latin1");
+    sum += Number(/^(?:summary|totals): (\d+)/m.exec(text)?.[1] ?? 0);
+  }
+  if (sum === 0) throw new Error(`callgrind wrote no totals for process ${pid}`);
+  return sum;
+}

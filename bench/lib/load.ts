@@ -1,0 +1,86 @@
+// Load with wrk (rates and latencies over a time) and h2load (an exact number of requests), both in HTTP/1.1.
+
+import { spawn } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Case } from "./cases.ts";
+import { DESCRIPTORS, LOAD_CORE } from "./processes.ts";
+
+/** What one run of wrk has seen. */
+export interface LoadResult {
+  readonly requests: number;
+  readonly seconds: number;
+  /** Microseconds. */
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  /** Answers that were not 2xx or 3xx, failed connects, reads, writes and timeouts. */
+  readonly errors: number;
+}
+
+/** Runs wrk for `seconds`. */
+export async function wrk(folder: string, port: number, run: Case, seconds: number): Promise<LoadResult> {
+  const script = join(folder, `${run.id}.lua`);
+  writeFileSync(script, luaFor(run));
+  const connections = String(run.connections);
+  const url = `http://127.0.0.1:${port}${run.path}`;
+  const args = ["wrk", "-t1", "-c", connections, "-d", `${seconds}s`, "--timeout", "10s", "-s", script, url];
+  const output = await capture(args);
+  const line = output.split("\n").find((text) => text.startsWith("{"));
+  if (line === undefined) throw new Error(`wrk gave no result:\n${output}`);
+  return JSON.parse(line) as LoadResult;
+}
+
+/** Sends exactly `requests` requests for `path`; fails when one was not answered with 2xx. */
+export async function exactly(requests: number, port: number, connections: number, path = "/"): Promise<void> {
+  const url = `http://127.0.0.1:${port}${path}`;
+  const args = [
+    "h2load",
+    "--h1",
+    "-t1",
+    "-c",
+    String(connections),
+    "-n",
+    String(requests),
+    "-H",
+    "host: localhost",
+    url,
+  ];
+  const output = await capture(args);
+  const done = /(\d+) succeeded/.exec(output);
+  if (done === null || Number(done[1]) !== requests) throw new Error(`h2load: not every request succeeded:\n${output}`);
+}
+
+function luaFor(run: Case): string {
+  const body = run.body > 0 ? `wrk.body = string.rep("x", ${run.body})\n` : "";
+  const close = run.close ? `wrk.headers["Connection"] = "close"\n` : "";
+  return `wrk.method = "${run.method}"
+wrk.headers["Host"] = "localhost"
+${close}${body}done = function(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format(
+    '{"requests":%d,"seconds":%.6f,"p50":%d,"p99":%d,"p999":%d,"errors":%d}\\n',
+    summary.requests, summary.duration / 1e6, latency:percentile(50), latency:percentile(99), latency:percentile(99.9),
+    e.connect + e.read + e.write + e.status + e.timeout))
+end
+`;
+}
+
+/** Runs a program on the load core and resolves with its stdout. */
+function capture(command: readonly string[]): Promise<string> {
+  const pinned = LOAD_CORE === null ? [...command] : ["taskset", "-c", String(LOAD_CORE), ...command];
+  return new Promise((resolve, reject) => {
+    const child = spawn("prlimit", [`--nofile=${DESCRIPTORS}`, ...pinned], { stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    child.stdout.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.stderr.on("data", (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.on("error", reject);
+    child.on("close", (code) =>
+      code === 0 ? resolve(output) : reject(new Error(`${command[0]}: ${code}\n${output}`)),
+    );
+  });
+}

@@ -1,0 +1,206 @@
+// Turns measurements into a table for the terminal, Markdown and JSON. Costs are medians over the rounds; a ratio below 1
+// means that Sozu needs less.
+
+import { cpus, release, totalmem } from "node:os";
+import type { Case } from "./cases.ts";
+import type { Cost } from "./counters.ts";
+import type { LoadResult } from "./load.ts";
+import type { GrowthPoint, IdleMemory } from "./memory.ts";
+import { TARGET_NAMES, type TargetName, UNEQUAL } from "./targets.ts";
+
+/** One run of one case against one proxy. */
+export interface Sample {
+  readonly caseId: string;
+  readonly target: TargetName;
+  readonly load: LoadResult;
+  readonly cost: Cost;
+}
+
+/** Everything one run of the benchmark found. */
+export interface Results {
+  readonly date: string;
+  readonly command: string;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly cases: readonly Case[];
+  readonly samples: readonly Sample[];
+  readonly userInstructions: Readonly<Record<string, number>> | null;
+  readonly idleMemory: Readonly<Partial<Record<TargetName, IdleMemory>>> | null;
+  readonly growth: readonly GrowthPoint[] | null;
+}
+
+interface Row {
+  readonly target: TargetName;
+  readonly requestsPerSecond: number;
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+  readonly userUs: number;
+  readonly systemUs: number;
+  readonly totalUs: number;
+  readonly instructionsUser: number | null;
+  readonly instructionsKernel: number | null;
+  readonly cyclesUser: number | null;
+  readonly cyclesKernel: number | null;
+  readonly errors: number;
+}
+
+/** The whole report as Markdown; it also reads well on a terminal. */
+export function render(results: Results): string {
+  const counted = results.samples.some((sample) => sample.cost.instructionsUser !== null);
+  const parts = [
+    `Machine: ${cpus()[0]?.model.trim()} (${cpus().length} cores), ${(totalmem() / 2 ** 30).toFixed(0)} GB, Linux ${release()}`,
+    Object.entries(results.versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(", "),
+    `${results.date}, \`${results.command}\`, ${results.rounds} alternating rounds of ${results.seconds} s, medians.`,
+    counted
+      ? "Instructions and cycles are hardware counters of the worker (perf)."
+      : "This machine has no hardware counters: the cost of a request is the CPU time of the worker, user and kernel.",
+    "",
+    ...caseTable(results, counted),
+    "",
+    ...instructionTable(results),
+    ...memoryTables(results),
+    "Not equal between the three:",
+    "",
+    ...UNEQUAL.map((line) => `- ${line}`),
+  ];
+  return `${parts.join("\n")}\n`;
+}
+
+function caseTable(results: Results, counted: boolean): string[] {
+  const head = [
+    "case",
+    "proxy",
+    "requests/s",
+    "p50 µs",
+    "p99 µs",
+    "p99.9 µs",
+    "user µs/req",
+    "kernel µs/req",
+    "total µs/req",
+  ];
+  if (counted) head.push("instr user", "instr kernel", "cycles user", "cycles kernel");
+  head.push("Sozu needs");
+  const lines: string[][] = [head];
+  for (const run of results.cases) {
+    const rows = TARGET_NAMES.flatMap((target) => summarize(results.samples, run.id, target));
+    const own = rows.find((row) => row.target === "sozu");
+    for (const row of rows) {
+      const cells = [
+        run.title,
+        row.target,
+        round(row.requestsPerSecond),
+        round(row.p50),
+        round(row.p99),
+        round(row.p999),
+      ];
+      cells.push(row.userUs.toFixed(1), row.systemUs.toFixed(1), row.totalUs.toFixed(1));
+      if (counted) {
+        cells.push(
+          round(row.instructionsUser),
+          round(row.instructionsKernel),
+          round(row.cyclesUser),
+          round(row.cyclesKernel),
+        );
+      }
+      cells.push(ratio(own, row, counted));
+      if (row.errors > 0) cells[1] = `${row.target} (${row.errors} errors)`;
+      lines.push(cells);
+    }
+  }
+  return table(lines);
+}
+
+function ratio(own: Row | undefined, row: Row, counted: boolean): string {
+  if (own === undefined || row.target === "sozu") return "";
+  const total = (of: Row): number => (of.instructionsUser ?? 0) + (of.instructionsKernel ?? 0);
+  const value = counted ? total(own) / total(row) : own.totalUs / row.totalUs;
+  return `${value.toFixed(2)} of ${row.target}`;
+}
+
+function summarize(samples: readonly Sample[], caseId: string, target: TargetName): Row[] {
+  const own = samples.filter((sample) => sample.caseId === caseId && sample.target === target);
+  if (own.length === 0) return [];
+  const middle = (value: (sample: Sample) => number): number => median(own.map(value));
+  const perRequest = (field: keyof Cost): number | null =>
+    own.some((sample) => sample.cost[field] === null)
+      ? null
+      : middle((sample) => (sample.cost[field] as number) / sample.load.requests);
+  const userUs = (perRequest("cpuUserNs") ?? 0) / 1000;
+  const systemUs = (perRequest("cpuSystemNs") ?? 0) / 1000;
+  return [
+    {
+      target,
+      requestsPerSecond: middle(({ load }) => load.requests / load.seconds),
+      p50: middle(({ load }) => load.p50),
+      p99: middle(({ load }) => load.p99),
+      p999: middle(({ load }) => load.p999),
+      userUs,
+      systemUs,
+      totalUs: middle(({ cost, load }) => (cost.cpuUserNs + cost.cpuSystemNs) / load.requests / 1000),
+      instructionsUser: perRequest("instructionsUser"),
+      instructionsKernel: perRequest("instructionsKernel"),
+      cyclesUser: perRequest("cyclesUser"),
+      cyclesKernel: perRequest("cyclesKernel"),
+      errors: own.reduce((sum, sample) => sum + sample.load.errors, 0),
+    },
+  ];
+}
+
+function instructionTable(results: Results): string[] {
+  const found = results.userInstructions;
+  if (found === null) return [];
+  const own = found["sozu"];
+  const lines = [["proxy", "user instructions/request (callgrind)", "Sozu needs"]];
+  for (const [name, value] of Object.entries(found)) {
+    const needs = own === undefined || name === "sozu" ? "" : `${(own / value).toFixed(2)} of ${name}`;
+    lines.push([name, round(value), needs]);
+  }
+  return ["User-space instructions, 95 B, 64 connections, access log on:", "", ...table(lines), ""];
+}
+
+function memoryTables(results: Results): string[] {
+  const lines: string[] = [];
+  if (results.idleMemory !== null) {
+    const rows = [["proxy", "bytes per idle connection", "RSS at 2,000", "RSS at 8,000"]];
+    for (const [name, memory] of Object.entries(results.idleMemory)) {
+      rows.push([name, round(memory.bytesPerConnection), mega(memory.rssLow), mega(memory.rssHigh)]);
+    }
+    lines.push("Memory of the worker per idle keep-alive connection, by slope:", "", ...table(rows), "");
+  }
+  if (results.growth !== null) {
+    const rows = [["after", "RSS", "descriptors"]];
+    for (const point of results.growth) rows.push([point.after, mega(point.rss), String(point.descriptors)]);
+    lines.push("Growth of Sozu's worker, after a forced collection:", "", ...table(rows), "");
+  }
+  return lines;
+}
+
+/** Markdown with padded columns. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
+  const line = (row: readonly string[]): string =>
+    `| ${widths.map((width, i) => (row[i] ?? "").padEnd(width)).join(" | ")} |`;
+  const rule = `|${widths.map((width) => "-".repeat(width + 2)).join("|")}|`;
+  const [head, ...rest] = rows;
+  return [line(head ?? []), rule, ...rest.map(line)];
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 === 1
+    ? (sorted[half] as number)
+    : ((sorted[half - 1] as number) + (sorted[half] as number)) / 2;
+}
+
+function round(value: number | null): string {
+  return value === null ? "-" : Math.round(value).toLocaleString("en");
+}
+
+function mega(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(1)} MB`;
+}

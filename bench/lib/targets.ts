@@ -1,0 +1,201 @@
+// The three proxies under test, configured to do the same work: keep-alive on both sides, one shared pool of backend
+// connections, X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Port and X-Request-Id added, one access line per request
+// to a file. What is not equal is listed in UNEQUAL and printed with the results.
+
+import type { ChildProcess } from "node:child_process";
+import { mkdirSync, readlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { freePort } from "../../e2e/lib/ports.ts";
+import { childWith, DESCRIPTORS, PROXY_CORE, start, stop, waitForPort } from "./processes.ts";
+
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** The differences that remain. */
+export const UNEQUAL = [
+  "Sozu also adds Forwarded and Sozu-Id to requests and Sozu-Id to answers, keeps four histograms per cluster and backend, and its access line is the longest (about 330 bytes; nginx 200, HAProxy 190).",
+  "nginx and Sozu write access lines in batches (nginx: buffer=32k); HAProxy cannot batch, it writes each line by itself.",
+  "nginx relays bodies through 16 buffers of 16 kB per request; Sozu through at most two of 16 kB; HAProxy through two of 16 kB or by splice.",
+] as const;
+
+/** The names, in the order of the table. */
+export const TARGET_NAMES = ["sozu", "nginx", "haproxy"] as const;
+export type TargetName = (typeof TARGET_NAMES)[number];
+
+/** A running proxy. */
+export interface Target {
+  readonly name: TargetName;
+  readonly port: number;
+  /** The process that serves traffic. */
+  readonly pid: number;
+  stop(): Promise<void>;
+}
+
+/** How to run it. */
+export interface TargetOptions {
+  readonly backendPort: number;
+  readonly folder: string;
+  readonly accessLog: boolean;
+  /** Peers add no header to requests. Default false. */
+  readonly plainPeers?: boolean;
+  /** Flags for the Node of Sozu's worker. */
+  readonly nodeOptions?: string;
+  /** Put before the command, e.g. `valgrind ...`. For Sozu it applies to main and, through it, to the worker. */
+  readonly wrapper?: readonly string[];
+}
+
+export async function startTarget(name: TargetName, options: TargetOptions): Promise<Target> {
+  const folder = join(options.folder, name);
+  mkdirSync(folder, { recursive: true });
+  const port = await freePort();
+  const starters = { sozu: startSozu, nginx: startNginx, haproxy: startHaproxy };
+  const command = starters[name](folder, port, options);
+  const child = start([...(options.wrapper ?? []), ...command], {
+    core: PROXY_CORE,
+    log: join(folder, "out.log"),
+    env: environment(options),
+    cwd: folder,
+  });
+  await waitForPort(port);
+  const pid = name === "sozu" ? await workerOf(child) : servingPid(child, name);
+  return { name, port, pid, stop: () => stop(child) };
+}
+
+function environment(options: TargetOptions): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { ...process.env };
+  delete env["NODE_OPTIONS"];
+  if (options.nodeOptions !== undefined) env["SOZU_WORKER_NODE_OPTIONS"] = options.nodeOptions;
+  return env;
+}
+
+/** taskset and prlimit exec, so the child is the server itself; valgrind is the server, too. */
+function servingPid(child: ChildProcess, name: string): number {
+  if (child.pid === undefined || child.exitCode !== null) throw new Error(`${name} did not start`);
+  return child.pid;
+}
+
+async function workerOf(child: ChildProcess): Promise<number> {
+  for (let attempt = 0; attempt < 600; attempt++) {
+    const pid = childWith(servingPid(child, "sozu"), "/worker/");
+    if (pid !== null) return pid;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error("no worker of sozu was found");
+}
+
+function startSozu(folder: string, port: number, options: TargetOptions): string[] {
+  writeFileSync(
+    join(folder, "config.toml"),
+    `command_socket = "${join(folder, "sozu.sock")}"
+worker_count = 1
+max_connections = ${Math.floor(DESCRIPTORS / 2) - 100}
+log_level = "warn"
+access_logs_target = "${options.accessLog ? `file://${join(folder, "access.log")}` : "off"}"
+
+[[listeners]]
+address = "127.0.0.1:${port}"
+protocol = "http"
+
+[clusters.bench]
+protocol = "http"
+frontends = [{ address = "127.0.0.1:${port}", hostname = "localhost" }]
+backends = [{ address = "127.0.0.1:${options.backendPort}" }]
+`,
+  );
+  const release = join(root, ".releases", readlinkSync(join(root, ".releases", "current")));
+  const node = [join(release, "bin", "node"), "--disable-sigusr1"];
+  return [...limits(), ...node, join(release, "js", "cli", "main.js"), "start", "-c", join(folder, "config.toml")];
+}
+
+function startNginx(folder: string, port: number, options: TargetOptions): string[] {
+  const headers = options.plainPeers
+    ? ""
+    : `proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+      proxy_set_header X-Forwarded-Proto $scheme;
+      proxy_set_header X-Forwarded-Port $server_port;
+      proxy_set_header X-Request-Id $request_id;`;
+  const log = options.accessLog ? `${join(folder, "access.log")} bench buffer=32k flush=1s` : "off";
+  writeFileSync(
+    join(folder, "nginx.conf"),
+    `daemon off;
+master_process off;
+worker_processes 1;
+pid ${join(folder, "nginx.pid")};
+error_log ${join(folder, "error.log")} error;
+events { worker_connections ${DESCRIPTORS}; multi_accept on; }
+http {
+  log_format bench '$remote_addr:$remote_port [$time_iso8601] $upstream_addr $request_time/$upstream_response_time '
+    '$request_length $bytes_sent "$host" "$request" $status "$http_user_agent" $request_id';
+  access_log ${log};
+  keepalive_requests 1000000000;
+  keepalive_timeout 3600s;
+  client_body_temp_path ${join(folder, "body")};
+  proxy_temp_path ${join(folder, "proxy")};
+  fastcgi_temp_path ${join(folder, "fastcgi")};
+  uwsgi_temp_path ${join(folder, "uwsgi")};
+  scgi_temp_path ${join(folder, "scgi")};
+  proxy_max_temp_file_size 0;
+  proxy_buffer_size 16k;
+  proxy_buffers 16 16k;
+  client_body_buffer_size 16k;
+  upstream bench {
+    server 127.0.0.1:${options.backendPort};
+    keepalive 1024;
+    keepalive_requests 1000000000;
+  }
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    server_name localhost;
+    location / {
+      proxy_pass http://bench;
+      proxy_http_version 1.1;
+      proxy_request_buffering off;
+      proxy_set_header Connection "";
+      proxy_set_header Host $host;
+      ${headers}
+    }
+  }
+}
+`,
+  );
+  return [...limits(), "nginx", "-p", folder, "-c", join(folder, "nginx.conf"), "-e", join(folder, "error.log")];
+}
+
+function startHaproxy(folder: string, port: number, options: TargetOptions): string[] {
+  const headers = options.plainPeers
+    ? ""
+    : `  option forwardfor
+  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Port %[dst_port]
+  unique-id-format %{+X}o%ci%cp%fi%fp%Ts%rt%pid
+  unique-id-header X-Request-Id`;
+  writeFileSync(
+    join(folder, "haproxy.cfg"),
+    `global
+  nbthread 1
+  maxconn ${Math.floor(DESCRIPTORS / 2) - 100}
+  ${options.accessLog ? "log stdout format raw local0 info" : ""}
+defaults
+  mode http
+  ${options.accessLog ? "log global\n  option httplog" : "no log"}
+  option http-keep-alive
+  http-reuse always
+  timeout client 3600s
+  timeout server 3600s
+  timeout connect 3s
+  timeout http-keep-alive 3600s
+frontend bench
+  bind 127.0.0.1:${port} backlog 4096
+${headers}
+  default_backend bench
+backend bench
+  server one 127.0.0.1:${options.backendPort} pool-max-conn 1024
+`,
+  );
+  return [...limits(), "haproxy", "-db", "-f", join(folder, "haproxy.cfg")];
+}
+
+/** Room for the idle-connection cases; also for a wrapped program, because prlimit execs. */
+function limits(): string[] {
+  return ["prlimit", `--nofile=${DESCRIPTORS}`];
+}

@@ -1,0 +1,191 @@
+// The side-by-side benchmark: Sozu, nginx and HAProxy on the same machine in the same run, one worker each, pinned to one
+// core, load and backend on the other, in alternating rounds.
+//
+//   npm run bench -- [--rounds 5] [--seconds 3] [--cases small-64,16k] [--targets sozu,nginx]
+//                    [--callgrind] [--memory] [--growth [--requests 5000000] [--connections 200000]] [--plain-peers]
+//                    [--no-table]
+//
+// Prints a table with ratios and writes it to bench/out/results.md and results.json. nginx, HAProxy and wrk are installed
+// with apt-get when missing and when that is allowed (root); otherwise it says what is missing and ends with exit code 0.
+
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { startBackend } from "./lib/backend.ts";
+import { callgrindWorks, instructionsPerRequest } from "./lib/callgrind.ts";
+import { CASES, type Case } from "./lib/cases.ts";
+import { countersWork, measure } from "./lib/counters.ts";
+import { wrk } from "./lib/load.ts";
+import { COLLECT_OPTIONS, growth, type IdleMemory, idleMemory } from "./lib/memory.ts";
+import { has, stopAll } from "./lib/processes.ts";
+import { type Results, render, type Sample } from "./lib/report.ts";
+import { startTarget, TARGET_NAMES, type Target, type TargetName, type TargetOptions } from "./lib/targets.ts";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "3" },
+    cases: { type: "string" },
+    targets: { type: "string" },
+    callgrind: { type: "boolean", default: false },
+    memory: { type: "boolean", default: false },
+    growth: { type: "boolean", default: false },
+    requests: { type: "string", default: "5000000" },
+    connections: { type: "string", default: "200000" },
+    "plain-peers": { type: "boolean", default: false },
+    "no-table": { type: "boolean", default: false },
+  },
+});
+const rounds = Number(options.rounds);
+const seconds = Number(options.seconds);
+const cases = CASES.filter((run) => options.cases === undefined || options.cases.split(",").includes(run.id));
+const targets = TARGET_NAMES.filter(
+  (name) => options.targets === undefined || options.targets.split(",").includes(name),
+);
+
+if (prepare()) await main();
+
+async function main(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "sozu-bench-"));
+  try {
+    const backendPort = await startBackend(folder);
+    const base = { backendPort, folder, plainPeers: options["plain-peers"], accessLog: true };
+    const results: Results = {
+      date: new Date().toISOString().slice(0, 10),
+      command: `npm run bench -- ${process.argv.slice(2).join(" ")}`.trim(),
+      versions: versions(),
+      rounds,
+      seconds,
+      cases: options["no-table"] ? [] : cases,
+      samples: options["no-table"] ? [] : await runCases(base),
+      userInstructions: options.callgrind ? await runCallgrind(base) : null,
+      idleMemory: options.memory ? await runMemory(base) : null,
+      growth: options.growth ? await runGrowth(base) : null,
+    };
+    const text = render(results);
+    const out = join(root, "bench", "out");
+    mkdirSync(out, { recursive: true });
+    writeFileSync(join(out, "results.md"), text);
+    writeFileSync(join(out, "results.json"), `${JSON.stringify(results, null, 1)}\n`);
+    console.log(`\n${text}\nWritten to bench/out/results.md and bench/out/results.json`);
+  } finally {
+    stopAll();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** All cases against all targets: those with the access log first, then those without. */
+async function runCases(base: TargetOptions): Promise<Sample[]> {
+  const counters = countersWork();
+  const samples: Sample[] = [];
+  for (const accessLog of [true, false]) {
+    const own = cases.filter((run) => run.accessLog === accessLog);
+    if (own.length === 0) continue;
+    await withTargets({ ...base, accessLog }, async (running) => {
+      for (const run of own) {
+        for (const target of running) await wrk(base.folder, target.port, run, 1); // warm up
+        for (let round = 0; round < rounds; round++) {
+          for (const target of running) samples.push(await sample(base.folder, run, target, counters));
+        }
+      }
+    });
+  }
+  return samples;
+}
+
+async function sample(folder: string, run: Case, target: Target, counters: boolean): Promise<Sample> {
+  const [load, cost] = await measure(target.pid, counters, () => wrk(folder, target.port, run, seconds));
+  const totalUs = (cost.cpuUserNs + cost.cpuSystemNs) / load.requests / 1000;
+  const rate = Math.round(load.requests / load.seconds);
+  console.log(`${run.id.padEnd(10)} ${target.name.padEnd(8)} ${rate} requests/s, ${totalUs.toFixed(1)} µs CPU/request`);
+  return { caseId: run.id, target: target.name, load, cost };
+}
+
+async function runCallgrind(base: TargetOptions): Promise<Record<string, number> | null> {
+  if (!callgrindWorks()) {
+    console.log("valgrind is missing: no instruction counts (apt-get install valgrind)");
+    return null;
+  }
+  const found: Record<string, number> = {};
+  for (const name of targets) {
+    found[name] = await instructionsPerRequest(name, base, "/");
+    console.log(`callgrind  ${name.padEnd(8)} ${Math.round(found[name])} user instructions/request`);
+  }
+  return found;
+}
+
+async function runMemory(base: TargetOptions): Promise<Partial<Record<TargetName, IdleMemory>>> {
+  const found: Partial<Record<TargetName, IdleMemory>> = {};
+  await withTargets({ ...base, nodeOptions: COLLECT_OPTIONS }, async (running) => {
+    for (const target of running) {
+      const memory = await idleMemory(target);
+      found[target.name] = memory;
+      console.log(`memory     ${target.name.padEnd(8)} ${Math.round(memory.bytesPerConnection)} bytes/idle connection`);
+    }
+  });
+  return found;
+}
+
+async function runGrowth(base: TargetOptions): Promise<Results["growth"]> {
+  const target = await startTarget("sozu", { ...base, nodeOptions: COLLECT_OPTIONS });
+  try {
+    return await growth(target, base.folder, Number(options.requests), Number(options.connections));
+  } finally {
+    await target.stop();
+  }
+}
+
+async function withTargets(base: TargetOptions, work: (running: readonly Target[]) => Promise<void>): Promise<void> {
+  const running: Target[] = [];
+  try {
+    for (const name of targets) running.push(await startTarget(name, base));
+    await work(running);
+  } finally {
+    for (const target of running) await target.stop();
+  }
+}
+
+/** Makes sure that the programs are there. False: something is missing and cannot be installed. */
+function prepare(): boolean {
+  const packages: Record<string, string> = {
+    nginx: "nginx-light",
+    haproxy: "haproxy",
+    wrk: "wrk",
+    h2load: "nghttp2-client",
+  };
+  if (options.callgrind) packages["valgrind"] = "valgrind";
+  const missing = Object.keys(packages).filter((program) => !has(program));
+  if (missing.length === 0) return true;
+  const names = missing.map((program) => packages[program] as string);
+  if (process.getuid?.() !== 0 || !has("apt-get")) {
+    console.log(`skipped: ${missing.join(", ")} missing. Install with: apt-get install -y ${names.join(" ")}`);
+    return false;
+  }
+  console.log(`installing ${names.join(" ")}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  try {
+    execFileSync("apt-get", ["update", "-qq"], { stdio: "inherit", env });
+    execFileSync("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...names], { stdio: "inherit", env });
+  } catch (error) {
+    console.log(`skipped: apt-get failed (${error instanceof Error ? error.message : error})`);
+    return false;
+  }
+  return true;
+}
+
+function versions(): Record<string, string> {
+  const first = (command: string, args: string[], pattern: RegExp): string => {
+    const output = execFileSync("sh", ["-c", `${[command, ...args].join(" ")} 2>&1 || true`]).toString();
+    return pattern.exec(output)?.[1] ?? "?";
+  };
+  return {
+    Node: process.versions.node,
+    nginx: first("nginx", ["-v"], /nginx\/(\S+)/),
+    HAProxy: first("haproxy", ["-v"], /version (\S+)/),
+    wrk: first("wrk", ["-v"], /wrk (?:debian\/)?(\S+)/),
+  };
+}
