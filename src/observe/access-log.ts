@@ -7,6 +7,7 @@
 
 import { LOG_TIME_LENGTH, LogTime } from "./log-time.ts";
 import type { BatchSink } from "./sink.ts";
+import { SLACK, TextWriter } from "./text-writer.ts";
 import { ULID_LENGTH } from "./ulid.ts";
 
 /**
@@ -19,8 +20,9 @@ export class AccessRecord {
   requestUlid = -1;
   clusterId: Uint8Array | null = null;
   backendId: Uint8Array | null = null;
-  /** `127.0.0.1:50312`, `[::1]:50312`. */
-  clientAddress: Uint8Array | null = null;
+  /** `127.0.0.1:50312`, `[::1]:50312`, in the arena. */
+  clientOffset = -1;
+  clientLength = 0;
   backendAddress: Uint8Array | null = null;
   requestUs = -1;
   serviceUs = -1;
@@ -54,7 +56,8 @@ export class AccessRecord {
     this.requestUlid = -1;
     this.clusterId = null;
     this.backendId = null;
-    this.clientAddress = null;
+    this.clientOffset = -1;
+    this.clientLength = 0;
     this.backendAddress = null;
     this.requestUs = -1;
     this.serviceUs = -1;
@@ -92,19 +95,24 @@ export interface AccessLogOptions {
 /** Renders access lines. */
 export class AccessLog {
   private readonly sink: BatchSink;
+  private readonly writer: TextWriter;
   private readonly memory: Uint8Array;
+  private readonly memoryView: DataView;
   private readonly time: LogTime;
   /** The line up to the first bracket; its time is renewed in place. */
   private readonly prefix: Uint8Array;
   private readonly levelAt: number;
 
   constructor(options: AccessLogOptions) {
-    this.sink = options.sink;
-    this.memory = options.memoryBytes;
-    this.time = new LogTime();
+    const memory = options.memoryBytes;
     const pid = `${options.pid} `;
-    this.levelAt = LOG_TIME_LENGTH + pid.length;
+    this.sink = options.sink;
+    this.writer = new TextWriter(options.sink.bytes);
+    this.memory = memory;
+    this.memoryView = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
     this.prefix = Uint8Array.from(`${" ".repeat(LOG_TIME_LENGTH)}${pid}INFO-ACCESS  ${options.tag}\t[`, latin1);
+    this.time = new LogTime(this.prefix);
+    this.levelAt = LOG_TIME_LENGTH + pid.length;
   }
 
   /** Writes a line; dropped and counted by the sink when that is full. `realtimeUs`: CLOCK_REALTIME, microseconds. */
@@ -114,21 +122,21 @@ export class AccessLog {
     if (start === -1) {
       return;
     }
-    const target = this.sink.bytes;
-    const memory = this.memory;
-    this.time.render(prefix, realtimeUs);
-    target.set(prefix, start);
+    const writer = this.writer;
+    const bytes = writer.bytes;
+    this.time.render(realtimeUs);
+    bytes.set(prefix, start);
     if (record.error) {
-      target.set(ERROR_LEVEL, start + this.levelAt);
+      bytes.set(ERROR_LEVEL, start + this.levelAt);
     }
-    let at = renderContext(target, start + prefix.length, memory, record);
-    at = renderTimes(target, at, record);
-    at = decimal(target, at, record.bytesIn);
-    target[at++] = SPACE;
-    at = decimal(target, at, record.bytesOut);
-    at = renderTags(target, at, memory, record);
-    at = renderEndpoint(target, at, memory, record);
-    target[at++] = LINE_FEED;
+    let at = renderContext(writer, start + prefix.length, this.memoryView, record);
+    at = renderTimes(writer, at, record);
+    at = writer.decimal(at, record.bytesIn);
+    bytes[at++] = SPACE;
+    at = writer.decimal(at, record.bytesOut);
+    at = renderTags(writer, at, this.memory, record);
+    at = renderEndpoint(writer, at, this.memoryView, record);
+    bytes[at++] = LINE_FEED;
     this.sink.commit(at - start);
   }
 }
@@ -139,11 +147,12 @@ function lengthMax(record: AccessRecord): number {
     FIXED_MAX +
     lengthOf(record.clusterId) +
     lengthOf(record.backendId) +
-    lengthOf(record.clientAddress) +
+    record.clientLength +
     lengthOf(record.backendAddress) +
     lengthOf(record.tags) +
     lengthOf(record.protocol) +
     lengthOf(record.message) +
+    record.clientLength +
     record.userAgentLength +
     record.authorityLength +
     record.methodLength +
@@ -156,152 +165,111 @@ function lengthOf(text: Uint8Array | null): number {
 }
 
 /** `session request cluster backend] client backend ` */
-function renderContext(target: Uint8Array, at: number, memory: Uint8Array, record: AccessRecord): number {
-  at = span(target, at, memory, record.sessionUlid, ULID_LENGTH);
-  target[at++] = SPACE;
-  at = span(target, at, memory, record.requestUlid, ULID_LENGTH);
-  target[at++] = SPACE;
-  at = text(target, at, record.clusterId);
-  target[at++] = SPACE;
-  at = text(target, at, record.backendId);
-  target[at++] = CLOSE;
-  target[at++] = SPACE;
-  at = text(target, at, record.clientAddress);
-  target[at++] = SPACE;
-  at = text(target, at, record.backendAddress);
-  target[at++] = SPACE;
+function renderContext(writer: TextWriter, at: number, memory: DataView, record: AccessRecord): number {
+  const bytes = writer.bytes;
+  at = writer.span(at, memory, record.sessionUlid, ULID_LENGTH);
+  bytes[at++] = SPACE;
+  at = writer.span(at, memory, record.requestUlid, ULID_LENGTH);
+  bytes[at++] = SPACE;
+  at = writer.text(at, record.clusterId);
+  bytes[at++] = SPACE;
+  at = writer.text(at, record.backendId);
+  bytes[at++] = CLOSE;
+  bytes[at++] = SPACE;
+  at = writer.span(at, memory, record.clientOffset, record.clientLength);
+  bytes[at++] = SPACE;
+  at = writer.text(at, record.backendAddress);
+  bytes[at++] = SPACE;
   return at;
 }
 
 /** `request/service/response/client_rtt/server_rtt ` */
-function renderTimes(target: Uint8Array, at: number, record: AccessRecord): number {
-  at = duration(target, at, record.requestUs);
-  target[at++] = SLASH;
-  at = duration(target, at, record.serviceUs);
-  target[at++] = SLASH;
-  at = duration(target, at, record.responseUs);
-  target[at++] = SLASH;
-  at = duration(target, at, record.clientRttUs);
-  target[at++] = SLASH;
-  at = duration(target, at, record.serverRttUs);
-  target[at++] = SPACE;
+function renderTimes(writer: TextWriter, at: number, record: AccessRecord): number {
+  const bytes = writer.bytes;
+  at = duration(writer, at, record.requestUs);
+  bytes[at++] = SLASH;
+  at = duration(writer, at, record.serviceUs);
+  bytes[at++] = SLASH;
+  at = duration(writer, at, record.responseUs);
+  bytes[at++] = SLASH;
+  at = duration(writer, at, record.clientRttUs);
+  bytes[at++] = SLASH;
+  at = duration(writer, at, record.serverRttUs);
+  bytes[at++] = SPACE;
   return at;
 }
 
 /** ` [tags, user-agent=UA] None ` */
-function renderTags(target: Uint8Array, at: number, memory: Uint8Array, record: AccessRecord): number {
-  target[at++] = SPACE;
-  target[at++] = OPEN;
+function renderTags(writer: TextWriter, at: number, memory: Uint8Array, record: AccessRecord): number {
+  const bytes = writer.bytes;
   const tags = record.tags;
   const tagged = tags !== null && tags.length > 0;
+  bytes[at++] = SPACE;
+  bytes[at++] = OPEN;
   if (tagged) {
-    at = text(target, at, tags);
+    at = writer.text(at, tags);
   }
-  if (record.userAgentOffset >= 0) {
+  const source = record.userAgentOffset;
+  if (source >= 0) {
     if (tagged) {
-      target[at++] = COMMA;
-      target[at++] = SPACE;
+      bytes[at++] = COMMA;
+      bytes[at++] = SPACE;
     }
-    at = text(target, at, USER_AGENT);
-    const source = record.userAgentOffset;
+    at = writer.span(at, CONSTANTS, 0, USER_AGENT_LENGTH);
     const length = record.userAgentLength;
     for (let i = 0; i < length; i++) {
-      target[at + i] = CLEAN[memory[source + i]];
+      bytes[at + i] = CLEAN[memory[source + i]];
     }
     at += length;
   }
-  return text(target, at, AFTER_TAGS);
+  return writer.span(at, CONSTANTS, AFTER_TAGS_AT, AFTER_TAGS_LENGTH);
 }
 
 /** `protocol authority method path status | message` */
-function renderEndpoint(target: Uint8Array, at: number, memory: Uint8Array, record: AccessRecord): number {
-  at = text(target, at, record.protocol);
-  target[at++] = SPACE;
-  at = span(target, at, memory, record.authorityOffset, record.authorityLength);
-  target[at++] = SPACE;
-  at = span(target, at, memory, record.methodOffset, record.methodLength);
-  target[at++] = SPACE;
-  at = span(target, at, memory, record.pathOffset, record.pathLength);
-  target[at++] = SPACE;
+function renderEndpoint(writer: TextWriter, at: number, memory: DataView, record: AccessRecord): number {
+  const bytes = writer.bytes;
+  at = writer.text(at, record.protocol);
+  bytes[at++] = SPACE;
+  at = writer.span(at, memory, record.authorityOffset, record.authorityLength);
+  bytes[at++] = SPACE;
+  at = writer.span(at, memory, record.methodOffset, record.methodLength);
+  bytes[at++] = SPACE;
+  at = writer.span(at, memory, record.pathOffset, record.pathLength);
+  bytes[at++] = SPACE;
   if (record.status === 0) {
-    target[at++] = DASH;
+    bytes[at++] = DASH;
   } else {
-    at = decimal(target, at, record.status);
+    at = writer.decimal(at, record.status);
   }
   if (record.message !== null) {
-    at = text(target, at, BEFORE_MESSAGE);
-    at = text(target, at, record.message);
+    at = writer.span(at, CONSTANTS, BEFORE_MESSAGE_AT, BEFORE_MESSAGE_LENGTH);
+    at = writer.text(at, record.message);
   }
   return at;
-}
-
-function span(target: Uint8Array, at: number, memory: Uint8Array, offset: number, length: number): number {
-  if (offset < 0) {
-    target[at] = DASH;
-    return at + 1;
-  }
-  for (let i = 0; i < length; i++) {
-    target[at + i] = memory[offset + i];
-  }
-  return at + length;
-}
-
-function text(target: Uint8Array, at: number, bytes: Uint8Array | null): number {
-  if (bytes === null) {
-    target[at] = DASH;
-    return at + 1;
-  }
-  const length = bytes.length;
-  for (let i = 0; i < length; i++) {
-    target[at + i] = bytes[i];
-  }
-  return at + length;
 }
 
 /** At least 10 s: seconds; 10 ms: milliseconds; 10 us: microseconds; else nanoseconds. Truncated. */
-function duration(target: Uint8Array, at: number, microseconds: number): number {
+function duration(writer: TextWriter, at: number, microseconds: number): number {
+  const bytes = writer.bytes;
   if (microseconds < 0) {
-    target[at] = DASH;
+    bytes[at] = DASH;
     return at + 1;
   }
-  if (microseconds >= 1e7) {
-    at = decimal(target, at, Math.floor(microseconds / 1e6));
-  } else if (microseconds >= 10_000) {
-    at = decimal(target, at, (microseconds / 1000) | 0);
-    target[at++] = LETTER_M;
-  } else if (microseconds >= 10) {
-    at = decimal(target, at, microseconds | 0);
-    target[at++] = MU_FIRST;
-    target[at++] = MU_SECOND;
+  if (microseconds < 10) {
+    at = writer.decimal(at, (microseconds * 1000) | 0);
+    bytes[at++] = LETTER_N;
+  } else if (microseconds < 10_000) {
+    at = writer.decimal(at, microseconds | 0);
+    bytes[at++] = MU_FIRST;
+    bytes[at++] = MU_SECOND;
+  } else if (microseconds < 1e7) {
+    at = writer.decimal(at, (microseconds / 1000) | 0);
+    bytes[at++] = LETTER_M;
   } else {
-    at = decimal(target, at, (microseconds * 1000) | 0);
-    target[at++] = LETTER_N;
+    at = writer.decimal(at, Math.floor(microseconds / 1e6));
   }
-  target[at++] = LETTER_S;
+  bytes[at++] = LETTER_S;
   return at;
-}
-
-/** Digits of an integer from 0 to 2^53. */
-function decimal(target: Uint8Array, at: number, value: number): number {
-  if (value > 0x7fffffff) {
-    const high = Math.floor(value / 1e9);
-    at = decimal(target, at, high);
-    return digits(target, at, (value - high * 1e9) | 0, 9);
-  }
-  let count = 1;
-  for (let limit = 10; count < 10 && value >= limit; limit *= 10) {
-    count++;
-  }
-  return digits(target, at, value | 0, count);
-}
-
-function digits(target: Uint8Array, at: number, value: number, count: number): number {
-  for (let i = at + count - 1; i >= at; i--) {
-    const rest = (value / 10) | 0;
-    target[i] = ZERO + value - rest * 10;
-    value = rest;
-  }
-  return at + count;
 }
 
 function latin1(character: string): number {
@@ -312,7 +280,6 @@ const SPACE = 0x20;
 const COMMA = 0x2c;
 const DASH = 0x2d;
 const SLASH = 0x2f;
-const ZERO = 0x30;
 const OPEN = 0x5b;
 const CLOSE = 0x5d;
 const LINE_FEED = 0x0a;
@@ -321,12 +288,16 @@ const LETTER_N = 0x6e;
 const LETTER_S = 0x73;
 const MU_FIRST = 0xce;
 const MU_SECOND = 0xbc;
-const USER_AGENT = Uint8Array.from("user-agent=", latin1);
-const AFTER_TAGS = Uint8Array.from("] None ", latin1);
-const BEFORE_MESSAGE = Uint8Array.from(" | ", latin1);
+const USER_AGENT_LENGTH = 11;
+const AFTER_TAGS_AT = 11;
+const AFTER_TAGS_LENGTH = 7;
+const BEFORE_MESSAGE_AT = 18;
+const BEFORE_MESSAGE_LENGTH = 3;
+/** With room behind, so that they are copied in words. */
+const CONSTANTS = new DataView(Uint8Array.from(`user-agent=] None  | ${" ".repeat(SLACK)}`, latin1).buffer);
 const ERROR_LEVEL = Uint8Array.from("ERROR-ACCESS", latin1);
 /** Two ULIDs (52), five durations of at most 15 + 3, two byte counts of 16, status, separators and constants. */
-const FIXED_MAX = 256;
+const FIXED_MAX = 256 + SLACK;
 
 /** What a byte of a User-Agent is logged as. */
 const CLEAN = new Uint8Array(256);

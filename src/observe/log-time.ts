@@ -1,36 +1,37 @@
 // The time at the head of a log line: `2026-11-20T17:56:51.123456Z 1795197411123456000 ` (spec 12.1).
 // The part that changes once a second is rendered once a second; per line only the digits of the microseconds change.
 
+import { TextWriter } from "./text-writer.ts";
+
 /** Bytes of the rendered time, with the space behind it. */
 export const LOG_TIME_LENGTH = 48;
 
 const MICROS_AT = 20;
 const EPOCH_MICROS_AT = 38;
-const ZERO = 48;
+const LETTER_Z = 0x5a;
+const ZERO = 0x30;
 
-/** Renders times into a buffer that holds the rest of the prefix too. */
+/** Renders times into a buffer that holds the rest of a prefix too. */
 export class LogTime {
+  private readonly writer: TextWriter;
   private second: number;
 
-  constructor() {
+  /** `bytes`: where the time is kept, at the start; at least LOG_TIME_LENGTH bytes. */
+  constructor(bytes: Uint8Array) {
+    this.writer = new TextWriter(bytes);
     this.second = -1;
   }
 
-  /** Puts the time `realtimeUs` (CLOCK_REALTIME, microseconds) at the start of `bytes`, LOG_TIME_LENGTH bytes. */
-  render(bytes: Uint8Array, realtimeUs: number): void {
+  /** Renews the time: `realtimeUs` is CLOCK_REALTIME in microseconds. */
+  render(realtimeUs: number): void {
     const second = Math.floor(realtimeUs / 1e6);
     if (second !== this.second) {
       this.second = second;
-      renderSecond(bytes, second);
+      renderSecond(this.writer.bytes, second);
     }
-    let micros = (realtimeUs - second * 1e6) | 0;
-    for (let i = 5; i >= 0; i--) {
-      const rest = (micros / 10) | 0;
-      const digit = ZERO + micros - rest * 10;
-      bytes[MICROS_AT + i] = digit;
-      bytes[EPOCH_MICROS_AT + i] = digit;
-      micros = rest;
-    }
+    const micros = (realtimeUs - second * 1e6) | 0;
+    this.writer.sixDigits(MICROS_AT, micros, LETTER_Z);
+    this.writer.sixDigits(EPOCH_MICROS_AT, micros, ZERO);
   }
 }
 

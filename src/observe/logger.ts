@@ -38,8 +38,8 @@ export class Logger {
     this.sink = options.sink;
     this.colored = options.colored;
     this.nowUs = options.nowUs ?? wallClockUs;
-    this.time = new LogTime();
     this.timeBytes = new Uint8Array(LOG_TIME_LENGTH);
+    this.time = new LogTime(this.timeBytes);
     const parsed = parseFilter(options.directives);
     this.filter = parsed.filter ?? DEFAULT_FILTER;
     for (const error of parsed.errors ?? []) {
@@ -86,7 +86,7 @@ export class Logger {
     if (!this.enabled(module, level)) {
       return;
     }
-    this.time.render(this.timeBytes, this.nowUs());
+    this.time.render(this.nowUs());
     let label = LEVEL_LABELS[level];
     if (this.colored) {
       label = `\x1b[${COLORS[level]}m${label}\x1b[0m`;

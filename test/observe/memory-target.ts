@@ -1,0 +1,64 @@
+// A log target under the test's control: writes wait until the test completes them, or complete at once.
+
+import type { LogTarget, WriteDone } from "../../src/observe/target.ts";
+
+export class MemoryTarget implements LogTarget {
+  readonly name = "memory";
+  /** Complete writes at once. */
+  instant = true;
+  /** What the next writes answer instead of success. */
+  failures: string[] = [];
+  /** Bytes that one write takes at most. */
+  takes = Number.POSITIVE_INFINITY;
+  reopened = 0;
+  reopenError: string | null = null;
+  closed = false;
+  readonly writes: string[] = [];
+  #waiting: { bytes: Uint8Array; offset: number; length: number; done: WriteDone } | null = null;
+
+  /** A write was started and waits for complete(). */
+  get waiting(): boolean {
+    return this.#waiting !== null;
+  }
+
+  write(bytes: Uint8Array, offset: number, length: number, done: WriteDone): void {
+    if (this.#waiting !== null) throw new Error("two writes at once");
+    this.#waiting = { bytes, offset, length, done };
+    if (this.instant) this.complete();
+  }
+
+  complete(): void {
+    const write = this.#waiting;
+    if (write === null) throw new Error("no write is under way");
+    this.#waiting = null;
+    const failure = this.failures.shift();
+    if (failure !== undefined) {
+      write.done(failure, 0);
+      return;
+    }
+    const taken = Math.min(write.length, this.takes);
+    this.writes.push(Buffer.from(write.bytes.subarray(write.offset, write.offset + taken)).toString("utf8"));
+    write.done(null, taken);
+  }
+
+  writeSync(bytes: Uint8Array, offset: number, length: number): number {
+    if (this.failures.shift() !== undefined) return -1;
+    const taken = Math.min(length, this.takes);
+    this.writes.push(Buffer.from(bytes.subarray(offset, offset + taken)).toString("utf8"));
+    return taken;
+  }
+
+  reopen(done: (error: string | null) => void): void {
+    this.reopened++;
+    done(this.reopenError);
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+
+  /** Everything written since the last call. */
+  takeText(): string {
+    return this.writes.splice(0).join("");
+  }
+}
