@@ -25,6 +25,7 @@ export const ENOSYS = 38;
 export const EPROTO = 71;
 export const ENOTSOCK = 88;
 export const EMSGSIZE = 90;
+export const ENOPROTOOPT = 92;
 export const EOPNOTSUPP = 95;
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
@@ -66,6 +67,7 @@ const TABLE = new Map<number, readonly [name: string, meaning: string]>([
   [EPROTO, ["EPROTO", "protocol error"]],
   [ENOTSOCK, ["ENOTSOCK", "not a socket"]],
   [EMSGSIZE, ["EMSGSIZE", "message too long"]],
+  [ENOPROTOOPT, ["ENOPROTOOPT", "no such option"]],
   [EOPNOTSUPP, ["EOPNOTSUPP", "operation not supported"]],
   [EADDRINUSE, ["EADDRINUSE", "address already in use"]],
   [EADDRNOTAVAIL, ["EADDRNOTAVAIL", "address not available on this machine"]],
