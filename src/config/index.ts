@@ -1,8 +1,7 @@
 // What others may import of the configuration room, and what the package exports as `sozu/config`.
 
-export { loadConfig } from "./load.ts";
+export { type LoadedSocketSettings, loadConfig, loadSocketSettings } from "./load.ts";
 export type { BrokenConfig, ConfigResult, ParsedConfig, ParseOptions } from "./parse.ts";
 export { type ConfigProblem, renderProblem, renderProblems } from "./problems.ts";
 export { type GlobalSettings, workerSettings } from "./settings.ts";
 export type { SocketSettings } from "./socket.ts";
-export { loadSocketSettings } from "./socket-settings.ts";

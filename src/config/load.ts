@@ -1,9 +1,10 @@
-// Reads the whole configuration file. This file and socket-settings.ts are the only ones of this room that touch the file
-// system. The parser is loaded only when there is a text to parse.
+// Reads the configuration file: the only place of this room that touches the file system. Reading the socket keys loads no
+// parser, so that short verbs stay short.
 
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import type { BrokenConfig, ConfigResult, ParseOptions } from "./parse.ts";
+import { resolveSocketSettings, type SocketSettings, scanSocketSettings } from "./socket.ts";
 
 /** Reads and parses `path`. A file that cannot be read is a result, not an exception. */
 export async function loadConfig(path: string, options: Pick<ParseOptions, "unknownKeys"> = {}): Promise<ConfigResult> {
@@ -13,21 +14,33 @@ export async function loadConfig(path: string, options: Pick<ParseOptions, "unkn
   return parseConfig(text, { ...options, file: path, folder: dirname(resolve(path)) });
 }
 
+/** What a verb needs to reach main; `problem` says why the defaults were used, or is null. */
+export interface LoadedSocketSettings {
+  readonly settings: SocketSettings;
+  readonly problem: string | null;
+}
+
+/** Reads only the socket keys. A missing or broken file gives the defaults beside it (decisions 7). Never rejects. */
+export async function loadSocketSettings(path: string): Promise<LoadedSocketSettings> {
+  const folder = dirname(resolve(path));
+  const text = await readText(path);
+  if (typeof text === "string") return { settings: scanSocketSettings(text, folder), problem: null };
+  return { settings: resolveSocketSettings({}, folder), problem: text.reason };
+}
+
 async function readText(path: string): Promise<string | { readonly reason: string }> {
   try {
     const bytes = await readFile(path);
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT") {
-      return {
-        reason: `${path}: there is no such file; name the configuration with -c, or start from the sample config.toml`,
-      };
-    }
+    if (code === "ENOENT") return { reason: `${path}: there is no such file. ${NAME_IT}` };
     if (code === "ERR_ENCODING_INVALID_ENCODED_DATA") return { reason: `${path}: the file is not UTF-8` };
     return { reason: `${path}: it cannot be read: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
+
+const NAME_IT = "Name the configuration with -c, or start from the sample config.toml";
 
 function unreadable(reason: string): BrokenConfig {
   return { ok: false, problems: [], text: reason };
