@@ -103,6 +103,11 @@ export class EventLoop {
     return this.#handlers.length - this.#freeCount;
   }
 
+  /** Whether the tick of the timer wheel runs: while it holds entries, and at most a tick longer. */
+  get isTicking(): boolean {
+    return this.#ticking;
+  }
+
   /** Adds a descriptor with EPOLL bits (EPOLLET for connections). Returns its token (>= 0) or -errno. */
   register(fd: number, handler: Handler, events: number): number {
     const token = this.#freeCount > 0 ? this.#free[--this.#freeCount] : this.#newToken();

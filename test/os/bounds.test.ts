@@ -9,7 +9,7 @@ import { EBUSY, EFAULT, EINVAL } from "../../src/os/errno.ts";
 import { socketpair } from "../../src/os/listeners.ts";
 import { type Native, native } from "../../src/os/native.ts";
 import * as s from "../../src/os/sockets.ts";
-import { arena, runScript } from "./helpers.ts";
+import { arena, runScript } from "./descriptors.ts";
 
 const SIZE = arena.length;
 const OUTSIDE: readonly (readonly [offset: number, length: number])[] = [

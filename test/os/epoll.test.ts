@@ -9,7 +9,7 @@ import { closeAll } from "../../src/os/fdpass.ts";
 import { socketpair } from "../../src/os/listeners.ts";
 import * as s from "../../src/os/sockets.ts";
 import { eventfdCreate, eventfdRead, eventfdSignal, timerCreate, timerRead, timerSet } from "../../src/os/timerfd.ts";
-import { ready, runScript } from "./helpers.ts";
+import { ready, runScript } from "./descriptors.ts";
 
 test("an event carries the index and the generation of its registration", () => {
   const epoll = e.epollCreate();

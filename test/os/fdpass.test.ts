@@ -9,7 +9,7 @@ import { socketpair } from "../../src/os/listeners.ts";
 import { getCloexec } from "../../src/os/process.ts";
 import * as s from "../../src/os/sockets.ts";
 import { eventfdCreate } from "../../src/os/timerfd.ts";
-import { put } from "./helpers.ts";
+import { put } from "./descriptors.ts";
 
 const openDescriptors = () => readdirSync("/proc/self/fd").length;
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { describeErrno, errnoName } from "../../src/os/errno.ts";
-import { temporaryFolder } from "./helpers.ts";
+import { temporaryFolder } from "./descriptors.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 

@@ -9,7 +9,7 @@ import { closeAll } from "../../src/os/fdpass.ts";
 import { socketpair } from "../../src/os/listeners.ts";
 import * as p from "../../src/os/process.ts";
 import * as s from "../../src/os/sockets.ts";
-import { ready, runScript, textAt } from "./helpers.ts";
+import { ready, runScript, textAt } from "./descriptors.ts";
 
 const SH = "/bin/sh";
 

@@ -8,7 +8,7 @@ import { EBADF, EINVAL, OsError } from "../../src/os/errno.ts";
 import { getCloexec } from "../../src/os/process.ts";
 import { fdSize, mapShared, memfd, truncate } from "../../src/os/shared.ts";
 import { close } from "../../src/os/sockets.ts";
-import { arena } from "./helpers.ts";
+import { arena } from "./descriptors.ts";
 
 test("two maps of a memfd see each other's writes, also after the descriptor is closed", () => {
   const fd = memfd("stats", 8192);

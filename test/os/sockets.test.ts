@@ -30,7 +30,7 @@ import {
 } from "../../src/os/listeners.ts";
 import { getCloexec } from "../../src/os/process.ts";
 import * as s from "../../src/os/sockets.ts";
-import { connectTcp, nameOf, put, ready, tcpPair, temporaryFolder, textAt } from "./helpers.ts";
+import { connectTcp, nameOf, put, ready, tcpPair, temporaryFolder, textAt } from "./descriptors.ts";
 
 for (const ip of ["127.0.0.1", "::1"]) {
   test(`bytes go both ways over TCP on ${ip}`, () => {

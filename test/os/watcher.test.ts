@@ -9,7 +9,7 @@ import { socketpair } from "../../src/os/listeners.ts";
 import { spawn, waitPid } from "../../src/os/process.ts";
 import * as s from "../../src/os/sockets.ts";
 import { changeWatch, unwatchFd, watchFd } from "../../src/os/watcher.ts";
-import { runScript } from "./helpers.ts";
+import { runScript } from "./descriptors.ts";
 
 test("a readable descriptor is reported until it is read", async () => {
   const [a, b] = socketpair(s.UNIX_STREAM);
