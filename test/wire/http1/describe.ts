@@ -8,14 +8,14 @@ import type { ResponseDecoder } from "../../../src/wire/http1/response-decoder.t
 const text = (bytes: Uint8Array, base: number, from: number, to: number): string =>
   Buffer.from(bytes.buffer, bytes.byteOffset + base + from, to - from).toString("latin1");
 
-/** One row: `name: value` with `-` before a dropped field and `~` before one that is not canonical. */
+/** One row: `name: value` with `drop ` before a field that is not forwarded and `loose ` before one that is not canonical. */
 export function describeFields(head: Head, bytes: Uint8Array, base: number): string[] {
   const lines: string[] = [];
   for (let index = 0; index < head.count; index++) {
     const name = text(bytes, base, head.nameStart(index), head.nameEnd(index));
     const value = text(bytes, base, head.valueStart(index), head.valueEnd(index));
     const flags = head.flags(index);
-    lines.push(`${flags & DROP ? "-" : ""}${flags & CANONICAL ? "" : "~"}${name}: ${value}`);
+    lines.push(`${flags & DROP ? "drop " : ""}${flags & CANONICAL ? "" : "loose "}${name}: ${value}`);
   }
   return lines;
 }

@@ -31,7 +31,8 @@ export function feed<D extends Decoder>(
   const whole = once([message.length], 0, 0, false);
   const check = (way: string, outcome: unknown) => assert.deepEqual(outcome, whole, way);
   check("at another base", once([message.length], 77, 0, false));
-  check("with bytes after it", once([message.length], 3, 40, false));
+  // (An incomplete message would be continued by them.)
+  if (whole.result !== 0) check("with bytes after it", once([message.length], 3, 40, false));
   check("byte by byte", once(new Array(message.length).fill(1), 5, 0, false));
   check("byte by byte, moved", once(new Array(message.length).fill(1), 5, 0, true));
   for (let cut = 1; cut < message.length; cut++) {
