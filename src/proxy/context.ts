@@ -16,7 +16,8 @@ import type { UlidSource } from "../observe/ulid.ts";
 import { clock } from "../os/clock.ts";
 import { ClientRecords } from "./client-records.ts";
 import { Gather } from "./gather.ts";
-import { Outboxes } from "./outbox.ts";
+import type { Connection } from "./connection.ts";
+import { OUTBOX_BUFFERS, Outboxes } from "./outbox.ts";
 
 /** Room beside the body in one read's output: an encoded response head's additions, chunk framing. */
 const OUTPUT_MARGIN = 2048;
@@ -80,6 +81,8 @@ export class TrafficContext {
   readonly readMax: number;
   /** Room for one socket address, for connect. */
   readonly sockaddr: number;
+  /** Connections that may not read before buffers are free. */
+  readonly #waiting: Connection[];
   /** Soft stop: connections close after their current request. */
   closing: boolean;
 
@@ -105,7 +108,9 @@ export class TrafficContext {
     this.readMax = Math.max(settings.bufferSize, 2 * settings.bufferSize - OUTPUT_MARGIN);
     this.scratch = memory.allocate(this.readMax, 64);
     this.sockaddr = memory.allocate(128, 8);
+    this.#waiting = [];
     this.closing = false;
+    options.loop.onTurnEnd(() => this.#wakeWaiting());
   }
 
   /** CLOCK_MONOTONIC in microseconds as of the last poll or read. */
@@ -116,5 +121,31 @@ export class TrafficContext {
   /** CLOCK_REALTIME in microseconds as of the last poll. */
   get realtimeUs(): number {
     return clock[1];
+  }
+
+  /** No buffer is free: new requests are refused (decisions 20). */
+  get isOutOfBuffers(): boolean {
+    return this.buffers.inUse >= this.settings.maxBuffers;
+  }
+
+  /**
+   * Asked before a read whose bytes go to a peer that may not take them: the rest must fit into buffers. False: the
+   * connection is called again (`onReady(0)`) once buffers are free.
+   */
+  mayRead(connection: Connection): boolean {
+    if (this.buffers.inUse + OUTBOX_BUFFERS <= this.settings.maxBuffers) return true;
+    this.#waiting.push(connection);
+    return false;
+  }
+
+  #wakeWaiting(): void {
+    let free = this.settings.maxBuffers - this.buffers.inUse;
+    while (free >= OUTBOX_BUFFERS) {
+      const connection = this.#waiting.shift();
+      if (connection === undefined) return;
+      if (connection.fd === -1) continue;
+      this.loop.runLater(connection);
+      free -= OUTBOX_BUFFERS;
+    }
   }
 }

@@ -238,6 +238,10 @@ export class Exchange {
       answerLocally(this, 503);
       return;
     }
+    if (this.context.isOutOfBuffers) {
+      answerLocally(this, 503);
+      return;
+    }
     if (route === null) {
       answerLocally(this, 404);
       return;

@@ -8,6 +8,9 @@ import { EAGAIN, ENOBUFS } from "../os/errno.ts";
 import { send } from "../os/sockets.ts";
 import type { Gather } from "./gather.ts";
 
+/** Buffers that an outbox holds at most. */
+export const OUTBOX_BUFFERS = 2;
+
 export class Outbox {
   first: number;
   firstStart: number;

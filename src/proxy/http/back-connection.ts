@@ -324,6 +324,7 @@ export class BackConnection extends Connection implements BackStream {
         this.context.loop.runLater(this);
         return;
       }
+      if (!this.context.mayRead(this)) return;
       if (!this.#readOnce()) return;
     }
   }

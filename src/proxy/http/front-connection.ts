@@ -177,6 +177,7 @@ export class FrontConnection extends Connection implements FrontStream {
         this.context.loop.runLater(this);
         return;
       }
+      if (this.#state === BODY && !this.context.mayRead(this)) return;
       if (!this.#readOnce()) return;
     }
   }
