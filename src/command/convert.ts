@@ -134,9 +134,6 @@ export function toHttpListener(message: HttpListenerConfig): Converted<HttpListe
   if (isError(address)) return address;
   const publicAddress = message.publicAddress === undefined ? null : toAddress("public_address", message.publicAddress);
   if (publicAddress !== null && isError(publicAddress)) return publicAddress;
-  if (publicAddress !== null && message.expectProxy) {
-    return commandError("INVALID_VALUE", "public_address", "it cannot be combined with expect_proxy");
-  }
   const stickyName = message.stickyName === "" ? STICKY_NAME_DEFAULT : message.stickyName;
   const sozuIdHeader = message.sozuIdHeader === "" ? SOZU_ID_HEADER_DEFAULT : message.sozuIdHeader;
   const bad =
@@ -172,6 +169,7 @@ export function toAddress(field: string, message: AddressMessage | undefined): C
 
 /** Message fields, by local name, that ask for parts that are not built yet. */
 const CLUSTER_LATER = {
+  stickySession: "sticky_session",
   proxyProtocol: "proxy_protocol",
   answer503: "answer_503",
   http2: "http2",
@@ -197,6 +195,7 @@ const FRONTEND_LATER = {
 } as const;
 
 const HTTP_LISTENER_LATER = {
+  expectProxy: "expect_proxy",
   answers: "answers",
   h2MaxRstStreamPerWindow: "h2_max_rst_stream_per_window",
   h2MaxPingPerWindow: "h2_max_ping_per_window",

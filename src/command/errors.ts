@@ -9,17 +9,20 @@ export type CommandErrorCode = keyof typeof TEXTS;
 export class CommandError {
   readonly code: CommandErrorCode;
   readonly message: string;
+  /** The field of the message that INVALID_VALUE is about, under its schema name; null for other codes. */
+  readonly field: string | null;
 
-  constructor(code: CommandErrorCode, message: string) {
+  constructor(code: CommandErrorCode, message: string, field: string | null) {
     this.code = code;
     this.message = message;
+    this.field = field;
   }
 }
 
 /** Makes a refusal. The arguments fill `{0}` and `{1}` of the code's text; control characters in them are replaced. */
 export function commandError(code: CommandErrorCode, first = "", second = ""): CommandError {
   const text = TEXTS[code].replace("{0}", () => printable(first)).replace("{1}", () => printable(second));
-  return new CommandError(code, text);
+  return new CommandError(code, text, code === "INVALID_VALUE" ? first : null);
 }
 
 /** The texts by code, for docs/errors.md. */

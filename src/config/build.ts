@@ -105,7 +105,7 @@ class Builder {
     const message: HttpListenerConfig = create(HttpListenerConfigSchema);
     message.address = addressToMessage(address);
     if (values.public_address !== undefined) message.publicAddress = addressToMessage(values.public_address);
-    message.expectProxy = values.expect_proxy ?? false;
+    message.expectProxy = false;
     message.stickyName = values.sticky_name ?? STICKY_NAME_DEFAULT;
     message.frontTimeout = values.front_timeout ?? settings.frontTimeoutSeconds;
     message.backTimeout = values.back_timeout ?? settings.backTimeoutSeconds;
@@ -127,7 +127,7 @@ class Builder {
     if (values === null || reason !== null) return;
     const message = create(ClusterSchema);
     message.clusterId = id;
-    message.stickySession = values.sticky_session ?? false;
+    message.stickySession = false;
     message.httpsRedirect = values.https_redirect ?? false;
     message.loadBalancing = numberOf(LOAD_BALANCING, values.load_balancing, 0);
     if (values.load_metric !== undefined) message.loadMetric = numberOf(LOAD_METRICS, values.load_metric, 0);

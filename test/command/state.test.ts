@@ -57,8 +57,8 @@ function hash(state: ConfigState | StateMirror): string {
 
 test("AddCluster is an upsert and RemoveCluster leaves frontends and backends", () => {
   const state = stateOf(addCluster("app"), addBackend("app", "b0"), addFrontend("a.test"));
-  assert.deepEqual(kinds(state, addCluster("app", { stickySession: true })), ["add_cluster"]);
-  assert.deepEqual(kinds(state, addCluster("app", { stickySession: true })), []);
+  assert.deepEqual(kinds(state, addCluster("app", { httpsRedirect: true })), ["add_cluster"]);
+  assert.deepEqual(kinds(state, addCluster("app", { httpsRedirect: true })), []);
   assert.deepEqual(kinds(state, removeCluster("app")), ["remove_cluster"]);
   assert.equal(state.backends.size, 1);
   assert.equal(state.httpFrontends.size, 1);
