@@ -1,7 +1,8 @@
 // Filter directives (spec 12.1): a comma-separated list of `level` or `module=level`; a `/regex` behind it is
 // accepted and ignored, as Sozu does. The longest directive whose module is a prefix of the asking module wins; among
 // equals the last.
-// Pure: text in, filter or reasons out. Nothing is half applied: with one wrong directive there is no filter.
+// Module names hold no slash (`proxy.http`). Pure: text in, filter or reasons out. Nothing is half applied: with one
+// wrong directive there is no filter.
 
 import { LEVEL_INFO, LEVEL_OFF, parseLevel } from "./levels.ts";
 

@@ -231,24 +231,31 @@ export class Stats {
       head[HEAD_VERSION] === STATS_VERSION &&
       head[HEAD_METRICS] === METRICS.length &&
       head[HEAD_ROW_METRICS] === ROW_METRICS.length &&
-      head[HEAD_CAPACITY] === this.capacity
+      head[HEAD_CAPACITY] === this.capacity &&
+      Number.isInteger(head[HEAD_ROWS_USED]) &&
+      head[HEAD_ROWS_USED] >= RESERVED_ROWS &&
+      head[HEAD_ROWS_USED] <= this.capacity
     );
   }
 
   private clear(): void {
     const used = Math.min(this.values[HEAD_ROWS_USED], this.capacity) || 0;
-    this.bytes.fill(0, 0, DIRECTORY_START + Math.max(used, 2) * ENTRY_BYTES);
+    this.bytes.fill(0, 0, DIRECTORY_START + Math.max(used, RESERVED_ROWS) * ENTRY_BYTES);
     const head = this.values;
     head[HEAD_VERSION] = STATS_VERSION;
     head[HEAD_METRICS] = METRICS.length;
     head[HEAD_ROW_METRICS] = ROW_METRICS.length;
     head[HEAD_CAPACITY] = this.capacity;
-    head[HEAD_ROWS_USED] = 2;
-    for (let row = 0; row < 2; row++) {
-      this.values.fill(0, this.base(row), this.base(row) + ROW_SLOTS);
+    head[HEAD_ROWS_USED] = RESERVED_ROWS;
+    this.values.fill(0, this.overflowRow, this.overflowRow + RESERVED_ROWS * ROW_SLOTS);
+    this.reserveRows();
+    head[HEAD_MAGIC] = STATS_MAGIC;
+  }
+
+  private reserveRows(): void {
+    for (let row = 0; row < RESERVED_ROWS; row++) {
       this.words[(DIRECTORY_START >> 2) + row * ENTRY_WORDS + ENTRY_STATE] = ROW_RESERVED;
     }
-    head[HEAD_MAGIC] = STATS_MAGIC;
   }
 
   /** Rebuilds the maps from the directory a predecessor left. Ids that were cut are not found again and start anew. */
@@ -258,12 +265,13 @@ export class Stats {
         this.values[METRICS[i].at] = 0;
       }
     }
-    const used = Math.min(this.values[HEAD_ROWS_USED], this.capacity);
-    const names: string[] = [];
-    for (let row = 0; row < used; row++) {
+    this.reserveRows();
+    const used = this.values[HEAD_ROWS_USED];
+    const names: string[] = ["", ""];
+    for (let row = RESERVED_ROWS; row < used; row++) {
       names.push(this.adoptName(row));
     }
-    for (let row = 2; row < used; row++) {
+    for (let row = RESERVED_ROWS; row < used; row++) {
       const word = (DIRECTORY_START >> 2) + row * ENTRY_WORDS;
       if (this.words[word + ENTRY_STATE] === ROW_BACKEND) {
         this.adoptBackend(row, this.words[word + ENTRY_PARENT], names);
@@ -274,17 +282,18 @@ export class Stats {
   private adoptName(row: number): string {
     const entry = DIRECTORY_START + row * ENTRY_BYTES;
     const state = this.words[(entry >> 2) + ENTRY_STATE];
-    if (state === ROW_RESERVED) {
-      return "";
-    }
     const length = this.words[(entry >> 2) + ENTRY_LENGTH];
     if ((state !== ROW_CLUSTER && state !== ROW_BACKEND) || length < 0 || length >= ENTRY_ID_MAX) {
       this.release(row);
       return "";
     }
+    const name = DECODER.decode(this.bytes.subarray(entry + ENTRY_ID, entry + ENTRY_ID + length));
+    if (state === ROW_CLUSTER && this.clusters.has(name)) {
+      this.release(row);
+      return "";
+    }
     this.clearGauges(row);
     this.leftovers.add(row);
-    const name = DECODER.decode(this.bytes.subarray(entry + ENTRY_ID, entry + ENTRY_ID + length));
     if (state === ROW_CLUSTER) {
       this.clusters.set(name, row);
     }
@@ -292,8 +301,8 @@ export class Stats {
   }
 
   private adoptBackend(row: number, parent: number, names: string[]): void {
-    const cluster = parent > 1 && parent < names.length ? names[parent] : "";
-    if (this.clusters.get(cluster) !== parent) {
+    const cluster = parent >= RESERVED_ROWS && parent < names.length ? names[parent] : "";
+    if (this.clusters.get(cluster) !== parent || this.backends.get(cluster)?.has(names[row])) {
       this.release(row);
       return;
     }
@@ -340,5 +349,7 @@ function encodeId(id: string): Uint8Array {
   return cut;
 }
 
+/** The overflow row and the graveyard. */
+const RESERVED_ROWS = 2;
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();

@@ -1,0 +1,136 @@
+// Targets against the real file system: appending, rotation, failures. Each test has a folder of its own.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { BatchSink } from "../../src/observe/sink.ts";
+import { openTarget, parseTarget } from "../../src/observe/target.ts";
+
+function inFolder(run: (folder: string) => Promise<void>): () => Promise<void> {
+  return async () => {
+    const folder = mkdtempSync(join(tmpdir(), "sozu-log-"));
+    try {
+      await run(folder);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  };
+}
+
+function put(sink: BatchSink, line: string): void {
+  const bytes = new TextEncoder().encode(line);
+  sink.append(bytes, 0, bytes.length);
+}
+
+function drained(sink: BatchSink): Promise<void> {
+  return new Promise((resolve) => sink.drain(resolve));
+}
+
+test("stdout and file targets are read, others are refused with what to write instead", () => {
+  assert.deepEqual(parseTarget("stdout"), { kind: "stdout" });
+  assert.deepEqual(parseTarget("file:///var/log/a.log"), { kind: "file", path: "/var/log/a.log" });
+  assert.deepEqual(parseTarget("file://a.log"), { kind: "file", path: "a.log" });
+  for (const text of ["udp://127.0.0.1:1", "tcp://h:1", "unix:///x"]) {
+    assert.match((parseTarget(text) as { reason: string }).reason, /not supported yet: use stdout or file/);
+  }
+  for (const text of ["", "syslog", "file://", "/var/log/a.log", "file://a\0b"]) {
+    assert.equal(parseTarget(text).kind, "error", text);
+  }
+});
+
+test(
+  "lines are appended to what the file holds, with mode 0640",
+  inFolder(async (folder) => {
+    const path = join(folder, "a.log");
+    for (const line of ["one\n", "two\n"]) {
+      const sink = new BatchSink(openTarget(`file://${path}`));
+      put(sink, line);
+      await drained(sink);
+      sink.close();
+    }
+    assert.equal(readFileSync(path, "utf8"), "one\ntwo\n");
+    assert.equal(statSync(path).mode & 0o137, 0);
+  }),
+);
+
+test(
+  "two sinks on one file do not cut each other's lines",
+  inFolder(async (folder) => {
+    const path = join(folder, "a.log");
+    const sinks = [new BatchSink(openTarget(`file://${path}`)), new BatchSink(openTarget(`file://${path}`))];
+    for (let i = 0; i < 2000; i++) put(sinks[i & 1], `${i & 1}${"x".repeat(i % 90)}\n`);
+    await Promise.all(sinks.map(drained));
+    const lines = readFileSync(path, "utf8").split("\n").slice(0, -1);
+    assert.equal(lines.length, 2000);
+    assert.ok(lines.every((line) => /^[01]x*$/.test(line)));
+    for (const sink of sinks) sink.close();
+  }),
+);
+
+test(
+  "reopen after a rename writes to a new file",
+  inFolder(async (folder) => {
+    const path = join(folder, "a.log");
+    const sink = new BatchSink(openTarget(`file://${path}`));
+    put(sink, "before\n");
+    await drained(sink);
+    renameSync(path, `${path}.1`);
+    await new Promise<void>((resolve) => {
+      const wait = (): void => {
+        try {
+          statSync(path);
+          resolve();
+        } catch {
+          setImmediate(wait);
+        }
+      };
+      sink.reopen();
+      wait();
+    });
+    // The file exists a moment before the sink uses it: the next event loop turn does.
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+    put(sink, "after\n");
+    await drained(sink);
+    const text = readFileSync(path, "utf8") + readFileSync(`${path}.1`, "utf8");
+    assert.match(text, /before\n/);
+    assert.match(text, /after\n/);
+    sink.close();
+  }),
+);
+
+test(
+  "a reopen that fails keeps the old file",
+  inFolder(async (folder) => {
+    const path = join(folder, "sub.log");
+    const target = openTarget(`file://${path}`);
+    const sink = new BatchSink(target);
+    rmSync(folder, { recursive: true });
+    const error = await new Promise((resolve) => target.reopen(resolve));
+    assert.equal(error, "ENOENT");
+    put(sink, "still accepted\n");
+    await drained(sink);
+    assert.equal(sink.unsent, 0);
+    sink.close();
+  }),
+);
+
+test("a full device costs lines, not the process", async () => {
+  const sink = new BatchSink(openTarget("file:///dev/full"));
+  const troubles: string[] = [];
+  sink.onTrouble = (message) => troubles.push(message);
+  for (let i = 0; i < 3; i++) {
+    put(sink, "a\n");
+    await drained(sink);
+  }
+  assert.equal(sink.unsent, 3);
+  assert.deepEqual(troubles, ["log target file:///dev/full: cannot write: ENOSPC"]);
+  sink.close();
+});
+
+test("a file that cannot be opened at start is an error with the target and the cause", () => {
+  assert.throws(() => openTarget("file:///nonexistent/folder/a.log"), /"file:\/\/\/nonexistent.*ENOENT/);
+  assert.throws(() => openTarget("nonsense"), /is not a log target/);
+});
