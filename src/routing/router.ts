@@ -34,10 +34,10 @@ export class Router<T> {
   private sharedGeneration: number;
   private recent: Map<string, HostLeaf<T>>;
   private older: Map<string, HostLeaf<T>>;
-  private readonly remembered: number;
+  private readonly rememberedMin: number;
 
-  /** `remembered`: host names known only through wildcards that are kept at least (at most twice as many). */
-  constructor(remembered = HOSTS_REMEMBERED) {
+  /** `rememberedMin`: host names known only through wildcards that are kept at least; at most twice as many. */
+  constructor(rememberedMin = HOSTS_REMEMBERED) {
     this.generation = 0;
     this.rules = new Map();
     this.exact = new Map();
@@ -46,12 +46,17 @@ export class Router<T> {
     this.sharedGeneration = 0;
     this.recent = new Map();
     this.older = new Map();
-    this.remembered = remembered;
+    this.rememberedMin = rememberedMin;
   }
 
   /** Number of rules. */
   get size(): number {
     return this.rules.size;
+  }
+
+  /** Number of host names that are kept although no rule names them. */
+  get remembered(): number {
+    return this.recent.size + this.older.size;
   }
 
   /** Adds a rule. Returns null, or the reason why nothing changed. */
@@ -172,7 +177,7 @@ export class Router<T> {
   }
 
   private remember(name: string, leaf: HostLeaf<T>): void {
-    if (this.recent.size >= this.remembered) {
+    if (this.recent.size >= this.rememberedMin) {
       this.older = this.recent;
       this.recent = new Map();
     }

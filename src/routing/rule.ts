@@ -88,7 +88,8 @@ export function refuseRule(rule: RouteRule): string | null {
 /** Lower case, without a trailing dot (decisions 16). */
 export function foldHost(host: string): string {
   const folded = host.toLowerCase();
-  return folded.length > 1 && folded.endsWith(".") ? folded.slice(0, -1) : folded;
+  // "*." is no host, and must not become the one that stands for all.
+  return folded.length > 1 && folded.endsWith(".") && folded !== "*." ? folded.slice(0, -1) : folded;
 }
 
 /** Negative when `a` is tried before `b`. Only rules whose hosts match one and the same host are ever compared. */
