@@ -55,7 +55,7 @@ function total(folder: string, pid: string): number {
   for (const name of readdirSync(folder)) {
     if (!name.startsWith(`out.${pid}`)) continue;
     const text = readFileSync(join(folder, name), "latin1");
-    sum += Number(/^(?:summary|totals): (\d+)/m.exec(text)?.[1] ?? 0);
+    sum += Number(/^totals: (\d+)/m.exec(text)?.[1] ?? 0);
   }
   if (sum === 0) throw new Error(`callgrind wrote no totals for process ${pid}`);
   return sum;

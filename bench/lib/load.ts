@@ -34,18 +34,7 @@ export async function wrk(folder: string, port: number, run: Case, seconds: numb
 /** Sends exactly `requests` requests for `path`; fails when one was not answered with 2xx. */
 export async function exactly(requests: number, port: number, connections: number, path = "/"): Promise<void> {
   const url = `http://127.0.0.1:${port}${path}`;
-  const args = [
-    "h2load",
-    "--h1",
-    "-t1",
-    "-c",
-    String(connections),
-    "-n",
-    String(requests),
-    "-H",
-    "host: localhost",
-    url,
-  ];
+  const args = ["h2load", "--h1", "-t1", "-c", String(connections), "-n", String(requests), url];
   const output = await capture(args);
   const done = /(\d+) succeeded/.exec(output);
   if (done === null || Number(done[1]) !== requests) throw new Error(`h2load: not every request succeeded:\n${output}`);
