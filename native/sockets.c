@@ -50,6 +50,7 @@ REGISTER_CALL(hot_send) {
   ssize_t result;
   RETRY(result, send(regs[REG_A], data, (size_t)regs[REG_C], MSG_NOSIGNAL));
   regs[REG_RESULT] = outcome(result);
+  clock_monotonic();
   return NULL;
 }
 
@@ -72,6 +73,7 @@ REGISTER_CALL(hot_writev) {
   ssize_t result;
   RETRY(result, sendmsg(regs[REG_A], &message, MSG_NOSIGNAL));
   regs[REG_RESULT] = outcome(result);
+  clock_monotonic();
   return NULL;
 }
 

@@ -47,7 +47,7 @@ export abstract class Connection extends Timed {
         gather.reset();
         return result;
       }
-      written = result < 0 ? 0 : result;
+      written = Math.max(result, 0);
     }
     const outboxes = this.context.outboxes;
     if (this.outbox === null) this.outbox = outboxes.take();

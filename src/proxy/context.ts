@@ -15,8 +15,8 @@ import type { Stats } from "../observe/stats.ts";
 import type { UlidSource } from "../observe/ulid.ts";
 import { clock } from "../os/clock.ts";
 import { ClientRecords } from "./client-records.ts";
-import { Gather } from "./gather.ts";
 import type { Connection } from "./connection.ts";
+import { Gather } from "./gather.ts";
 import { OUTBOX_BUFFERS, Outboxes } from "./outbox.ts";
 
 /** Room beside the body in one read's output: an encoded response head's additions, chunk framing. */

@@ -252,7 +252,7 @@ export class Exchange {
       return;
     }
     this.cluster = cluster;
-    if (cluster.config !== null && cluster.config.httpsRedirect) {
+    if (cluster.config?.httpsRedirect) {
       answerLocally(this, 301);
       return;
     }

@@ -15,7 +15,7 @@ import { UlidSource } from "../../src/observe/ulid.ts";
 import { clock, readClock } from "../../src/os/clock.ts";
 import { getsockname, listenTcp } from "../../src/os/listeners.ts";
 import { arenaBytesFor } from "../../src/proxy/context.ts";
-import { Proxy } from "../../src/proxy/proxy.ts";
+import { ProxyServer } from "../../src/proxy/proxy-server.ts";
 
 const SETTINGS: WorkerSettings = {
   workerId: 0,
@@ -40,7 +40,7 @@ export interface ListenerOptions {
 
 export class Rig {
   readonly loop: EventLoop;
-  readonly proxy: Proxy;
+  readonly proxy: ProxyServer;
   readonly stats: Stats;
   readonly sink: BatchSink;
 
@@ -57,7 +57,7 @@ export class Rig {
       logTarget === undefined
         ? null
         : new AccessLog({ sink: this.sink, memoryBytes: memory.bytes, tag: "WRK-00", pid: process.pid });
-    this.proxy = new Proxy({
+    this.proxy = new ProxyServer({
       loop: this.loop,
       memory,
       settings,
@@ -102,7 +102,7 @@ export class Rig {
     return bound.port;
   }
 
-  must(change: Parameters<Proxy["apply"]>[0]): void {
+  must(change: Parameters<ProxyServer["apply"]>[0]): void {
     const refused = this.proxy.apply(change);
     if (refused !== null) throw new Error(refused);
   }

@@ -27,7 +27,7 @@ const TICK_MS = 1000;
 const TRIM_TICKS = 10;
 const DRAIN_CHECK_MS = 100;
 
-export class Proxy extends Timed {
+export class ProxyServer extends Timed {
   readonly context: TrafficContext;
   readonly clusters: ClusterTable;
   readonly http: HttpContext;
@@ -99,11 +99,9 @@ export class Proxy extends Timed {
     return result < 0 ? `cannot listen on ${listener.name}: ${describeErrno(-result)}` : null;
   }
 
-  /** Stops accepting on an address. Its listening socket is the caller's again; -1: there was none. */
-  deactivate(address: SocketAddress): number {
-    const released = this.#listener(address)?.release() ?? [];
-    for (const borrowed of released.slice(1)) close(borrowed);
-    return released[0] ?? -1;
+  /** Stops accepting on an address; its listening sockets are the caller's again. */
+  deactivate(address: SocketAddress): readonly number[] {
+    return this.#listener(address)?.release() ?? [];
   }
 
   /** No new connections; idle ones close, others after their current request. `onDrained` is called once, at the end. */
