@@ -11,18 +11,22 @@ export class CommandError {
   readonly message: string;
   /** The field of the message that INVALID_VALUE is about, under its schema name; null for other codes. */
   readonly field: string | null;
+  /** The reason alone for INVALID_VALUE, else the message. */
+  readonly reason: string;
 
-  constructor(code: CommandErrorCode, message: string, field: string | null) {
+  constructor(code: CommandErrorCode, message: string, field: string | null, reason: string) {
     this.code = code;
     this.message = message;
     this.field = field;
+    this.reason = reason;
   }
 }
 
 /** Makes a refusal. The arguments fill `{0}` and `{1}` of the code's text; control characters in them are replaced. */
 export function commandError(code: CommandErrorCode, first = "", second = ""): CommandError {
   const text = TEXTS[code].replace("{0}", () => printable(first)).replace("{1}", () => printable(second));
-  return new CommandError(code, text, code === "INVALID_VALUE" ? first : null);
+  if (code !== "INVALID_VALUE") return new CommandError(code, text, null, text);
+  return new CommandError(code, text, first, printable(second));
 }
 
 /** The texts by code, for docs/errors.md. */

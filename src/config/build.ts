@@ -4,7 +4,7 @@
 
 import { create } from "@bufbuild/protobuf";
 import { addressToMessage, formatAddress } from "../command/address.ts";
-import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert.ts";
+import { isError, SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT, toHttpFrontend } from "../command/convert.ts";
 import type { HttpListenerConfig, Request } from "../command/gen/sozu_pb.ts";
 import {
   AddBackendSchema,
@@ -15,11 +15,12 @@ import {
 } from "../command/gen/sozu_pb.ts";
 import { request } from "../command/messages.ts";
 import type { SocketAddress } from "../command/objects.ts";
+import { stateKey } from "../command/state/http-frontends.ts";
 import { ConfigState } from "../command/state.ts";
 import { checkName } from "../command/text.ts";
 import { type CheckContext, checkTable } from "./check.ts";
 import { isTable, type ValuesOf } from "./keys.ts";
-import type { ConfigPath } from "./problems.ts";
+import { type ConfigPath, formatPath } from "./problems.ts";
 import type { GlobalSettings } from "./settings.ts";
 import {
   BACKEND_KEYS,
@@ -65,6 +66,7 @@ class Builder {
   readonly #settings: GlobalSettings;
   readonly #state: ConfigState = new ConfigState();
   readonly #listeners: Map<string, ListenerSpot> = new Map();
+  readonly #frontends: Map<string, ConfigPath> = new Map();
   readonly #listenerRequests: Request[] = [];
   readonly #clusterRequests: Request[] = [];
 
@@ -218,11 +220,23 @@ class Builder {
     const message = create(RequestSchema);
     message.requestType = requestType;
     const result = this.#state.apply(message, "file");
-    if (result.ok) list.push(message);
-    else {
-      const { field, message: text } = result.error;
-      this.#context.problems.error(field === null ? path : [...path, field], text);
+    if (result.ok) {
+      list.push(message);
+      const change = result.changes[0];
+      if (change?.kind === "add_http_frontend") this.#frontends.set(stateKey(change.frontend), path);
+      return;
     }
+    const { field, reason } = result.error;
+    if (field !== null) this.#context.problems.error([...path, field], `${field}: ${reason}`);
+    else this.#context.problems.error(path, this.#nameTwin(requestType) ?? reason);
+  }
+
+  /** Two frontends of one identity: says where the first is. */
+  #nameTwin(requestType: Request["requestType"]): string | null {
+    const frontend = requestType.case === "addHttpFrontend" ? toHttpFrontend(requestType.value) : null;
+    if (frontend === null || isError(frontend)) return null;
+    const twin = this.#frontends.get(stateKey(frontend));
+    return twin === undefined ? null : `this frontend has the address, host, path and method of ${formatPath(twin)}`;
   }
 }
 

@@ -5,6 +5,7 @@ import type { z } from "zod";
 import { isTable, type KeyTable, kindOf, NOT_SUPPORTED, type ValuesOf } from "./keys.ts";
 import { type ConfigPath, formatPath, type ProblemList } from "./problems.ts";
 import { nearest } from "./suggest.ts";
+import { KEY_TABLES } from "./tables.ts";
 
 /** How a check is done. */
 export interface CheckContext {
@@ -25,12 +26,14 @@ export function checkTable<T extends KeyTable>(
     return null;
   }
   const values: Record<string, unknown> = {};
+  const meant = new Set<string>();
   for (const name of Object.keys(raw)) {
     if (Object.hasOwn(keys, name)) checkValue(context, keys, name, raw[name], path, values);
-    else unknownKey(context, keys, name, path);
+    else meant.add(unknownKey(context, keys, name, path) ?? "");
   }
   for (const name in keys) {
-    if (keys[name]!.required && !Object.hasOwn(raw, name)) {
+    // A misspelt key is one problem, not two.
+    if (keys[name]!.required && !Object.hasOwn(raw, name) && !meant.has(name)) {
       context.problems.error([...path, name], `missing key "${name}" in ${formatPath(path)}`);
     }
   }
@@ -70,10 +73,13 @@ function wordOf(issue: z.core.$ZodIssue): string | null {
   return words === undefined || given === undefined ? null : nearest(given, words);
 }
 
-function unknownKey(context: CheckContext, keys: KeyTable, name: string, path: ConfigPath): void {
-  const where = path.length === 0 ? "" : ` in ${formatPath(path)}`;
-  const message = `unknown key ${JSON.stringify(name)}${where}`;
+/** Returns the key that was probably meant, if any. */
+function unknownKey(context: CheckContext, keys: KeyTable, name: string, path: ConfigPath): string | null {
   const suggestion = nearest(name, Object.keys(keys));
+  const home = suggestion === null ? (KEY_TABLES.find((one) => Object.hasOwn(one.keys, name))?.title ?? null) : null;
+  const where = path.length === 0 ? "" : ` in ${formatPath(path)}`;
+  const message = `unknown key ${JSON.stringify(name)}${where}${home === null ? "" : `: it belongs into ${home}`}`;
   if (context.unknownKeys === "warn") context.problems.warning([...path, name], message, suggestion, true);
   else context.problems.error([...path, name], message, suggestion, true);
+  return suggestion;
 }

@@ -80,8 +80,8 @@ export const GLOBAL_KEYS = {
   evict_on_queue_full: laterKey("Close the oldest idle session when full.", false),
   disable_cluster_metrics: laterKey("Collect no metrics per cluster.", false),
   metrics: laterKey("Where and how metrics are sent."),
-  listeners: key(tables(), "none", "See [[listeners]]."),
-  clusters: key(tableOfTables(), "none", "See [clusters.&lt;id&gt;]."),
+  listeners: key(tables(), "none", "See `[[listeners]]`."),
+  clusters: key(tableOfTables(), "none", "See `[clusters.<id>]`."),
 } as const satisfies KeyTable;
 
 /** Keys of `[[listeners]]`. */
@@ -210,6 +210,15 @@ export const BACKEND_KEYS = {
     "Its name in logs, metrics and commands.",
   ),
 } as const satisfies KeyTable;
+
+/** Every table of the file, in the order of the reference page. */
+export const KEY_TABLES: readonly { readonly title: string; readonly keys: KeyTable }[] = [
+  { title: "the top of the file", keys: GLOBAL_KEYS },
+  { title: "[[listeners]]", keys: LISTENER_KEYS },
+  { title: "[clusters.<id>]", keys: CLUSTER_KEYS },
+  { title: "a frontend of a cluster", keys: FRONTEND_KEYS },
+  { title: "a backend of a cluster", keys: BACKEND_KEYS },
+];
 
 function laterKeys<N extends string>(names: readonly N[], doc: string): Record<N, ReturnType<typeof laterKey>> {
   return Object.fromEntries(names.map((name) => [name, laterKey(doc)])) as Record<N, ReturnType<typeof laterKey>>;
