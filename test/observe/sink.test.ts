@@ -218,7 +218,7 @@ test("whatever happens, lines come out whole and in order, and every other one i
     { weight: 1, arbitrary: fc.constantFrom("tick", "complete", "fail", "again", "short") },
   );
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 300, size: "max" }), (steps) => {
       const target = new MemoryTarget();
       target.instant = false;
       const sink = new BatchSink(target, 128);

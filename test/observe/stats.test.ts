@@ -198,7 +198,7 @@ test("random changes keep the directory equal to a model", () => {
   const id = fc.constantFrom("a", "b", "c", "d");
   const change = fc.record({ kind: fc.nat({ max: 3 }), cluster: id, backend: id });
   fc.assert(
-    fc.property(fc.array(change, { maxLength: 120 }), (changes) => {
+    fc.property(fc.array(change, { maxLength: 120, size: "max" }), (changes) => {
       const buffer = page(20);
       const stats = new Stats(buffer, OWNER);
       const model = new Map<string, Set<string>>();

@@ -295,7 +295,7 @@ const requestArbitrary = fc.tuple(hostArbitrary, pathArbitrary, methodArbitrary)
 test("any set of rules in any order routes as the model does", () => {
   fc.assert(
     fc.property(
-      fc.uniqueArray(ruleArbitrary, { selector: keyOf, maxLength: 25 }),
+      fc.uniqueArray(ruleArbitrary, { selector: keyOf, maxLength: 25, size: "max" }),
       fc.array(requestArbitrary, { minLength: 5, maxLength: 20 }),
       fc.infiniteStream(fc.nat()),
       (rules, requests, noise) => {
@@ -324,7 +324,7 @@ test("adding, removing and asking in any order never gives an answer of the past
     fc.record({ kind: fc.constant("ask" as const), request: requestArbitrary }),
   );
   fc.assert(
-    fc.property(fc.array(change, { maxLength: 80 }), (changes) => {
+    fc.property(fc.array(change, { maxLength: 80, size: "max" }), (changes) => {
       const router = new Router<string>(2);
       const model = new Map<string, Named>();
       for (const step of changes) {
