@@ -8,6 +8,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { configurationPage } from "./configuration-page.ts";
 
 const root: string = join(import.meta.dirname, "..");
 const bin: string = join(root, "node_modules", ".bin");
@@ -38,6 +39,7 @@ export function generateProto(outFolder: string): void {
 function main(parts: readonly string[]): void {
   const all = parts.length === 0;
   if (all || parts.includes("proto")) generateProto(join(root, "src", "command", "gen"));
+  if (all || parts.includes("docs")) writeFileSync(join(root, "docs", "configuration.md"), configurationPage());
 }
 
 if (import.meta.main) main(process.argv.slice(2));
