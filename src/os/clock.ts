@@ -1,5 +1,5 @@
 // The clock of the byte path: two doubles in shared words, written by native calls, read without a call.
-// `poll` refreshes both; `recv`, `accept` and `connect` the monotonic one; nothing else does.
+// `poll` refreshes both; `recv`, `send`, `writev`, `accept` and `connect` the monotonic one; nothing else does.
 
 import { clockWords, native } from "./native.ts";
 

@@ -21,7 +21,8 @@ export function sendFds(fd: number, data: Uint8Array, fds: readonly number[]): n
 
 /**
  * Receives at most `maxBytes` and at most `maxFds` (<= 200) descriptors. -EAGAIN when nothing waits; -EMSGSIZE when there
- * were more descriptors, or a packet was longer: every descriptor that came along is closed again, its bytes are lost.
+ * were more descriptors (or no room for them in this process), or a packet was longer: every descriptor that came along
+ * is closed again, the bytes are lost.
  */
 export function recvFds(fd: number, maxBytes: number, maxFds: number): Received | number {
   if (!(maxBytes > 0) || !(maxFds >= 0) || maxFds > PASSED_FDS_MAX) return -EINVAL;

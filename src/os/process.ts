@@ -1,7 +1,7 @@
 // Processes: spawn with an exact set of descriptors, watch and reap through pidfds, replace this one, limits.
 // None of it goes through ChildProcess, so supervision survives main's own exec (decisions 24).
 
-import { ECHILD, EINVAL, OsError } from "./errno.ts";
+import { EINVAL, OsError } from "./errno.ts";
 import { native, numbers, REG_EXTRA, regs } from "./native.ts";
 
 const NEW_SESSION = 1;
@@ -47,15 +47,15 @@ export function spawn(options: SpawnOptions): Spawned | number {
 }
 
 /**
- * Reaps without waiting: null while the process runs. A process that is not our child (adopted) is reported with exit code
- * -1 and signal 0: ask only when its pidfd is readable. Other failures are exit code -1 as well.
+ * Reaps without waiting: null while the process runs. A process that is not our child (adopted), or that was reaped
+ * already, is reported with exit code -1 and signal 0: of such a one, ask only when its pidfd is readable.
  */
 export function waitPid(pidfd: number): ExitStatus | null {
   regs[1] = pidfd;
   native.waitProcess();
   const result = regs[0];
   if (result === 0) return null;
-  if (result === -ECHILD || result < 0) return { exitCode: -1, signal: 0 };
+  if (result < 0) return { exitCode: -1, signal: 0 };
   const status = regs[REG_EXTRA + 1];
   return regs[REG_EXTRA] === 0 ? { exitCode: status, signal: 0 } : { exitCode: -1, signal: status };
 }

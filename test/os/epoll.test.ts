@@ -189,6 +189,19 @@ test("without a handler the exception ends the process with its stack", async ()
   assert.match(stderr, /nobody catches this/);
 });
 
+test("a bridge callback may end the process", async () => {
+  const { stdout, code } = await runScript(`
+    import { epollCreate, epollAdd, startBridge, EPOLLIN } from "os/epoll.ts";
+    import { eventfdCreate, eventfdSignal } from "os/timerfd.ts";
+    const epoll = epollCreate();
+    const event = eventfdCreate();
+    epollAdd(epoll, event, EPOLLIN, 0, 0);
+    startBridge(epoll, () => { console.log("leaving"); process.exit(4); });
+    eventfdSignal(event);
+  `);
+  assert.deepEqual([stdout, code], ["leaving\n", 4]);
+});
+
 test("a process with a running bridge can exit", async () => {
   const { stdout, code } = await runScript(`
     import { epollCreate, startBridge } from "os/epoll.ts";
