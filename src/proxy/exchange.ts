@@ -100,6 +100,8 @@ export const LOST_TIMEOUT = 4;
 export const LOST_TRUNCATED = 5;
 /** No pooled buffer for bytes that the backend did not take. */
 export const LOST_BUFFERS = 6;
+/** The backend says that it has not begun to process the request (HTTP/2: GOAWAY, REFUSED_STREAM). */
+export const LOST_UNPROCESSED = 7;
 
 /** Connection attempts of one request (spec 7.4). */
 const ATTEMPTS_MAX = 3;
@@ -143,6 +145,8 @@ export class Exchange {
   connectionAuth: boolean;
   /** The whole request was handed to the exchange. */
   requestDone: boolean;
+  /** Body bytes were handed to a back stream: they cannot be had again. */
+  bodyHanded: boolean;
   responseStarted: boolean;
   responseDone: boolean;
   status: number;
@@ -189,6 +193,7 @@ export class Exchange {
     this.isChunkedRequest = false;
     this.connectionAuth = false;
     this.requestDone = false;
+    this.bodyHanded = false;
     this.responseStarted = false;
     this.responseDone = false;
     this.status = 0;
@@ -271,6 +276,7 @@ export class Exchange {
   // ---- from the front stream
 
   requestBody(offset: number, length: number): void {
+    this.bodyHanded = true;
     if (this.back !== null) this.back.sendBody(offset, length);
   }
 
@@ -429,6 +435,7 @@ export class Exchange {
   /** A request of which nothing was sent, or one that may be replayed whole, once (decisions 19). */
   #mayTryAgain(reason: number, back: BackStream, queued: Outbox | null): boolean {
     if (reason === LOST_CONNECT) return queued !== null;
+    if (reason === LOST_UNPROCESSED) return !this.bodyHanded;
     if (reason !== LOST_CLOSED) return false;
     if (back.sentBytes === 0 && queued !== null) return true;
     if (!back.reused || this.retried || !this.isReplayable) return false;
@@ -473,6 +480,7 @@ export class Exchange {
     this.isChunkedRequest = false;
     this.connectionAuth = false;
     this.requestDone = false;
+    this.bodyHanded = false;
     this.responseStarted = false;
     this.responseDone = false;
     this.status = 0;
