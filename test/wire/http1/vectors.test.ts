@@ -28,7 +28,7 @@ interface Case {
   expected_requests?: { method: string; uri: { raw: string }; body: string | null }[];
   expect: string;
   nginx_normalised_host: string | null;
-  steps: { base64: string }[];
+  steps: { base64?: string }[];
   verdict_by_connection_state?: Record<string, { pass: (number | null)[]; warn: (number | null)[] }>;
 }
 
@@ -232,14 +232,13 @@ test("Http11Probe: a refusal has the status that passes, what is accepted may be
       const states = Object.values(item.verdict_by_connection_state ?? {});
       const pass = states.flatMap((state) => state.pass);
       const possible = [...pass, ...states.flatMap((state) => state.warn)];
-      const { outcome } = readRequests(latin1(textOf(item.steps[0].base64)));
-      if (states.length === 0 || outcome === "incomplete" || item.steps[0].base64 === "") return null;
-      // InvalidVersion is 400 by decision; one informational case would rather see 505.
+      const { base64 } = item.steps[0];
+      if (!base64) return null;
+      const { outcome } = readRequests(latin1(textOf(base64)));
+      if (states.length === 0 || outcome === "incomplete") return null;
       if (!isRefusal(outcome)) return possible.includes(200) || !pass.includes(400) ? null : `accepted (${outcome})`;
       const { status } = wireErrors[WireError[outcome as keyof typeof WireError]];
-      return pass.includes(status) || item.id === "COMP-HTTP12-VERSION"
-        ? null
-        : `${outcome} is ${status}, passes: ${pass}`;
+      return pass.includes(status) ? null : `${outcome} is ${status}, passes: ${pass}`;
     },
   );
 });
@@ -251,9 +250,11 @@ test("every vector's first head: the verdict does not depend on the cuts", { ski
     ...load("llhttp/vectors.json").cases,
     ...load("gunicorn/vectors.json").cases,
     ...load("nginx-tests/http_host.json").cases,
-    ...load("http11probe/vectors.json").cases.flatMap(({ steps }) => steps as Case[]),
+    ...load("http11probe/vectors.json").cases.flatMap(({ steps }) => steps),
   ];
   for (const { base64 } of inputs) {
+    // (Some steps of Http11Probe come in timed parts instead.)
+    if (base64 === undefined) continue;
     const bytes = latin1(textOf(base64));
     if (bytes.length === 0 || bytes.length > 700) continue;
     feed(requests, (d) => d.reset(), bytes, describeRequest);
