@@ -47,7 +47,8 @@ function main(mark: string): void {
     // A file saved while we compiled: what was compiled has no certain name, so look again.
     if (hashOf(addon) !== name) {
       rmSync(temporary, { recursive: true, force: true });
-      return main(mark);
+      main(mark);
+      return;
     }
     // A folder without a stamp is the rest of an interrupted run.
     rmSync(release, { recursive: true, force: true });

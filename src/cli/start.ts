@@ -1,0 +1,63 @@
+// `sozu start`: reads the configuration, then this process is main until it is stopped. With `--demo` a child process
+// answers as the backend of the sample configuration, so that one command shows a proxied answer.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import type { ConfigState } from "../command/state.ts";
+import { readConfig } from "./check.ts";
+import { DEMO_PORT } from "./demo.ts";
+import type { GlobalOptions, StartOptions } from "./program.ts";
+
+/**
+ * Runs the proxy in the foreground; resolves when it has stopped.
+ * @throws CliError for a wrong configuration, StartError when the proxy cannot start.
+ */
+export async function start(options: GlobalOptions, own: StartOptions): Promise<void> {
+  const { settings, state, warnings } = await readConfig(options.config, own);
+  const url = firstUrl(state);
+  const { renderProblem } = await import("../config/problems.ts");
+  const { runMain } = await import("../main/main.ts");
+  let demo: ChildProcess | null = null;
+  try {
+    if (own.demo === true) demo = spawnDemo();
+    await runMain({
+      settings,
+      state,
+      warnings: warnings.map(renderProblem),
+      onReady: () => {
+        if (own.demo === true) process.stderr.write(welcome(url));
+      },
+    });
+  } finally {
+    demo?.kill();
+  }
+}
+
+// Its standard input is a pipe from here: it ends when this process does, even by SIGKILL.
+function spawnDemo(): ChildProcess {
+  const args = [process.argv[1], "demo", "--until-eof", "--port", String(DEMO_PORT)];
+  const child = spawn(process.execPath, args, { stdio: ["pipe", "inherit", "inherit"] });
+  child.on("error", (error) => process.stderr.write(`the demo backend did not start: ${error.message}\n`));
+  child.stdin.on("error", () => undefined);
+  return child;
+}
+
+function firstUrl(state: ConfigState): string {
+  for (const { object } of state.httpListeners.entries.values()) {
+    const { ip, port } = object.address;
+    const local = ip === "0.0.0.0" || ip === "::" || ip === "127.0.0.1" || ip === "::1";
+    const host = local ? "localhost" : ip.includes(":") ? `[${ip}]` : ip;
+    return `http://${host}:${port}/`;
+  }
+  return "http://localhost:8080/";
+}
+
+function welcome(url: string): string {
+  return `
+  The proxy serves ${url}
+
+    curl ${url.padEnd(28)} the first proxied answer, with what to try next
+    ./sozu status                     the workers, in another terminal
+    Ctrl-C                            stop after the requests in flight
+
+`;
+}

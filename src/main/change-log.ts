@@ -1,0 +1,171 @@
+// Changes on their way to the workers: numbered by revision, sent in batches, acknowledged by revision and state hash
+// (design section 5). Decides how a change ends (decisions 12): taken by all; refused by all, then main takes it back;
+// refused by some or not answered in time, then those workers are replaced from main's state.
+// Knows workers only by id and through `ChangeTargets`, so it runs without processes. The clock is the caller's: `expire`.
+
+import type { Standing } from "../command/worker-protocol.ts";
+
+/** How a change ended. */
+export type Outcome =
+  | { readonly kind: "applied" /** What an operator should know besides, or "". */; readonly note: string }
+  | { readonly kind: "refused"; readonly reason: string }
+  | { readonly kind: "timed out"; readonly workers: readonly number[] };
+
+/** A 64-bit hash in two halves. */
+export interface StateHash {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** A change of main's state on its way out. */
+export interface Recorded {
+  /** Revision and hash of the state with the change. */
+  readonly revision: number;
+  readonly hash: StateHash;
+  /** The change as a flat block (snapshot.ts). */
+  readonly block: Uint8Array;
+  readonly deadlineMs: number;
+  /** Takes the change back in main's state. */
+  readonly undo: () => void;
+}
+
+/** The workers, as the log needs them. */
+export interface ChangeTargets {
+  /** Ids of the workers whose acknowledgement counts: those that serve now. */
+  serving(): readonly number[];
+  /** Sends flat blocks, one per request, to every worker that follows the state, also to those still starting. */
+  send(blocks: readonly Uint8Array[], revision: number): void;
+  /** The worker is out of line: start a successor, then end it; `kill` when it would not hear a request to stop. */
+  replace(worker: number, reason: string, kill: boolean): void;
+}
+
+interface Entry {
+  readonly revision: number;
+  readonly hash: StateHash;
+  readonly deadlineMs: number;
+  readonly waiting: Set<number>;
+  readonly refused: Map<number, string>;
+  accepted: number;
+  readonly undo: () => void;
+  readonly resolve: (outcome: Outcome) => void;
+}
+
+/** The changes that are not acknowledged by every worker yet, and those not sent yet. */
+export class ChangeLog {
+  readonly #targets: ChangeTargets;
+  readonly #entries: Map<number, Entry>;
+  #batch: Uint8Array[];
+  /** Revision of the last block of the batch, and of the last one ever recorded. */
+  #revision: number;
+  /** Up to here a hash of main may include what workers refused, so it is compared with nothing. */
+  #unsureUntil: number;
+  readonly #doomed: Set<number>;
+
+  constructor(targets: ChangeTargets) {
+    this.#revision = 0;
+    this.#targets = targets;
+    this.#entries = new Map();
+    this.#batch = [];
+    this.#unsureUntil = 0;
+    this.#doomed = new Set();
+  }
+
+  /** Changes without an outcome. */
+  get pending(): number {
+    return this.#entries.size;
+  }
+
+  /**
+   * Takes a change that main's state has accepted. It leaves with the next flush(). The promise never rejects.
+   */
+  record(change: Recorded): Promise<Outcome> {
+    this.#revision = change.revision;
+    this.#batch.push(change.block);
+    return new Promise((resolve) => {
+      const waiting = new Set(this.#targets.serving());
+      const { revision, hash, deadlineMs, undo } = change;
+      const entry: Entry = { revision, hash, deadlineMs, waiting, refused: new Map(), accepted: 0, undo, resolve };
+      this.#entries.set(revision, entry);
+      if (waiting.size === 0) this.#settle(entry);
+    });
+  }
+
+  /** Sends what was recorded since the last flush. Call it at the end of a turn, and before a state is snapshot. */
+  flush(): void {
+    if (this.#batch.length === 0) return;
+    const batch = this.#batch;
+    this.#batch = [];
+    this.#targets.send(batch, this.#revision);
+  }
+
+  /** A worker has taken everything up to `revision`. */
+  onAck(worker: number, revision: number, standing: Standing): void {
+    const reasons = new Map(standing.refusals.map((refusal) => [refusal.revision, refusal.reason]));
+    const last = this.#entries.get(revision);
+    if (reasons.size > 0) this.#doomed.add(worker);
+    else this.#compare(worker, last, standing);
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.revision > revision) break;
+      if (!entry.waiting.delete(worker)) continue;
+      const reason = reasons.get(entry.revision);
+      if (reason === undefined) entry.accepted += 1;
+      else entry.refused.set(worker, reason);
+      if (entry.waiting.size === 0) this.#settle(entry);
+    }
+  }
+
+  /** A worker ended. Its successor starts from main's state, so nothing waits for it any more. */
+  onGone(worker: number): void {
+    this.#doomed.delete(worker);
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.waiting.delete(worker) && entry.waiting.size === 0) this.#settle(entry);
+    }
+  }
+
+  /** Ends the changes whose deadline has passed. */
+  expire(nowMs: number): void {
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.deadlineMs > nowMs) continue;
+      const late = [...entry.waiting];
+      this.#entries.delete(entry.revision);
+      entry.resolve({ kind: "timed out", workers: late });
+      for (const worker of late) this.#replace(worker, "it did not acknowledge a change in time", true);
+    }
+  }
+
+  #compare(worker: number, entry: Entry | undefined, standing: Standing): void {
+    if (entry === undefined || entry.revision <= this.#unsureUntil || this.#doomed.has(worker)) return;
+    if (!entry.waiting.has(worker)) return;
+    if (entry.hash.low === standing.hashLow && entry.hash.high === standing.hashHigh) return;
+    this.#replace(worker, `its state differs from main's at revision ${entry.revision}`);
+  }
+
+  #settle(entry: Entry): void {
+    this.#entries.delete(entry.revision);
+    if (entry.refused.size === 0) {
+      entry.resolve({ kind: "applied", note: "" });
+      return;
+    }
+    const reasons = [...entry.refused].map(([worker, reason]) => `${worker}: ${oneWord(reason)}`).join(", ");
+    if (entry.accepted === 0) {
+      entry.undo();
+      this.#unsureUntil = this.#revision;
+      for (const worker of entry.refused.keys()) this.#doomed.delete(worker);
+      entry.resolve({ kind: "refused", reason: reasons });
+      return;
+    }
+    for (const worker of entry.refused.keys()) this.#replace(worker, "it refused a change that others took");
+    const names = [...entry.refused.keys()].join(", ");
+    entry.resolve({ kind: "applied", note: `refused by worker ${names}, which is being replaced (${reasons})` });
+  }
+
+  #replace(worker: number, reason: string, kill = false): void {
+    this.#doomed.add(worker);
+    this.#targets.replace(worker, reason, kill);
+  }
+}
+
+// Answers list workers as "<id>: <text>" joined by ", " (spec 4.4): these characters would break the list.
+function oneWord(text: string): string {
+  return text.replace(/[\u0000-\u001f,=]/g, "?");
+}

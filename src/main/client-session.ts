@@ -1,0 +1,174 @@
+// One client of the command socket: frames in, answers out, one request at a time in the order they came (spec 4.4).
+// While a request is worked on nothing more is read, and the next one waits until the answer of the last has left, so a
+// client can make main hold at most one frame and one answer (CP-05). Whatever bytes come: an answer or a close, never
+// an exception.
+
+import type { Socket } from "node:net";
+import { commandError } from "../command/errors.ts";
+import { FRAME, FrameDecoder } from "../command/framing.ts";
+import type { Request, Response } from "../command/gen/sozu_pb.ts";
+import { RequestSchema, ResponseSchema } from "../command/gen/sozu_pb.ts";
+import { decodeMessage, encodeMessage, failureResponse, processingResponse } from "../command/messages.ts";
+
+/** Stock clients give up after a second of silence (decisions 6). */
+const PROCESSING_INTERVAL_MS = 500;
+/** A client that does not take its answer for this long is dropped. */
+const DRAIN_TIMEOUT_MS = 10_000;
+
+/** Answers one request. `progress` replaces the text of the PROCESSING messages that are sent while it works. */
+export type RequestHandler = (request: Request, progress: (text: string) => void) => Promise<Response>;
+
+/** What a session needs from the server. */
+export interface SessionOptions {
+  readonly socket: Socket;
+  /** Largest frame in either direction, in bytes. */
+  readonly maxMessageBytes: number;
+  readonly handle: RequestHandler;
+  /** Called once, when the connection is gone. */
+  readonly onClosed: () => void;
+  readonly warn: (message: string) => void;
+}
+
+/** A connected client. */
+export class ClientSession {
+  readonly #socket: Socket;
+  readonly #options: SessionOptions;
+  readonly #decoder: FrameDecoder;
+  /** A request is being answered, or its answer has not left yet. */
+  #busy: boolean;
+  /** The client sends no more; the session ends after what is in hand. */
+  #ended: boolean;
+  #closing: boolean;
+
+  constructor(options: SessionOptions) {
+    this.#socket = options.socket;
+    this.#options = options;
+    this.#decoder = new FrameDecoder({ maxBytes: options.maxMessageBytes });
+    this.#busy = false;
+    this.#ended = false;
+    this.#closing = false;
+    this.#socket.on("data", (chunk: Buffer) => {
+      this.#decoder.push(chunk);
+      this.#pump();
+    });
+    this.#socket.on("end", () => {
+      this.#ended = true;
+      this.#pump();
+    });
+    // The close event follows and does the work.
+    this.#socket.on("error", () => undefined);
+    this.#socket.on("close", () => options.onClosed());
+  }
+
+  /** Lets the answer under way leave, then closes; new requests are not read any more. */
+  close(): void {
+    this.#closing = true;
+    this.#socket.pause();
+    if (!this.#busy) this.#socket.end();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #pump(): void {
+    if (this.#busy) return;
+    if (this.#closing) {
+      this.#socket.end();
+      return;
+    }
+    switch (this.#decoder.next()) {
+      case FRAME.MESSAGE:
+        this.#answer(this.#decoder.body);
+        return;
+      case FRAME.LENGTH_UNDER_DELIMITER:
+        this.#refuse("the length of the frame is below 8, that of its own prefix");
+        return;
+      case FRAME.TOO_LARGE:
+        this.#closing = true;
+        this.#refuse(`the frame is larger than max_command_buffer_size (${this.#options.maxMessageBytes} bytes)`);
+        return;
+      default:
+        if (this.#ended) this.#socket.end();
+        else this.#socket.resume();
+    }
+  }
+
+  #refuse(reason: string): void {
+    this.#options.warn(reason);
+    this.#begin();
+    this.#finish(failureResponse(commandError("MALFORMED", reason).message));
+  }
+
+  #answer(body: Uint8Array): void {
+    const request = decodeMessage(RequestSchema, body);
+    if (request === null) {
+      this.#refuse("it is not a Request");
+      return;
+    }
+    this.#begin();
+    let text = "";
+    const progress = (next: string): void => {
+      text = next;
+      this.#report(text);
+    };
+    const ticker = setInterval(() => this.#report(text), PROCESSING_INTERVAL_MS);
+    this.#options.handle(request, progress).then(
+      (response) => {
+        clearInterval(ticker);
+        this.#finish(response);
+      },
+      (error: unknown) => {
+        clearInterval(ticker);
+        const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+        this.#options.warn(`a request failed inside main: ${reason}`);
+        this.#finish(failureResponse("internal error, see the log of main"));
+      },
+    );
+  }
+
+  #begin(): void {
+    this.#busy = true;
+    this.#socket.pause();
+  }
+
+  #finish(response: Response): void {
+    if (!this.#write(response)) {
+      this.#write(failureResponse("the answer is larger than max_command_buffer_size"));
+    }
+    if (!this.#socket.writableNeedDrain) {
+      this.#next();
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#options.warn("a client does not read its answer, closing");
+      this.#socket.destroy();
+    }, DRAIN_TIMEOUT_MS);
+    const done = (): void => {
+      clearTimeout(timer);
+      this.#socket.off("close", done).off("drain", done);
+      this.#next();
+    };
+    this.#socket.on("close", done).on("drain", done);
+  }
+
+  #next(): void {
+    this.#busy = false;
+    // Not from the stack of the last one: a client may have sent thousands of small requests at once.
+    setImmediate(() => this.#pump());
+  }
+
+  /** A client that is slow does without the messages on the way. */
+  #report(text: string): void {
+    if (!this.#socket.writableNeedDrain) this.#write(processingResponse(text));
+  }
+
+  /** False when the message is larger than a frame may be. */
+  #write(response: Response): boolean {
+    if (this.#socket.destroyed) return true;
+    const frame = encodeMessage(ResponseSchema, response, this.#options.maxMessageBytes);
+    if (frame === null) return false;
+    this.#socket.write(frame);
+    return true;
+  }
+}

@@ -1,0 +1,127 @@
+// The command socket: accepts clients, checks who they are, gives each a session. Clients do not see each other: each
+// has its own connection, and a silent, slow or dead one costs the others nothing.
+
+import { Socket } from "node:net";
+import { ResponseSchema } from "../command/gen/sozu_pb.ts";
+import { encodeMessage, failureResponse } from "../command/messages.ts";
+import type { Logger } from "../observe/logger.ts";
+import { EAGAIN } from "../os/errno.ts";
+import { peerCred } from "../os/listeners.ts";
+import { accept, close } from "../os/sockets.ts";
+import { unwatchFd, watchFd } from "../os/watcher.ts";
+import { ClientSession, type RequestHandler } from "./client-session.ts";
+
+/** Clients at once; a further one is told so and closed. */
+export const CLIENTS_MAX = 1024;
+/** Clients accepted per wake-up, so that workers get their turn between them. */
+const ACCEPT_BUDGET = 16;
+/** Pause after accept() failed for want of descriptors or memory. */
+const ACCEPT_PAUSE_MS = 100;
+
+/** What the server needs. */
+export interface CommandServerOptions {
+  /** A listening unix socket; the server owns the registration, not the descriptor. */
+  readonly fd: number;
+  readonly maxMessageBytes: number;
+  /** null: whoever can open the socket. */
+  readonly allowedUids: readonly number[] | null;
+  readonly handle: RequestHandler;
+  readonly logger: Logger;
+}
+
+/** The listening side of the command socket. */
+export class CommandServer {
+  readonly #options: CommandServerOptions;
+  readonly #sessions: Set<ClientSession>;
+  #pause: NodeJS.Timeout | null;
+  #onEmpty: (() => void) | null;
+
+  constructor(options: CommandServerOptions) {
+    this.#options = options;
+    this.#sessions = new Set();
+    this.#pause = null;
+    this.#onEmpty = null;
+    this.#watch();
+  }
+
+  /** Clients connected now. */
+  get clients(): number {
+    return this.#sessions.size;
+  }
+
+  /** Stops accepting, lets answers under way leave, cuts what is left after `graceMs`. */
+  close(graceMs: number): Promise<void> {
+    if (this.#pause !== null) clearTimeout(this.#pause);
+    else unwatchFd(this.#options.fd);
+    for (const session of this.#sessions) session.close();
+    if (this.#sessions.size === 0) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        for (const session of this.#sessions) session.destroy();
+      }, graceMs);
+      this.#onEmpty = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #watch(): void {
+    this.#pause = null;
+    watchFd(this.#options.fd, () => this.#accept());
+  }
+
+  #accept(): void {
+    for (let i = 0; i < ACCEPT_BUDGET; i++) {
+      const fd = accept(this.#options.fd);
+      if (fd === -EAGAIN) return;
+      if (fd < 0) {
+        // The socket stays readable: without a pause this would spin until a descriptor is free.
+        unwatchFd(this.#options.fd);
+        this.#pause = setTimeout(() => this.#watch(), ACCEPT_PAUSE_MS);
+        return;
+      }
+      this.#welcome(fd);
+    }
+  }
+
+  #welcome(fd: number): void {
+    const peer = peerCred(fd);
+    if (typeof peer === "number") {
+      close(fd);
+      return;
+    }
+    const { uid, pid } = peer;
+    const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
+    if (this.#sessions.size >= CLIENTS_MAX) {
+      turnAway(socket, `too many clients of the command socket (${CLIENTS_MAX})`);
+      return;
+    }
+    const { allowedUids } = this.#options;
+    const refused = allowedUids !== null && !allowedUids.includes(uid);
+    const session = new ClientSession({
+      socket,
+      maxMessageBytes: this.#options.maxMessageBytes,
+      handle: refused ? refuseUid(uid) : this.#options.handle,
+      onClosed: () => this.#forget(session),
+      warn: (message) => this.#options.logger.warn("command", `client pid ${pid}: ${message}`),
+    });
+    this.#sessions.add(session);
+  }
+
+  #forget(session: ClientSession): void {
+    this.#sessions.delete(session);
+    if (this.#sessions.size === 0) this.#onEmpty?.();
+  }
+}
+
+function refuseUid(uid: number): RequestHandler {
+  return async () => failureResponse(`unauthorized: actor UID ${uid} not in command_allowed_uids`);
+}
+
+function turnAway(socket: Socket, reason: string): void {
+  socket.on("error", () => undefined);
+  const frame = encodeMessage(ResponseSchema, failureResponse(reason));
+  if (frame === null) socket.destroy();
+  else socket.end(frame, () => socket.destroy());
+}

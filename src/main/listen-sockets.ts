@@ -1,0 +1,93 @@
+// The listening sockets, all of them, for as long as main lives (design section 5): per listener one SO_REUSEPORT socket
+// for each worker slot. Workers get duplicates; because main keeps its own, the connections waiting in the accept queue of
+// a dead worker wait for its successor instead of being reset.
+
+import { formatAddress } from "../command/address.ts";
+import type { SocketAddress } from "../command/objects.ts";
+import { describeErrno, EACCES, EADDRINUSE, EADDRNOTAVAIL } from "../os/errno.ts";
+import { bindTcp, listenTcp } from "../os/listeners.ts";
+import { close } from "../os/sockets.ts";
+
+/** This kernel has no such address family: IPv6 is switched off. Same number on x64 and arm64. */
+const EAFNOSUPPORT = 97;
+
+/** One listener's sockets, by worker slot. */
+interface Entry {
+  readonly address: SocketAddress;
+  readonly fds: number[];
+}
+
+/** Owns the descriptors; nobody else closes them. */
+export class ListenSockets {
+  readonly #entries: Map<string, Entry>;
+  readonly #slots: number;
+
+  constructor(slots: number) {
+    this.#entries = new Map();
+    this.#slots = slots;
+  }
+
+  has(address: SocketAddress): boolean {
+    return this.#entries.has(formatAddress(address));
+  }
+
+  /** Binds and listens for every slot. Returns null, or why not; then nothing stays open. */
+  open(address: SocketAddress): string | null {
+    if (this.has(address)) return null;
+    const taken = probe(address);
+    if (taken !== null) return taken;
+    const fds: number[] = [];
+    for (let slot = 0; slot < this.#slots; slot++) {
+      const fd = listenTcp(address, { reusePort: true });
+      if (fd < 0) {
+        for (const open of fds) close(open);
+        return explain(address, -fd);
+      }
+      fds.push(fd);
+    }
+    this.#entries.set(formatAddress(address), { address, fds });
+    return null;
+  }
+
+  /** Closes the sockets of one listener. Workers that still hold duplicates must have given them up before. */
+  close(address: SocketAddress): void {
+    const entry = this.#entries.get(formatAddress(address));
+    if (entry === undefined) return;
+    this.#entries.delete(formatAddress(address));
+    for (const fd of entry.fds) close(fd);
+  }
+
+  closeAll(): void {
+    for (const entry of [...this.#entries.values()]) this.close(entry.address);
+  }
+
+  /** The sockets of one slot, in the order of `addresses()`. */
+  ofSlot(slot: number): { readonly addresses: readonly SocketAddress[]; readonly fds: readonly number[] } {
+    const entries = [...this.#entries.values()];
+    return { addresses: entries.map((entry) => entry.address), fds: entries.map((entry) => entry.fds[slot]) };
+  }
+
+  /** The socket of one listener and slot; -1 when that listener is not open. */
+  fd(address: SocketAddress, slot: number): number {
+    return this.#entries.get(formatAddress(address))?.fds[slot] ?? -1;
+  }
+}
+
+// Without SO_REUSEPORT a port that somebody else listens on is an error, even if that somebody set it (decisions 29).
+function probe(address: SocketAddress): string | null {
+  const fd = bindTcp(address, false);
+  if (fd < 0) return explain(address, -fd);
+  close(fd);
+  return null;
+}
+
+function explain(address: SocketAddress, errno: number): string {
+  const where = formatAddress(address);
+  if (errno === EADDRINUSE) return `cannot listen on ${where}: another process uses this port (find it with: ss -ltnp)`;
+  if (errno === EACCES) {
+    return `cannot listen on ${where}: not permitted; ports below 1024 need root rights or CAP_NET_BIND_SERVICE`;
+  }
+  if (errno === EADDRNOTAVAIL) return `cannot listen on ${where}: no interface of this machine has this address`;
+  if (errno === EAFNOSUPPORT) return `cannot listen on ${where}: this machine has IPv6 switched off`;
+  return `cannot listen on ${where}: ${describeErrno(errno)}`;
+}

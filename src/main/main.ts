@@ -1,0 +1,253 @@
+// The main process from start to end (spec 1.2, design section 5): limits, command socket, listening sockets, workers,
+// and the order in which they come and go. It never touches traffic. What fails before the workers serve is an error of
+// `start`, with everything taken down again; what fails later is a log line, and the proxy goes on.
+
+import type { ConfigState } from "../command/state.ts";
+import type { GlobalSettings } from "../config/settings.ts";
+import { workerSettings } from "../config/settings.ts";
+import { Logger } from "../observe/logger.ts";
+import { BatchSink } from "../observe/sink.ts";
+import { statsPageBytes } from "../observe/stats-layout.ts";
+import { openTarget } from "../observe/target.ts";
+import { getNofile, setNofile } from "../os/process.ts";
+import { close } from "../os/sockets.ts";
+import { CommandServer } from "./command-server.ts";
+import { openCommandSocket, removeCommandSocket } from "./command-socket.ts";
+import { raiseOpenFiles, readFileMax } from "./limits.ts";
+import { ListenSockets } from "./listen-sockets.ts";
+import { notifySystemd } from "./notify.ts";
+import { removePidFile, writePidFile } from "./pid-file.ts";
+import { handleRequest } from "./requests.ts";
+import { StateKeeper } from "./state-keeper.ts";
+import { Supervisor } from "./supervisor.ts";
+
+/** Clusters and backends that a stats page has rows for; beyond it they share one row. Costs nothing until used. */
+const STATS_ROWS = 8192;
+/** How often log lines that wait are written. */
+const LOG_TICK_MS = 200;
+/** How long clients may take to read their last answer at the end. */
+const CLIENT_GRACE_MS = 1000;
+
+/** What main runs. */
+export interface MainOptions {
+  readonly settings: GlobalSettings;
+  /** The state that the configuration makes; main owns it from now on. */
+  readonly state: ConfigState;
+  /** Warnings of the configuration, for the log. */
+  readonly warnings: readonly string[];
+  /** Called once, when every worker serves. */
+  readonly onReady?: () => void;
+}
+
+/** Why main did not start; the message is complete. */
+export class StartError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "StartError";
+  }
+}
+
+/**
+ * Runs the proxy until it is stopped by a signal or a command. SIGTERM and SIGINT finish what is in flight, a second one
+ * cuts it; SIGHUP is ignored.
+ * @throws StartError when the proxy cannot start; nothing of it is left then.
+ */
+export async function runMain(options: MainOptions): Promise<void> {
+  const main = new Main(options);
+  try {
+    await main.start();
+  } catch (error) {
+    await main.takeDown();
+    throw error;
+  }
+  await main.ended;
+}
+
+class Main {
+  /** Resolves when everything is taken down. */
+  readonly ended: Promise<void>;
+  readonly #settings: GlobalSettings;
+  readonly #options: MainOptions;
+  readonly #sink: BatchSink;
+  readonly #logger: Logger;
+  readonly #sockets: ListenSockets;
+  readonly #keeper: StateKeeper;
+  readonly #supervisor: Supervisor;
+  readonly #logTimer: NodeJS.Timeout;
+  readonly #onSignal: (signal: NodeJS.Signals) => void;
+  #commandFd: number;
+  #pidWritten: boolean;
+  #server: CommandServer | null;
+  #stopping: Promise<void> | null;
+  #resolveEnded: () => void;
+
+  constructor(options: MainOptions) {
+    const { settings } = options;
+    const directives = process.env["RUST_LOG"] ?? settings.logLevel;
+    this.#options = options;
+    this.#settings = settings;
+    this.#sink = new BatchSink(openLogTarget(settings.logTarget));
+    this.#logger = new Logger({
+      tag: "MAIN",
+      pid: process.pid,
+      sink: this.#sink,
+      directives,
+      colored: settings.logColored,
+    });
+    this.#sink.onTrouble = (message) => process.stderr.write(`sozu main: ${message}\n`);
+    this.#sockets = new ListenSockets(settings.workerCount);
+    this.#supervisor = this.#makeSupervisor();
+    this.#keeper = new StateKeeper({
+      state: options.state,
+      sockets: this.#sockets,
+      workerTimeoutMs: settings.workerTimeoutSeconds * 1000,
+      targets: this.#supervisor,
+    });
+    this.#logTimer = setInterval(() => this.#sink.tick(), LOG_TICK_MS);
+    this.#onSignal = (signal) => this.#handleSignal(signal);
+    this.#commandFd = -1;
+    this.#pidWritten = false;
+    this.#server = null;
+    this.#stopping = null;
+    this.#resolveEnded = () => undefined;
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+  }
+
+  async start(): Promise<void> {
+    const { settings, warnings } = this.#options;
+    for (const warning of warnings) this.#logger.warn("config", warning);
+    refuseStart(raiseOpenFiles(settings.maxConnections, { get: openFiles, setSoft: setNofile, fileMax: readFileMax }));
+    const socket = openCommandSocket(settings.commandSocket);
+    refuseStart(socket.problem);
+    this.#commandFd = socket.fd;
+    if (settings.pidFilePath !== null) this.#writePid(settings.pidFilePath);
+    refuseStart(this.#keeper.bindActive());
+    for (const signal of SIGNALS) process.on(signal, this.#onSignal);
+    const started = this.#supervisor.start();
+    this.#server = this.#serveCommands();
+    const problem = await started;
+    // Told to stop before it was up: that is no failure.
+    if (this.#stopping !== null) return;
+    refuseStart(problem);
+    this.#logger.info("main", `ready: ${settings.workerCount} workers, pid ${process.pid}`);
+    this.#notify("READY=1");
+    this.#options.onReady?.();
+  }
+
+  /** Ends the workers; the first call decides when the rest of main follows. */
+  stop(hard: boolean): Promise<void> {
+    if (this.#stopping === null) {
+      this.#logger.info("main", hard ? "stopping at once" : "stopping after the requests in flight");
+      this.#notify("STOPPING=1");
+      // Else the kernel would go on queueing connections that nobody will accept.
+      this.#sockets.closeAll();
+    }
+    const workersGone = this.#supervisor.stop(hard);
+    if (this.#stopping === null) {
+      this.#stopping = workersGone;
+      workersGone.then(() => this.#end());
+    }
+    return workersGone;
+  }
+
+  /** Takes down whatever was set up. */
+  async takeDown(): Promise<void> {
+    await this.#supervisor.stop(true);
+    if (this.#server !== null) await this.#server.close(CLIENT_GRACE_MS);
+    this.#server = null;
+    this.#sockets.closeAll();
+    for (const signal of SIGNALS) process.off(signal, this.#onSignal);
+    if (this.#commandFd >= 0) {
+      removeCommandSocket(this.#settings.commandSocket);
+      close(this.#commandFd);
+      this.#commandFd = -1;
+    }
+    if (this.#pidWritten && this.#settings.pidFilePath !== null) removePidFile(this.#settings.pidFilePath);
+    clearInterval(this.#logTimer);
+    this.#sink.flushSync();
+  }
+
+  async #end(): Promise<void> {
+    // The client that asked for the stop gets its answer first: its handler runs on the same promise.
+    await new Promise(setImmediate);
+    this.#logger.info("main", "stopped");
+    await this.takeDown();
+    this.#resolveEnded();
+  }
+
+  #makeSupervisor(): Supervisor {
+    const { settings } = this.#options;
+    return new Supervisor({
+      slots: settings.workerCount,
+      automaticRestart: settings.workerAutomaticRestart,
+      commandSocket: settings.commandSocket,
+      statsBytes: statsPageBytes(STATS_ROWS),
+      sockets: this.#sockets,
+      logger: this.#logger,
+      settings: (id) => workerSettings(settings, id),
+      snapshot: () => this.#keeper.snapshot(),
+      onAck: (worker, revision, standing) => this.#keeper.changes.onAck(worker, revision, standing),
+      onGone: (worker) => this.#keeper.changes.onGone(worker),
+      onTick: (nowMs) => this.#keeper.changes.expire(nowMs),
+    });
+  }
+
+  #serveCommands(): CommandServer {
+    const targets = {
+      keeper: this.#keeper,
+      supervisor: this.#supervisor,
+      logger: this.#logger,
+      workerTimeoutMs: this.#settings.workerTimeoutSeconds * 1000,
+      stop: (hard: boolean) => this.stop(hard),
+    };
+    return new CommandServer({
+      fd: this.#commandFd,
+      maxMessageBytes: this.#settings.maxCommandBufferSizeBytes,
+      allowedUids: this.#settings.commandAllowedUids,
+      logger: this.#logger,
+      handle: (request, progress) => handleRequest(request, targets, progress),
+    });
+  }
+
+  #writePid(path: string): void {
+    try {
+      writePidFile(path);
+      this.#pidWritten = true;
+    } catch (error) {
+      throw new StartError(`cannot write pid_file_path ${path}: ${(error as Error).message}`);
+    }
+  }
+
+  #handleSignal(signal: NodeJS.Signals): void {
+    if (signal === "SIGHUP") return;
+    this.#logger.info("main", `got ${signal}`);
+    this.stop(this.#stopping !== null);
+  }
+
+  #notify(message: string): void {
+    const problem = notifySystemd(message);
+    if (problem !== null) this.#logger.warn("main", problem);
+  }
+}
+
+const SIGNALS: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT", "SIGHUP"];
+
+function refuseStart(problem: string | null): void {
+  if (problem !== null) throw new StartError(problem);
+}
+
+function openLogTarget(target: string) {
+  try {
+    return openTarget(target);
+  } catch (error) {
+    throw new StartError((error as Error).message);
+  }
+}
+
+function openFiles(): { soft: number; hard: number } {
+  const unlimited = (value: number): number => (value < 0 ? Number.POSITIVE_INFINITY : value);
+  const { soft, hard } = getNofile();
+  return { soft: unlimited(soft), hard: unlimited(hard) };
+}

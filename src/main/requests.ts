@@ -1,0 +1,74 @@
+// What main does with a request of a client (spec 4.3, 4.4): asks the workers, changes the state, or ends the proxy.
+// Requests of parts that are not built yet are refused by name; nothing is left without an answer (decisions 6).
+
+import { commandError } from "../command/errors.ts";
+import type { Request, Response } from "../command/gen/sozu_pb.ts";
+import { RunState } from "../command/gen/sozu_pb.ts";
+import { failureResponse, okResponse } from "../command/messages.ts";
+import { changesState, requestName } from "../command/state.ts";
+import { parseFilter } from "../observe/filter.ts";
+import type { Logger } from "../observe/logger.ts";
+import type { StateKeeper } from "./state-keeper.ts";
+import type { Supervisor, WorkerReport } from "./supervisor.ts";
+import { WORKER } from "./worker-process.ts";
+
+/** What requests act on. */
+export interface RequestTargets {
+  readonly keeper: StateKeeper;
+  readonly supervisor: Supervisor;
+  readonly logger: Logger;
+  /** How long a worker may take to answer, in milliseconds. */
+  readonly workerTimeoutMs: number;
+  /** Ends the workers; resolves when they are gone. Main itself ends after the answer has left. */
+  stop(hard: boolean): Promise<void>;
+}
+
+/** Answers one request; never rejects on input. */
+export async function handleRequest(
+  request: Request,
+  targets: RequestTargets,
+  progress: (text: string) => void,
+): Promise<Response> {
+  const { case: name, value } = request.requestType;
+  switch (name) {
+    case "status": {
+      const reports = await targets.supervisor.status(targets.workerTimeoutMs);
+      return okResponse("Successfully collected the status of workers", workerInfos(reports));
+    }
+    case "listWorkers":
+      return okResponse("Successfully listed workers", workerInfos(targets.supervisor.list()));
+    case "softStop":
+    case "hardStop":
+      progress(name === "softStop" ? "waiting for requests in flight" : "stopping the workers");
+      await targets.stop(name === "hardStop");
+      return okResponse(`Successfully ${name === "softStop" ? "soft" : "hard"} stopped all workers`);
+    case "Logging":
+      return setLogging(value, targets);
+    case undefined:
+      return failureResponse(commandError("EMPTY_REQUEST").message);
+    default:
+      if (changesState(name)) return targets.keeper.apply(request, "socket", progress);
+      return failureResponse(commandError("NOT_SUPPORTED", requestName(name)).message);
+  }
+}
+
+function setLogging(directives: string, targets: RequestTargets): Response {
+  const parsed = parseFilter(directives);
+  if (parsed.filter === null) {
+    return failureResponse(commandError("INVALID_VALUE", "logging", parsed.errors.join("; ")).message);
+  }
+  targets.logger.setDirectives(directives);
+  targets.supervisor.setLogging(directives);
+  return okResponse("Successfully applied request to all workers");
+}
+
+function workerInfos(reports: readonly WorkerReport[]) {
+  const vec = reports.map(({ id, pid, state, answers }) => ({ id, pid, runState: runState(state, answers) }));
+  return { case: "workers" as const, value: { vec } };
+}
+
+function runState(state: number, answers: boolean): RunState {
+  if (state === WORKER.STOPPED) return RunState.STOPPED;
+  if (state === WORKER.STOPPING) return RunState.STOPPING;
+  return answers ? RunState.RUNNING : RunState.NOT_ANSWERING;
+}

@@ -1,0 +1,329 @@
+// Keeps `worker_count` workers alive: starts them from main's state with their slot's sockets, replaces those that die
+// or fall out of step, and ends them. A worker killed under load has a successor within a fraction of a second, with the
+// same sockets and state; deaths in a row are answered with growing pauses (back-off.ts).
+// Invariant: at most one worker per slot serves; predecessors leave once it is ready.
+
+import type { SocketAddress, WorkerSettings } from "../command/objects.ts";
+import type { Standing } from "../command/worker-protocol.ts";
+import type { Logger } from "../observe/logger.ts";
+import { StatsReader } from "../observe/stats-reader.ts";
+import { readClock } from "../os/clock.ts";
+import type { ExitStatus } from "../os/process.ts";
+import { mapShared, memfd } from "../os/shared.ts";
+import type { ChangeTargets } from "./change-log.ts";
+import type { ListenSockets } from "./listen-sockets.ts";
+import { WORKER, WorkerProcess } from "./worker-process.ts";
+import { WorkerSlot } from "./worker-slot.ts";
+
+/** How often heartbeats and deadlines are looked at. */
+const TICK_MS = 200;
+/** A heartbeat that stands still for this long is reported (decisions 26). */
+const STALL_US = 1_000_000;
+/** Ended workers that `status` still shows. */
+const REMEMBERED_MAX = 16;
+
+/** What the supervisor needs to know of main. */
+export interface SupervisorOptions {
+  readonly slots: number;
+  readonly automaticRestart: boolean;
+  readonly commandSocket: string;
+  readonly statsBytes: number;
+  readonly sockets: ListenSockets;
+  readonly logger: Logger;
+  /** Settings of the worker with this id. */
+  settings(id: number): WorkerSettings;
+  /** The whole state, flat, after all recorded changes were flushed. */
+  snapshot(): { readonly revision: number; readonly bytes: Uint8Array };
+  /** Called for each acknowledgement, and when a worker is gone. */
+  onAck(worker: number, revision: number, standing: Standing): void;
+  onGone(worker: number): void;
+  /** Called every TICK_MS. */
+  onTick(nowMs: number): void;
+}
+
+/** How a worker answers, for `status`. */
+export interface WorkerReport {
+  readonly id: number;
+  readonly pid: number;
+  /** One of WORKER. */
+  readonly state: number;
+  readonly answers: boolean;
+}
+
+/** The workers of this main. */
+export class Supervisor implements ChangeTargets {
+  readonly #options: SupervisorOptions;
+  readonly #logger: Logger;
+  readonly #slots: WorkerSlot[];
+  readonly #workers: Map<number, WorkerProcess>;
+  readonly #ended: WorkerReport[];
+  readonly #pongs: Map<number, (worker: number) => void>;
+  #nextId: number;
+  #nextPing: number;
+  #stopping: boolean;
+  #tick: NodeJS.Timeout | null;
+  #onStarted: ((problem: string | null) => void) | null;
+  #onAllGone: (() => void) | null;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#logger = options.logger;
+    this.#slots = [];
+    this.#workers = new Map();
+    this.#ended = [];
+    this.#pongs = new Map();
+    this.#nextId = 0;
+    this.#nextPing = 1;
+    this.#stopping = false;
+    this.#tick = null;
+    this.#onStarted = null;
+    this.#onAllGone = null;
+  }
+
+  /** Starts one worker per slot. Resolves with null when all serve, or with the reason why one did not come up. */
+  start(): Promise<string | null> {
+    const { slots, statsBytes } = this.#options;
+    return new Promise((resolve) => {
+      this.#onStarted = resolve;
+      for (let index = 0; index < slots; index++) {
+        const statsFd = memfd(`sozu-stats-${index}`, statsBytes);
+        const slot = new WorkerSlot(index, statsFd, new StatsReader(mapShared(statsFd, statsBytes)));
+        this.#slots.push(slot);
+        this.#launch(slot);
+      }
+      this.#tick = setInterval(() => this.#onTick(), TICK_MS);
+    });
+  }
+
+  serving(): number[] {
+    const ids: number[] = [];
+    for (const slot of this.#slots) {
+      if (slot.worker?.state === WORKER.SERVING) ids.push(slot.worker.id);
+    }
+    return ids;
+  }
+
+  send(blocks: readonly Uint8Array[], revision: number): void {
+    const joined = blocks.length === 1 ? blocks[0] : Buffer.concat(blocks);
+    for (const slot of this.#slots) slot.worker?.change(joined, revision);
+  }
+
+  replace(id: number, reason: string, kill: boolean): void {
+    const worker = this.#workers.get(id);
+    const slot = worker === undefined ? undefined : this.#slots[worker.slot];
+    if (this.#stopping || worker === undefined || slot?.worker !== worker) return;
+    this.#logger.error("supervisor", `worker ${id} (pid ${worker.pid}) is being replaced: ${reason}`);
+    slot.leaving.set(worker, kill);
+    slot.worker = null;
+    worker.expected = true;
+    this.#launch(slot);
+  }
+
+  /** Hands the sockets of a new listener to the workers, before the change that activates it. */
+  listenOn(address: SocketAddress): void {
+    for (const slot of this.#slots) {
+      const fd = this.#options.sockets.fd(address, slot.index);
+      if (fd >= 0) slot.worker?.listen({ addresses: [address], lent: false }, [fd]);
+    }
+  }
+
+  setLogging(directives: string): void {
+    for (const worker of this.#workers.values()) worker.logging(directives);
+  }
+
+  /** Asks every worker for a sign of life and waits up to `timeoutMs` for it. Sorted by id; ended ones are included. */
+  status(timeoutMs: number): Promise<WorkerReport[]> {
+    const asked = [...this.#workers.values()];
+    const answered = new Set<number>();
+    const number = this.#nextPing++ >>> 0;
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        clearTimeout(timer);
+        this.#pongs.delete(number);
+        resolve(this.#report(answered));
+      };
+      const timer = setTimeout(finish, timeoutMs);
+      const check = (): void => {
+        if (asked.every((worker) => answered.has(worker.id) || worker.state === WORKER.STOPPED)) finish();
+      };
+      this.#pongs.set(number, (id) => {
+        if (id >= 0) answered.add(id);
+        check();
+      });
+      for (const worker of asked) worker.ping(number);
+      check();
+    });
+  }
+
+  /** The workers without asking them. */
+  list(): WorkerReport[] {
+    return this.#report(new Set(this.#workers.keys()));
+  }
+
+  /** Ends all workers; resolves when the last one is gone. A hard stop may follow a soft one. */
+  stop(hard: boolean): Promise<void> {
+    this.#stopping = true;
+    for (const slot of this.#slots) {
+      if (slot.restart !== null) clearTimeout(slot.restart);
+      slot.restart = null;
+    }
+    for (const worker of this.#workers.values()) worker.stop(hard);
+    if (hard) setTimeout(() => this.#killAll(), HARD_STOP_GRACE_MS).unref();
+    return new Promise((resolve) => {
+      const earlier = this.#onAllGone;
+      this.#onAllGone = () => {
+        earlier?.();
+        resolve();
+      };
+      if (this.#workers.size === 0) this.#finish();
+    });
+  }
+
+  #killAll(): void {
+    for (const worker of this.#workers.values()) worker.kill();
+  }
+
+  #finish(): void {
+    if (this.#tick !== null) clearInterval(this.#tick);
+    this.#tick = null;
+    this.#onAllGone?.();
+    this.#onAllGone = null;
+  }
+
+  #launch(slot: WorkerSlot): void {
+    slot.restart = null;
+    slot.stalled = false;
+    const { sockets, statsBytes, commandSocket } = this.#options;
+    const id = this.#nextId++;
+    const state = this.#options.snapshot();
+    const { addresses, fds } = sockets.ofSlot(slot.index);
+    const worker = WorkerProcess.launch(
+      {
+        id,
+        slot: slot.index,
+        settings: this.#options.settings(id),
+        revision: state.revision,
+        state: state.bytes,
+        statsFd: slot.statsFd,
+        statsBytes,
+        listen: { addresses, lent: false },
+        listenFds: fds,
+        commandSocket,
+      },
+      this.#events,
+    );
+    if (typeof worker === "string") {
+      this.#logger.error("supervisor", `worker ${id} could not be started: ${worker}`);
+      this.#started(worker);
+      this.#launchLater(slot, slot.backOff.onDeath(0) || TICK_MS);
+      return;
+    }
+    slot.worker = worker;
+    this.#workers.set(id, worker);
+    this.#logger.info("supervisor", `worker ${id} started, pid ${worker.pid}`);
+  }
+
+  #launchLater(slot: WorkerSlot, pauseMs: number): void {
+    if (this.#stopping || !this.#options.automaticRestart) return;
+    if (pauseMs === 0) this.#launch(slot);
+    else slot.restart = setTimeout(() => this.#launch(slot), pauseMs);
+  }
+
+  readonly #events = {
+    onReady: (worker: WorkerProcess, revision: number, standing: Standing): void => {
+      this.#logger.info("supervisor", `worker ${worker.id} serves, revision ${revision}`);
+      for (const { reason } of standing.refusals) {
+        this.#logger.error("supervisor", `worker ${worker.id} serves without a part of the state: ${reason}`);
+      }
+      for (const [old, kill] of this.#slots[worker.slot].leaving) {
+        if (kill) old.kill();
+        else if (old.state < WORKER.STOPPING) old.stop(false);
+      }
+      this.#options.onAck(worker.id, revision, standing);
+      if (this.#slots.every((each) => each.worker?.state === WORKER.SERVING)) this.#started(null);
+    },
+    onAck: (worker: WorkerProcess, revision: number, standing: Standing): void => {
+      this.#options.onAck(worker.id, revision, standing);
+    },
+    onPong: (worker: WorkerProcess, number: number): void => {
+      this.#pongs.get(number)?.(worker.id);
+    },
+    onTrouble: (worker: WorkerProcess, reason: string): void => {
+      this.#logger.error("supervisor", `worker ${worker.id} (pid ${worker.pid}): ${reason}`);
+      if (worker.state === WORKER.STARTING) this.#started(`worker ${worker.id}: ${reason}`);
+      // Its channel is of no use, so it cannot follow the state: the exit that follows starts a successor.
+      worker.kill();
+      worker.expected = false;
+    },
+    onExit: (worker: WorkerProcess, status: ExitStatus): void => this.#onExit(worker, status),
+  };
+
+  #onExit(worker: WorkerProcess, status: ExitStatus): void {
+    const slot = this.#slots[worker.slot];
+    const livedMs = performance.now() - worker.startedMs;
+    const how = status.signal > 0 ? `was killed by signal ${status.signal}` : `exited with code ${status.exitCode}`;
+    const text = `worker ${worker.id} (pid ${worker.pid}) ${how} after ${(livedMs / 1000).toFixed(1)} s`;
+    if (worker.expected) this.#logger.info("supervisor", text);
+    else this.#logger.error("supervisor", text);
+    this.#forget(worker);
+    slot.leaving.delete(worker);
+    if (slot.worker === worker) {
+      slot.worker = null;
+      this.#started(`${text} before it served`);
+      const pauseMs = slot.backOff.onDeath(livedMs);
+      if (pauseMs > 0 && !this.#stopping) {
+        const count = slot.backOff.earlyDeaths;
+        this.#logger.error(
+          "supervisor",
+          `slot ${slot.index}: ${count} early deaths in a row, next start in ${pauseMs} ms`,
+        );
+      }
+      this.#launchLater(slot, pauseMs);
+    }
+    if (this.#stopping && this.#workers.size === 0) this.#finish();
+  }
+
+  #forget(worker: WorkerProcess): void {
+    this.#workers.delete(worker.id);
+    this.#ended.push({ id: worker.id, pid: worker.pid, state: WORKER.STOPPED, answers: false });
+    if (this.#ended.length > REMEMBERED_MAX) this.#ended.shift();
+    this.#options.onGone(worker.id);
+    for (const check of [...this.#pongs.values()]) check(-1);
+  }
+
+  #started(problem: string | null): void {
+    this.#onStarted?.(problem);
+    this.#onStarted = null;
+  }
+
+  #report(answered: ReadonlySet<number>): WorkerReport[] {
+    const living = [...this.#workers.values()].map(({ id, pid, state }) => ({
+      id,
+      pid,
+      state,
+      answers: answered.has(id),
+    }));
+    return [...this.#ended, ...living].sort((a, b) => a.id - b.id);
+  }
+
+  #onTick(): void {
+    this.#options.onTick(performance.now());
+    const now = readClock();
+    for (const slot of this.#slots) {
+      if (slot.worker?.state !== WORKER.SERVING) continue;
+      const beat = slot.stats.heartbeatUs;
+      const stalled = beat > 0 && now - beat > STALL_US;
+      if (stalled !== slot.stalled) this.#onStall(slot, slot.worker, stalled);
+    }
+  }
+
+  #onStall(slot: WorkerSlot, worker: WorkerProcess, stalled: boolean): void {
+    slot.stalled = stalled;
+    const who = `worker ${worker.id} (pid ${worker.pid})`;
+    if (stalled) this.#logger.error("supervisor", `${who} does not turn its loop: no heartbeat for a second`);
+    else this.#logger.info("supervisor", `${who} turns its loop again`);
+  }
+}
+
+/** After a hard stop was asked for, what still runs is killed. */
+const HARD_STOP_GRACE_MS = 300;

@@ -1,0 +1,238 @@
+// One worker process as main sees it: spawned with a channel at a fixed descriptor, watched through its pidfd, fed its
+// start (settings, state, listening sockets) and then changes. Policy (when to start, replace, stop) is the supervisor's.
+
+import { writeSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { WorkerSettings } from "../command/objects.ts";
+import {
+  decodeStanding,
+  decodeText,
+  encodeJsonPacket,
+  encodePacket,
+  encodeTextPacket,
+  type Hello,
+  type Listen,
+  PACKET,
+  PACKET_BYTES_MAX,
+  PACKET_FDS_MAX,
+  PACKET_HEADER_BYTES,
+  type Packet,
+  type Standing,
+} from "../command/worker-protocol.ts";
+import { describeErrno } from "../os/errno.ts";
+import { socketpair } from "../os/listeners.ts";
+import { type ExitStatus, killPid, spawn, waitPid } from "../os/process.ts";
+import { memfd } from "../os/shared.ts";
+import { close, UNIX_SEQPACKET } from "../os/sockets.ts";
+import { unwatchFd, watchFd } from "../os/watcher.ts";
+import { Channel } from "./channel.ts";
+
+/** The descriptor at which a worker finds its channel. */
+const WORKER_CHANNEL_FD = 3;
+const SIGKILL = 9;
+
+/** Where a worker stands in its life. Only ever grows. */
+export const WORKER = {
+  /** Replaying the state. */
+  STARTING: 0,
+  /** Accepting and acknowledging changes. */
+  SERVING: 1,
+  /** Told to stop; finishing what is in flight. */
+  STOPPING: 2,
+  /** Ended and reaped. */
+  STOPPED: 3,
+} as const;
+
+/** What a worker tells its supervisor. */
+export interface WorkerEvents {
+  onReady(worker: WorkerProcess, revision: number, standing: Standing): void;
+  onAck(worker: WorkerProcess, revision: number, standing: Standing): void;
+  onPong(worker: WorkerProcess, number: number, standing: Standing): void;
+  /** It cannot go on, by its own words or because its channel broke. It may still run. */
+  onTrouble(worker: WorkerProcess, reason: string): void;
+  onExit(worker: WorkerProcess, status: ExitStatus): void;
+}
+
+/** What a new worker gets. */
+export interface WorkerStart {
+  readonly id: number;
+  readonly slot: number;
+  readonly settings: WorkerSettings;
+  readonly revision: number;
+  /** The whole state, flat. */
+  readonly state: Uint8Array;
+  /** The slot's stats page; stays main's. */
+  readonly statsFd: number;
+  readonly statsBytes: number;
+  readonly listen: Listen;
+  /** Descriptors of `listen.addresses`; stay main's. */
+  readonly listenFds: readonly number[];
+  /** Shown in its command line, so that orphans can be told apart. */
+  readonly commandSocket: string;
+}
+
+/** A running worker. */
+export class WorkerProcess {
+  readonly id: number;
+  readonly slot: number;
+  readonly pid: number;
+  readonly startedMs: number;
+  /** One of WORKER. */
+  state: number;
+  /** Main ended it, so its death is no surprise. */
+  expected: boolean;
+  readonly #pidfd: number;
+  readonly #channel: Channel;
+  readonly #events: WorkerEvents;
+
+  private constructor(start: WorkerStart, pid: number, pidfd: number, channelFd: number, events: WorkerEvents) {
+    this.id = start.id;
+    this.slot = start.slot;
+    this.pid = pid;
+    this.startedMs = performance.now();
+    this.state = WORKER.STARTING;
+    this.expected = false;
+    this.#pidfd = pidfd;
+    this.#events = events;
+    this.#channel = new Channel(channelFd, {
+      onPacket: (packet) => this.#onPacket(packet),
+      onBroken: (reason) => this.#onBroken(reason),
+    });
+    watchFd(pidfd, () => this.#onExit());
+  }
+
+  /** Spawns a worker and sends it its start. Returns the reason when the process cannot be made. */
+  static launch(start: WorkerStart, events: WorkerEvents): WorkerProcess | string {
+    const state = memfd("sozu-state", start.state.length);
+    if (state < 0) return `no memory file for the state: ${describeErrno(-state)}`;
+    writeAll(state, start.state);
+    const [mine, theirs] = socketpair(UNIX_SEQPACKET);
+    const spawned = spawn({
+      file: process.execPath,
+      args: [process.execPath, ...workerArguments(start)],
+      env: workerEnvironment(),
+      fds: [[theirs, WORKER_CHANNEL_FD]],
+    });
+    close(theirs);
+    if (typeof spawned === "number") {
+      close(mine);
+      close(state);
+      return `cannot start a process: ${describeErrno(-spawned)}`;
+    }
+    const worker = new WorkerProcess(start, spawned.pid, spawned.pidfd, mine, events);
+    const { settings, statsBytes, revision } = start;
+    const hello: Hello = { settings, stateBytes: start.state.length, statsBytes };
+    // The stats page stays open here: a duplicate travels, only the state is given away.
+    worker.#channel.send(encodeJsonPacket(PACKET.HELLO, revision, hello), [state, start.statsFd]);
+    close(state);
+    worker.listen(start.listen, start.listenFds);
+    worker.#channel.send(encodePacket(PACKET.RUN, revision));
+    return worker;
+  }
+
+  /** Hands over listening sockets. */
+  listen(listen: Listen, fds: readonly number[]): void {
+    for (let at = 0; at < fds.length; at += PACKET_FDS_MAX) {
+      const addresses = listen.addresses.slice(at, at + PACKET_FDS_MAX);
+      const packet = encodeJsonPacket(PACKET.LISTEN, 0, { addresses, lent: listen.lent });
+      this.#channel.send(packet, fds.slice(at, at + PACKET_FDS_MAX));
+    }
+  }
+
+  /** Takes lent sockets back. */
+  unlisten(listen: Listen): void {
+    this.#channel.send(encodeJsonPacket(PACKET.UNLISTEN, 0, listen));
+  }
+
+  /** Sends flat blocks; answered by an ACK with `revision`. */
+  change(blocks: Uint8Array, revision: number): void {
+    if (blocks.length <= PACKET_BYTES_MAX - PACKET_HEADER_BYTES) {
+      this.#channel.send(encodePacket(PACKET.CHANGES, revision, blocks));
+      return;
+    }
+    const file = memfd("sozu-changes", blocks.length);
+    if (file < 0) {
+      this.#onBroken(`no memory file for its changes: ${describeErrno(-file)}`);
+      return;
+    }
+    writeAll(file, blocks);
+    this.#channel.send(encodePacket(PACKET.CHANGES, revision), [file], true);
+  }
+
+  ping(number: number): void {
+    this.#channel.send(encodePacket(PACKET.PING, number));
+  }
+
+  logging(directives: string): void {
+    this.#channel.send(encodeTextPacket(PACKET.LOGGING, 0, directives));
+  }
+
+  /** Asks it to finish what is in flight and exit, or to exit at once. */
+  stop(hard: boolean): void {
+    this.expected = true;
+    if (this.state < WORKER.STOPPING) this.state = WORKER.STOPPING;
+    this.#channel.send(encodePacket(hard ? PACKET.HARD_STOP : PACKET.SOFT_STOP, 0));
+  }
+
+  /** SIGKILL. `onExit` follows. */
+  kill(): void {
+    this.expected = true;
+    if (this.state < WORKER.STOPPING) this.state = WORKER.STOPPING;
+    killPid(this.#pidfd, SIGKILL);
+  }
+
+  #onPacket(packet: Packet): void {
+    if (packet.kind === PACKET.FAILED) {
+      this.#events.onTrouble(this, decodeText(packet.body));
+      return;
+    }
+    if (packet.kind === PACKET.DRAINED) return;
+    const standing = decodeStanding(packet.body);
+    if (standing === null) {
+      this.#events.onTrouble(this, `it sent a broken packet of kind ${packet.kind}`);
+    } else if (packet.kind === PACKET.READY) {
+      if (this.state === WORKER.STARTING) this.state = WORKER.SERVING;
+      this.#events.onReady(this, packet.number, standing);
+    } else if (packet.kind === PACKET.ACK) {
+      this.#events.onAck(this, packet.number, standing);
+    } else if (packet.kind === PACKET.PONG) {
+      this.#events.onPong(this, packet.number, standing);
+    }
+  }
+
+  // A worker that dies breaks its channel an instant before its pidfd is readable: then the exit tells all there is to say.
+  #onBroken(reason: string): void {
+    setImmediate(() => {
+      if (this.state !== WORKER.STOPPED && !this.expected) this.#events.onTrouble(this, reason);
+    });
+  }
+
+  #onExit(): void {
+    const status = waitPid(this.#pidfd);
+    if (status === null) return;
+    this.state = WORKER.STOPPED;
+    unwatchFd(this.#pidfd);
+    close(this.#pidfd);
+    this.#channel.close();
+    this.#events.onExit(this, status);
+  }
+}
+
+// The same folder main runs from: `current` may point elsewhere by now (design section 5).
+function workerArguments(start: WorkerStart): string[] {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  const entry = fileURLToPath(new URL(`../worker/main.${extension}`, import.meta.url));
+  const extra = (process.env["SOZU_WORKER_NODE_OPTIONS"] ?? "").split(" ").filter((option) => option !== "");
+  const name = `--worker=${start.id}`;
+  return ["--disable-sigusr1", ...extra, entry, name, `--command-socket=${start.commandSocket}`];
+}
+
+// Nothing of Node's own settings reaches a worker: NODE_OPTIONS could open a debugger port (decisions 24).
+function workerEnvironment(): Record<string, string | undefined> {
+  const { PATH, HOME, LANG, TZ, RUST_LOG, SOZU_NATIVE, ASAN_OPTIONS, LSAN_OPTIONS, LD_PRELOAD } = process.env;
+  return { PATH, HOME, LANG, TZ, RUST_LOG, SOZU_NATIVE, ASAN_OPTIONS, LSAN_OPTIONS, LD_PRELOAD };
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, at);
+}

@@ -1,0 +1,33 @@
+// A place for one worker: its listening sockets and stats page belong to the place and outlive every worker in it.
+
+import type { StatsReader } from "../observe/stats-reader.ts";
+import { BackOff } from "./back-off.ts";
+import type { WorkerProcess } from "./worker-process.ts";
+
+/** One of `worker_count` places. */
+export class WorkerSlot {
+  readonly index: number;
+  /** The stats page, shared with whichever worker is here; stays open in main. */
+  readonly statsFd: number;
+  readonly stats: StatsReader;
+  readonly backOff: BackOff;
+  /** The worker of this place; null between its death and the start of its successor. */
+  worker: WorkerProcess | null;
+  /** Predecessors that still run and leave when the present worker is ready; true: by SIGKILL. */
+  readonly leaving: Map<WorkerProcess, boolean>;
+  /** A successor waits for its pause to pass. */
+  restart: NodeJS.Timeout | null;
+  /** The heartbeat stood still when it was last looked at. */
+  stalled: boolean;
+
+  constructor(index: number, statsFd: number, stats: StatsReader) {
+    this.index = index;
+    this.statsFd = statsFd;
+    this.stats = stats;
+    this.backOff = new BackOff();
+    this.worker = null;
+    this.leaving = new Map();
+    this.restart = null;
+    this.stalled = false;
+  }
+}

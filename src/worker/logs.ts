@@ -1,0 +1,46 @@
+// The log outputs of a worker: one sink for log lines, and for access lines either the same one, their own, or none.
+
+import type { WorkerSettings } from "../command/objects.ts";
+import { AccessLog } from "../observe/access-log.ts";
+import { Logger } from "../observe/logger.ts";
+import { METRIC_ACCESS_LOGS_DROPPED, METRIC_LOGS_DROPPED, METRIC_UNSENT_ACCESS_LOGS } from "../observe/metrics.ts";
+import { BatchSink } from "../observe/sink.ts";
+import type { Stats } from "../observe/stats.ts";
+import { openTarget } from "../observe/target.ts";
+import { clock } from "../os/clock.ts";
+
+/** What a worker writes to. */
+export interface WorkerLogs {
+  readonly logger: Logger;
+  /** null: access lines are off. */
+  readonly accessLog: AccessLog | null;
+  /** Every sink once; the access log's own, if any, comes last. */
+  readonly sinks: readonly BatchSink[];
+  /** Copies what was lost to the stats page; cheap enough for every tick. */
+  count(stats: Stats): void;
+}
+
+/** Opens the targets of the settings. Throws with the reason when one cannot be opened. */
+export function openLogs(settings: WorkerSettings, memoryBytes: Uint8Array): WorkerLogs {
+  const { pid } = process;
+  const tag = `WRK-${String(settings.workerId).padStart(2, "0")}`;
+  const sink = new BatchSink(openTarget(settings.logTarget));
+  const directives = process.env["RUST_LOG"] ?? settings.logLevel;
+  const colored = settings.logColored;
+  const logger = new Logger({ tag, pid, sink, directives, colored, nowUs: () => clock[1] });
+  const target = settings.accessLogsTarget;
+  const own = target === null || target === "off" || target === settings.logTarget ? null : target;
+  const accessSink = own === null ? sink : new BatchSink(openTarget(own));
+  const sinks = own === null ? [sink] : [sink, accessSink];
+  for (const each of sinks) {
+    each.onTrouble = (message) => process.stderr.write(`sozu worker ${settings.workerId}: ${message}\n`);
+    each.onRecovered = (lines) => logger.warn("log", `${lines} lines dropped: the target could not keep up`);
+  }
+  const accessLog = target === "off" ? null : new AccessLog({ sink: accessSink, memoryBytes, tag, pid });
+  const count = (stats: Stats): void => {
+    stats.values[METRIC_LOGS_DROPPED] = sink.dropped + sink.unsent;
+    stats.values[METRIC_ACCESS_LOGS_DROPPED] = accessSink.dropped;
+    stats.values[METRIC_UNSENT_ACCESS_LOGS] = accessSink.unsent;
+  };
+  return { logger, accessLog, sinks, count };
+}

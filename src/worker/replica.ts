@@ -1,0 +1,93 @@
+// A worker's copy of the state: applies changes to the proxy and keeps the hash that main compares (decisions 13).
+// Activation needs a socket: main hands it over before the change that uses it, and it waits in `held` until then.
+
+import { formatAddress } from "../command/address.ts";
+import { FLAT, FLAT_HEADER_BYTES } from "../command/flat.ts";
+import { StateMirror } from "../command/mirror.ts";
+import type { Change, SocketAddress } from "../command/objects.ts";
+import { followChanges } from "../command/snapshot.ts";
+import type { Refusal } from "../command/worker-protocol.ts";
+import { close } from "../os/sockets.ts";
+
+/** What the replica does to the proxy. */
+export interface ReplicaTarget {
+  /** null: applied; otherwise why not, and nothing has changed. */
+  apply(change: Change): string | null;
+  /** Accepts on `fd`, which belongs to the proxy from then on, also when it refuses. null or the reason. */
+  activate(address: SocketAddress, fd: number): string | null;
+  /** Stops accepting; the descriptors, deregistered, are the caller's again. */
+  deactivate(address: SocketAddress): readonly number[];
+}
+
+/** The state of one worker. */
+export class Replica {
+  readonly mirror: StateMirror;
+  readonly #target: ReplicaTarget;
+  /** Sockets by address that no active listener uses. */
+  readonly #held: Map<string, number>;
+
+  constructor(target: ReplicaTarget) {
+    this.mirror = new StateMirror();
+    this.#target = target;
+    this.#held = new Map();
+  }
+
+  /** Takes a listening socket for a listener that is or will be activated. */
+  hold(address: SocketAddress, fd: number): void {
+    const key = formatAddress(address);
+    const earlier = this.#held.get(key);
+    if (earlier !== undefined) close(earlier);
+    this.#held.set(key, fd);
+  }
+
+  /** Follows a whole state at start. What is refused is left out and reported; the rest serves. */
+  replay(state: Uint8Array): Refusal[] {
+    const reasons: string[] = [];
+    const followed = followChanges(state, this.mirror, (change) => {
+      const reason = this.#apply(change);
+      if (reason !== null) reasons.push(`${change.kind}: ${reason}`);
+      return null;
+    });
+    if (followed.result !== FLAT.END) reasons.push(`the encoded state is broken (${followed.result})`);
+    else if (!followed.inStep) reasons.push("its hash differs from that of main");
+    return reasons.map((reason) => ({ revision: followed.revision, reason }));
+  }
+
+  /** Follows blocks of changes, one per request. A refused block is reported, later ones are applied all the same. */
+  follow(blocks: Uint8Array): Refusal[] {
+    const refusals: Refusal[] = [];
+    let at = 0;
+    while (at + FLAT_HEADER_BYTES <= blocks.length) {
+      const length = blockLength(blocks, at);
+      if (length < FLAT_HEADER_BYTES || at + length > blocks.length) break;
+      const followed = followChanges(blocks.subarray(at, at + length), this.mirror, (change) => this.#apply(change));
+      const broken = followed.result < 0 ? `the encoded change is broken (${followed.result})` : null;
+      const reason = followed.refusal ?? broken;
+      if (reason !== null) refusals.push({ revision: followed.revision, reason });
+      at += length;
+    }
+    return refusals;
+  }
+
+  #apply(change: Change): string | null {
+    if (change.kind === "activate_http_listener") return this.#activate(change.address);
+    if (change.kind === "deactivate_http_listener") {
+      for (const fd of this.#target.deactivate(change.address)) close(fd);
+      return null;
+    }
+    return this.#target.apply(change);
+  }
+
+  #activate(address: SocketAddress): string | null {
+    const key = formatAddress(address);
+    const fd = this.#held.get(key);
+    if (fd === undefined) return `main handed over no socket for ${key}`;
+    this.#held.delete(key);
+    return this.#target.activate(address, fd);
+  }
+}
+
+/** Bytes of the flat block at `at`: the header says so (flat.ts). */
+function blockLength(bytes: Uint8Array, at: number): number {
+  return (bytes[at + 20] | (bytes[at + 21] << 8) | (bytes[at + 22] << 16) | (bytes[at + 23] << 24)) >>> 0;
+}

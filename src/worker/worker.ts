@@ -1,0 +1,168 @@
+// A worker: the event loop with the proxy on it, following main's state. It starts from the state it was handed, tells
+// main when it serves, applies changes as they come and stops when it is told. It does not need main to serve: when main
+// dies it goes on, and ends by a signal (SIGTERM: as a soft stop).
+
+import { randomFillSync } from "node:crypto";
+import { flushCompileCache } from "node:module";
+import {
+  decodeText,
+  encodePacket,
+  encodeStanding,
+  PACKET,
+  type Packet,
+  type Refusal,
+} from "../command/worker-protocol.ts";
+import { EventLoop } from "../loop/event-loop.ts";
+import { Memory } from "../loop/memory.ts";
+import { METRIC_PANIC } from "../observe/metrics.ts";
+import { Stats } from "../observe/stats.ts";
+import { UlidSource } from "../observe/ulid.ts";
+import { readClock } from "../os/clock.ts";
+import { closeAll } from "../os/fdpass.ts";
+import { fdSize, mapShared } from "../os/shared.ts";
+import { close } from "../os/sockets.ts";
+import { arenaBytesFor } from "../proxy/context.ts";
+import { ProxyServer } from "../proxy/proxy-server.ts";
+import { pairSockets, type Start } from "./boot.ts";
+import { WorkerChannel } from "./channel.ts";
+import { openLogs, type WorkerLogs } from "./logs.ts";
+import { Replica } from "./replica.ts";
+import { Ticker } from "./ticker.ts";
+
+/** How long the last log lines may take at the end. */
+const DRAIN_LOGS_MS = 1000;
+
+/** The worker of this process. */
+export class Worker {
+  readonly #loop: EventLoop;
+  readonly #stats: Stats;
+  readonly #logs: WorkerLogs;
+  readonly #proxy: ProxyServer;
+  readonly #replica: Replica;
+  readonly #channel: WorkerChannel;
+  readonly #start: Start;
+  #stopping: boolean;
+
+  /** Throws with the reason when memory, logs or the loop cannot be had. */
+  constructor(start: Start) {
+    const { settings, statsBytes } = start.hello;
+    const memory = new Memory(arenaBytesFor(settings));
+    this.#start = start;
+    this.#stopping = false;
+    this.#loop = new EventLoop(memory);
+    const owner = { workerId: settings.workerId, pid: process.pid, nowUs: readClock() };
+    this.#stats = new Stats(mapShared(start.statsFd, statsBytes), owner);
+    close(start.statsFd);
+    this.#logs = openLogs(settings, memory.bytes);
+    this.#proxy = new ProxyServer({
+      loop: this.#loop,
+      memory,
+      settings,
+      logger: this.#logs.logger,
+      accessLog: this.#logs.accessLog,
+      stats: this.#stats,
+      ulids: new UlidSource(randomFillSync),
+      random: Math.random,
+    });
+    this.#replica = new Replica(this.#proxy);
+    this.#channel = new WorkerChannel(this.#loop, start.channelFd, {
+      onPacket: (packet, fds) => this.#onPacket(packet, fds),
+      onMainGone: () => this.#onMainGone(),
+    });
+  }
+
+  /** Replays the state, starts the loop, tells main. */
+  run(): void {
+    const { listen, stateFd, hello, revision } = this.#start;
+    process.on("SIGTERM", () => this.#softStop());
+    process.on("uncaughtException", (error) => this.#onPanic(error));
+    for (const { address, fd } of listen) this.#replica.hold(address, fd);
+    const refusals = this.#replica.replay(new Uint8Array(mapShared(stateFd, hello.stateBytes)));
+    close(stateFd);
+    this.#stats.freeLeftovers();
+    new Ticker(this.#loop, this.#stats, this.#logs).start();
+    this.#loop.start();
+    this.#standing(PACKET.READY, revision, refusals);
+    // Compiled code of the modules just loaded: the next worker starts faster. Not at once, traffic comes first.
+    setTimeout(flushCompileCache, 2000).unref();
+  }
+
+  #onPacket(packet: Packet, fds: readonly number[]): void {
+    switch (packet.kind) {
+      case PACKET.CHANGES:
+        this.#standing(PACKET.ACK, packet.number, this.#replica.follow(this.#blocks(packet, fds)));
+        return;
+      case PACKET.LISTEN:
+        for (const { address, fd } of pairSockets(packet, fds)) this.#replica.hold(address, fd);
+        return;
+      case PACKET.PING:
+        this.#standing(PACKET.PONG, packet.number, []);
+        break;
+      case PACKET.LOGGING: {
+        const problem = this.#logs.logger.setDirectives(decodeText(packet.body));
+        if (problem !== null) this.#logs.logger.warn("log", problem);
+        break;
+      }
+      case PACKET.SOFT_STOP:
+        this.#softStop();
+        break;
+      case PACKET.HARD_STOP:
+        this.#proxy.hardStop();
+        this.#exit(0);
+    }
+    closeAll(fds);
+  }
+
+  /** The flat blocks of a CHANGES packet: in it, or in the memfd that came with it. */
+  #blocks(packet: Packet, fds: readonly number[]): Uint8Array {
+    if (fds.length !== 1 || packet.body.length > 0) {
+      closeAll(fds);
+      return packet.body;
+    }
+    const bytes = new Uint8Array(mapShared(fds[0], fdSize(fds[0])));
+    close(fds[0]);
+    return bytes;
+  }
+
+  #standing(kind: number, number: number, refusals: readonly Refusal[]): void {
+    const { hashLow, hashHigh } = this.#replica.mirror;
+    const standing = { hashLow, hashHigh, sessions: this.#proxy.sessions, refusals };
+    this.#channel.send(encodeStanding(kind, number, standing));
+  }
+
+  #softStop(): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#logs.logger.info("worker", "stopping: no new connections, finishing what is in flight");
+    this.#proxy.softStop(() => this.#finish());
+  }
+
+  #finish(): void {
+    this.#channel.send(encodePacket(PACKET.DRAINED, 0));
+    let waiting = this.#logs.sinks.length;
+    const done = (): void => {
+      waiting -= 1;
+      if (waiting === 0) this.#exit(0);
+    };
+    // A target that does not take them must not keep the process.
+    setTimeout(() => this.#exit(0), DRAIN_LOGS_MS);
+    for (const sink of this.#logs.sinks) sink.drain(done);
+  }
+
+  #exit(code: number): never {
+    for (const sink of this.#logs.sinks) sink.flushSync();
+    process.exit(code);
+  }
+
+  #onMainGone(): void {
+    const text = "main is gone; serving on with the present state until SIGTERM";
+    if (!this.#stopping) this.#logs.logger.warn("worker", text);
+  }
+
+  // A bug: what the worker knows may be wrong, so it ends here and main starts another one with the same sockets.
+  #onPanic(error: Error): void {
+    this.#stats.values[METRIC_PANIC] += 1;
+    this.#logs.logger.error("worker", `panic: ${error.stack ?? error.message}`);
+    this.#exit(70);
+  }
+}
