@@ -6,6 +6,7 @@
 import { createServer as createHttpServer, type RequestListener } from "node:http";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { collect, readChunked } from "./answer.ts";
+import { problemOfRequest } from "./canonical.ts";
 import type { Scope } from "./scope.ts";
 import { until } from "./scope.ts";
 
@@ -105,6 +106,8 @@ export class RawBackend {
   recording: boolean;
   /** Requests so far. */
   count: number;
+  /** What was forwarded although no well-behaved proxy forwards it: bad chunks, heads that two parsers read in two ways. */
+  readonly violations: string[];
   readonly #server: Server;
   readonly #options: RawBackendOptions;
 
@@ -115,6 +118,7 @@ export class RawBackend {
     this.handler = handler;
     this.recording = true;
     this.count = 0;
+    this.violations = [];
     this.#options = options;
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
@@ -166,8 +170,10 @@ export class RawBackend {
 
   #parse(peer: Peer): void {
     for (;;) {
-      const request = readRequest(peer, this.#options.onHead === true);
+      const request = this.#next(peer);
       if (request === null) return;
+      const problem = problemOfRequest(request.bytes);
+      if (problem !== null) this.violations.push(problem);
       peer.requests++;
       this.count++;
       if (this.recording) this.requests.push(request);
@@ -175,9 +181,19 @@ export class RawBackend {
       if (this.#options.onHead === true) return;
     }
   }
+
+  #next(peer: Peer): RecordedRequest | null {
+    try {
+      return readRequest(peer, this.#options.onHead === true);
+    } catch (error) {
+      this.violations.push(error instanceof Error ? error.message : String(error));
+      peer.socket.destroy();
+      return null;
+    }
+  }
 }
 
-/** Options of `httpBackend`. */
+/** What `httpBackend` returns. */
 export interface HttpBackend {
   readonly port: number;
   /** Requests so far. */
