@@ -388,6 +388,7 @@ export class Exchange {
     }
     if (back !== null && this.#mayTryAgain(reason, back, queued)) {
       this.#link(queued);
+      this.flushRequest();
       return;
     }
     if (queued !== null) this.context.outboxes.give(queued);

@@ -3,12 +3,12 @@
 
 import assert from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
-import { Backend } from "../../src/balancing/backend.ts";
+import type { Backend } from "../../src/balancing/backend.ts";
 import { Cluster } from "../../src/balancing/cluster.ts";
 import {
   type BackendConnector,
   type BackStream,
-  Exchange,
+  type Exchange,
   ExchangePool,
   type FrontStream,
   LOST_CLOSED,

@@ -527,7 +527,7 @@ export class FrontConnection extends Connection implements FrontStream {
   exchangeDone(complete: boolean): void {
     this.#exchange = null;
     if (this.fd === -1) return;
-    if (!complete && this.#keepAlive && this.#body !== null) {
+    if (!complete && this.#keepAlive && this.#body?.isShorterThan(DRAIN_MAX)) {
       this.#state = DRAIN;
     } else if (!this.#keepAlive || !complete) {
       if (!complete && this.#state === BODY) this.context.stats.values[METRIC_HTTP_EARLY_RESPONSE_CLOSE]++;
