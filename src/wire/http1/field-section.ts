@@ -137,18 +137,19 @@ export class FieldSection {
     const limit = to - 4;
     let line = from;
     while (head.count < FIELDS_MAX) {
+      // The blank line, checked first: a body may follow it, in which no colon is to be looked for.
+      if (line > limit || bytes[line] === CR) return line;
       let i = line;
       let flags = 0;
-      const first = i <= limit ? view.getInt32(i, true) : 0;
-      let x = first;
-      while (i <= limit) {
-        x ^= COLONS;
+      const first = view.getInt32(i, true);
+      let x = first ^ COLONS;
+      while (true) {
         flags = (x - ONES) & ~x & HIGHS;
         if (flags !== 0) break;
         i += 4;
-        if (i <= limit) x = view.getInt32(i, true);
+        if (i > limit) return line;
+        x = view.getInt32(i, true) ^ COLONS;
       }
-      if (flags === 0) return line;
       i += (31 - Math.clz32(flags & -flags)) >> 3;
       // i is the first colon at or after `line`; if that is beyond this line, the name below is no token.
       const length = i - line;

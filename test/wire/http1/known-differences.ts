@@ -123,7 +123,5 @@ export const knownDifferences: Record<string, Record<string, string>> = {
     "host-09": emptyPort,
     "host-10": emptyPort,
   },
-  http11probe: {
-    "COMP-HTTP12-VERSION": "HTTP/1.2 is answered 400 as every unknown version, not 505 (an informational case)",
-  },
+  http11probe: {},
 };
