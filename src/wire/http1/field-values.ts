@@ -3,7 +3,7 @@
 
 import { ascii, HTAB, SP, TOKEN } from "./bytes.ts";
 import { WireError } from "./errors.ts";
-import { DROP, equalsLowerCase, FIELD_STRIDE, type Head, HOST, KEEP_ALIVE, UPGRADE } from "./head.ts";
+import { DROP, equalsLowerCase, FIELD_STRIDE, type Head, KEEP_ALIVE, UNKNOWN, UPGRADE } from "./head.ts";
 import { BODY_BYTES_MAX, KEEP_ALIVE_DIGITS_MAX } from "./limits.ts";
 
 const CHUNKED = ascii("chunked");
@@ -51,9 +51,10 @@ export function equals(bytes: Uint8Array, from: number, to: number, text: Uint8A
 }
 
 /**
- * Reads all Connection fields (RFC 9110 7.6.1): returns OPTION_ bits, and flags DROP on every field that they name, apart
- * from Host. (Framing fields are dropped and written anew anyway: naming them changes nothing, hardening H1-17.)
- * Members that are not tokens are ignored.
+ * Reads all Connection fields (RFC 9110 7.6.1): returns OPTION_ bits, and flags DROP on every field that they name, unless
+ * it is a known one: those of the connection are dropped anyway, and the others (Host, framing, X-Forwarded-For, Cookie)
+ * are for the receiver, so naming them is only an attempt to make them disappear between two parties that rely on them
+ * (hardening H1-17). Members that are not tokens are ignored.
  */
 export function readConnection(bytes: Uint8Array, base: number, head: Head, connectionId: number): number {
   let options = 0;
@@ -90,7 +91,7 @@ function dropNamed(bytes: Uint8Array, base: number, head: Head, from: number, to
   for (let index = 0; index < count; index++) {
     const row = index * FIELD_STRIDE;
     const start = fields[row];
-    if (fields[row + 1] - start !== length || fields[row + 4] === HOST) continue;
+    if (fields[row + 4] !== UNKNOWN || fields[row + 1] - start !== length) continue;
     if (sameToken(bytes, base + start, from, length)) fields[row + 5] |= DROP;
   }
 }

@@ -119,6 +119,16 @@ test("a table may be thinned by hand before it is encoded", () => {
   assert.equal(written(encoder.encodeFields(out, OUT, out, 0, head)), "X: y\r\n");
 });
 
+test("constants of every length are written exactly", () => {
+  for (let length = 0; length <= 40; length++) {
+    const text = "X-Forwarded-Proto: http\r\nX-Forwarded-Port: 80\r\n".slice(0, length);
+    out.fill(0xee);
+    const end = encoder.encodeConstant(out, OUT, new encoder.Constant(text));
+    assert.equal(written(end), text);
+    assert.deepEqual([out[OUT - 1], out[end]], [0xee, 0xee]);
+  }
+});
+
 test("spans of every length are copied exactly, whatever surrounds them", () => {
   const source = Uint8Array.from({ length: 600 }, (_, i) => (i * 7 + 13) & 0xff);
   for (let length = 0; length <= 300; length++) {

@@ -518,6 +518,23 @@ test("H1-17 hop-by-hop fields and those named by Connection are dropped, Host an
   );
 });
 
+test("H1-17 what the proxy answers for cannot be named away", () => {
+  const names = [
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "Forwarded",
+    "X-Real-IP",
+    "X-Request-Id",
+    "Cookie",
+    "Authorization",
+  ];
+  const { fields } = facts(get(`Connection: ${names.join(", ")}`, ...names.map((name) => `${name}: 1`)));
+  assert.deepEqual(
+    fields.slice(2),
+    names.map((name) => `${name}: 1`),
+  );
+});
+
 test("TE is read for trailers and dropped", () => {
   const te = (...fields: string[]) => facts(get(...fields)).teTrailers;
   assert.equal(te("TE: trailers"), true);
