@@ -5,21 +5,22 @@
 
 import { formatAddress } from "./address.ts";
 import type { Change, HttpFrontendObject } from "./objects.ts";
+import { ShardedMap } from "./sharded-map.ts";
 
 /** What one process knows of the state: a key and a hash for each object. */
 export class StateMirror {
   /** Sums of all objects, each an unsigned 32-bit number. */
   hashLow: number;
   hashHigh: number;
-  readonly #entries: Map<string, MirrorEntry>;
-  readonly #clusters: Map<string, ClusterSum>;
+  readonly #entries: ShardedMap<MirrorEntry>;
+  readonly #clusters: ShardedMap<ClusterSum>;
   readonly #lanes: Int32Array;
 
   constructor() {
     this.hashLow = 0;
     this.hashHigh = 0;
-    this.#entries = new Map();
-    this.#clusters = new Map();
+    this.#entries = new ShardedMap();
+    this.#clusters = new ShardedMap();
     this.#lanes = new Int32Array(2);
   }
 
@@ -71,25 +72,23 @@ export class StateMirror {
   /** Hash per existing cluster, as QueryClustersHashes answers it. */
   clusterHashes(): Map<string, bigint> {
     const hashes = new Map<string, bigint>();
-    for (const [id, sum] of this.#clusters) {
+    for (const [id, sum] of this.#clusters.entries()) {
       if (sum.exists) hashes.set(id, (BigInt(sum.high >>> 0) << 32n) | BigInt(sum.low >>> 0));
     }
     return hashes;
   }
 
   #put(key: string, clusterId: string | null, isCluster: boolean, bytes: Uint8Array, start: number, end: number): void {
-    this.#delete(key);
-    hashBytes(bytes, start, end, this.#lanes);
-    const entry = new MirrorEntry(this.#lanes[0]!, this.#lanes[1]!, clusterId, isCluster);
+    const before = this.#entries.get(key);
+    if (before !== undefined) this.#subtract(before);
+    const lanes = this.#lanes;
+    hashBytes(bytes, start, end, lanes);
+    const entry = new MirrorEntry(lanes[0]!, lanes[1]!, clusterId === null ? null : this.#sumOf(clusterId), isCluster);
     this.#entries.set(key, entry);
     this.hashLow = (this.hashLow + entry.low) >>> 0;
     this.hashHigh = (this.hashHigh + entry.high) >>> 0;
-    if (clusterId === null) return;
-    let sum = this.#clusters.get(clusterId);
-    if (sum === undefined) {
-      sum = new ClusterSum();
-      this.#clusters.set(clusterId, sum);
-    }
+    const sum = entry.sum;
+    if (sum === null) return;
     sum.low = (sum.low + entry.low) | 0;
     sum.high = (sum.high + entry.high) | 0;
     sum.objects += 1;
@@ -100,15 +99,28 @@ export class StateMirror {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     this.#entries.delete(key);
+    this.#subtract(entry);
+  }
+
+  #subtract(entry: MirrorEntry): void {
     this.hashLow = (this.hashLow - entry.low) >>> 0;
     this.hashHigh = (this.hashHigh - entry.high) >>> 0;
-    if (entry.clusterId === null) return;
-    const sum = this.#clusters.get(entry.clusterId)!;
+    const sum = entry.sum;
+    if (sum === null) return;
     sum.low = (sum.low - entry.low) | 0;
     sum.high = (sum.high - entry.high) | 0;
     sum.objects -= 1;
     if (entry.isCluster) sum.exists = false;
-    if (sum.objects === 0) this.#clusters.delete(entry.clusterId);
+    if (sum.objects === 0) this.#clusters.delete(sum.clusterId);
+  }
+
+  #sumOf(clusterId: string): ClusterSum {
+    let sum = this.#clusters.get(clusterId);
+    if (sum === undefined) {
+      sum = new ClusterSum(clusterId);
+      this.#clusters.set(clusterId, sum);
+    }
+    return sum;
   }
 }
 
@@ -130,24 +142,26 @@ export function clusterKey(clusterId: string): string {
 class MirrorEntry {
   readonly low: number;
   readonly high: number;
-  readonly clusterId: string | null;
+  readonly sum: ClusterSum | null;
   readonly isCluster: boolean;
 
-  constructor(low: number, high: number, clusterId: string | null, isCluster: boolean) {
+  constructor(low: number, high: number, sum: ClusterSum | null, isCluster: boolean) {
     this.low = low;
     this.high = high;
-    this.clusterId = clusterId;
+    this.sum = sum;
     this.isCluster = isCluster;
   }
 }
 
 class ClusterSum {
+  readonly clusterId: string;
   low: number;
   high: number;
   objects: number;
   exists: boolean;
 
-  constructor() {
+  constructor(clusterId: string) {
+    this.clusterId = clusterId;
     this.low = 0;
     this.high = 0;
     this.objects = 0;

@@ -11,6 +11,7 @@ import type { ActivateListener, DeactivateListener, RemoveListener, Request } fr
 import { ListenerType, RequestSchema } from "./gen/sozu_pb.ts";
 import { StateMirror } from "./mirror.ts";
 import type { Change } from "./objects.ts";
+import type { ShardedMap } from "./sharded-map.ts";
 import * as clusters from "./state/clusters.ts";
 import * as frontends from "./state/http-frontends.ts";
 import * as listeners from "./state/http-listeners.ts";
@@ -207,6 +208,6 @@ function activation(address: NonNullable<ActivateListener["address"]>): Activate
     .value as ActivateListener;
 }
 
-function sortedEntries<E>(entries: ReadonlyMap<string, E>): E[] {
+function sortedEntries<E>(entries: ShardedMap<E>): E[] {
   return [...entries.keys()].sort().map((key) => entries.get(key)!);
 }

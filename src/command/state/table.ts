@@ -3,6 +3,7 @@
 // can be taken back exactly (decisions 12).
 
 import type { Change } from "../objects.ts";
+import { ShardedMap } from "../sharded-map.ts";
 
 /** Who put an object there (decisions 31). */
 export type Origin = "file" | "socket" | "saved_state" | "etcd" | "acme" | "docker";
@@ -20,7 +21,7 @@ export type Transition<O> = (before: O | undefined, after: O | undefined) => Cha
 
 /** Entries of one kind. */
 export class Table<M, O> {
-  readonly entries: Map<string, Entry<M, O>> = new Map();
+  readonly entries: ShardedMap<Entry<M, O>> = new ShardedMap();
   /** Sozu's name of the kind, as refusals show it. */
   readonly kind: string;
   readonly transition: Transition<O>;
