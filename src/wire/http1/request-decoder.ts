@@ -13,14 +13,13 @@ import {
   acceptsTrailers,
   authenticatesConnection,
   equals,
-  isChunked,
   OPTION_CLOSE,
   OPTION_KEEP_ALIVE,
   OPTION_UPGRADE,
   readConnection,
-  readContentLength,
   upgradesToH2c,
 } from "./field-values.ts";
+import { Framing } from "./framing.ts";
 import * as field from "./head.ts";
 import { equalsLowerCase, type Head } from "./head.ts";
 import { METHOD_BYTES_MAX } from "./limits.ts";
@@ -109,6 +108,7 @@ export class RequestDecoder {
 
   private readonly section: FieldSection;
   private readonly authority: Authority;
+  private readonly framing: Framing;
   private state: number;
   /** Where the version begins. */
   private versionStart: number;
@@ -142,6 +142,7 @@ export class RequestDecoder {
     this.teTrailers = false;
     this.connectionAuth = false;
     this.authority = new Authority();
+    this.framing = new Framing(true);
     this.state = STATE.START;
     this.versionStart = 0;
   }
@@ -363,31 +364,13 @@ export class RequestDecoder {
     return 0;
   }
 
-  /** Content-Length and Transfer-Encoding (RFC 9112 6). Both are dropped: the encoder writes the framing anew. */
   private settleFraming(bytes: Uint8Array, base: number): number {
-    const head = this.head;
-    const lengthIndex = head.indexOf(field.CONTENT_LENGTH);
-    const codingIndex = head.indexOf(field.TRANSFER_ENCODING);
-    if (codingIndex >= 0) {
-      if (lengthIndex >= 0) return -WireError.ContentLengthWithTransferEncoding;
-      if (this.versionMinor === 0) return -WireError.TransferEncodingInHttp10;
-      const repeated = (head.repeated & (1 << field.TRANSFER_ENCODING)) !== 0;
-      const chunked = isChunked(bytes, base + head.valueStart(codingIndex), base + head.valueEnd(codingIndex));
-      if (repeated || !chunked || !isTight(bytes, base, head, codingIndex)) {
-        return -WireError.UnsupportedTransferEncoding;
-      }
-      head.dropIndex(codingIndex);
-      this.chunked = true;
-      this.hasBody = true;
-    } else if (lengthIndex >= 0) {
-      if ((head.repeated & (1 << field.CONTENT_LENGTH)) !== 0) return -WireError.DuplicateContentLength;
-      const length = readContentLength(bytes, base + head.valueStart(lengthIndex), base + head.valueEnd(lengthIndex));
-      if (length < 0) return length;
-      if (!isTight(bytes, base, head, lengthIndex)) return -WireError.InvalidContentLength;
-      head.dropIndex(lengthIndex);
-      this.contentLength = length;
-      this.hasBody = length > 0;
-    }
+    const { framing } = this;
+    const error = framing.read(bytes, base, this.head, this.versionMinor);
+    if (error < 0) return error;
+    this.contentLength = framing.contentLength;
+    this.chunked = framing.chunked;
+    this.hasBody = framing.chunked || framing.contentLength > 0;
     // RFC 9110 9.3.8: a client must not send content in a TRACE request.
     return this.hasBody && this.method === METHOD.TRACE ? -WireError.BodyInTrace : 0;
   }
@@ -446,16 +429,6 @@ function versionError(c: number, k: number): number {
   if (k < 8) return c === CR && k === 0 ? -WireError.MissingVersion : -WireError.InvalidVersion;
   if (k === 8) return c === LF ? -WireError.BareLineFeed : -WireError.InvalidVersion;
   return -WireError.BareCarriageReturn;
-}
-
-/**
- * True when at most one space precedes the value of field `index` and nothing follows it. Other white space is legal, but
- * around a framing field it is only sent to find two parsers that disagree.
- */
-function isTight(bytes: Uint8Array, base: number, head: Head, index: number): boolean {
-  const gap = head.valueStart(index) - head.nameEnd(index);
-  if (gap > 2 || (gap === 2 && bytes[base + head.nameEnd(index) + 1] !== SP)) return false;
-  return bytes[base + head.valueEnd(index)] === CR;
 }
 
 function sameBytes(bytes: Uint8Array, from: number, to: number, otherFrom: number, otherTo: number): boolean {

@@ -10,13 +10,12 @@ import { WireError } from "./errors.ts";
 import { FieldSection } from "./field-section.ts";
 import {
   authenticatesConnection,
-  isChunked,
   OPTION_CLOSE,
   OPTION_KEEP_ALIVE,
   readConnection,
-  readContentLength,
   readKeepAliveTimeout,
 } from "./field-values.ts";
+import { Framing } from "./framing.ts";
 import type { Head } from "./head.ts";
 import * as field from "./head.ts";
 
@@ -63,6 +62,7 @@ export class ResponseDecoder {
   connectionAuth: boolean;
 
   private readonly section: FieldSection;
+  private readonly framing: Framing;
   private state: number;
   private requestMethodIsHead: boolean;
 
@@ -80,6 +80,7 @@ export class ResponseDecoder {
     this.keepAlive = false;
     this.keepAliveTimeoutS = -1;
     this.connectionAuth = false;
+    this.framing = new Framing(false);
     this.state = STATE.VERSION;
     this.requestMethodIsHead = false;
   }
@@ -181,8 +182,10 @@ export class ResponseDecoder {
     this.keepAlive = this.versionMinor === 1;
     this.keepAliveTimeoutS = -1;
     this.connectionAuth = false;
-    const error = this.settleFraming(bytes, base);
+    const error = this.framing.read(bytes, base, head, this.versionMinor);
     if (error < 0) return error;
+    this.contentLength = this.framing.contentLength;
+    this.chunked = this.framing.chunked;
     if (head.has(field.CONNECTION)) {
       const options = readConnection(bytes, base, head, field.CONNECTION);
       head.drop(field.CONNECTION);
@@ -204,33 +207,6 @@ export class ResponseDecoder {
       this.connectionAuth = authenticatesConnection(bytes, base, head, field.PROXY_AUTHENTICATE);
     }
     this.settleBody();
-    return 0;
-  }
-
-  /** Content-Length and Transfer-Encoding; both are dropped: the encoder writes the framing anew. */
-  private settleFraming(bytes: Uint8Array, base: number): number {
-    const head = this.head;
-    this.contentLength = -1;
-    this.chunked = false;
-    const lengthIndex = head.indexOf(field.CONTENT_LENGTH);
-    const codingIndex = head.indexOf(field.TRANSFER_ENCODING);
-    if (codingIndex >= 0) {
-      if (lengthIndex >= 0) return -WireError.ContentLengthWithTransferEncoding;
-      // RFC 9112 6.1: the framing of such a message is faulty.
-      if (this.versionMinor === 0) return -WireError.TransferEncodingInHttp10;
-      const repeated = (head.repeated & (1 << field.TRANSFER_ENCODING)) !== 0;
-      if (repeated || !isChunked(bytes, base + head.valueStart(codingIndex), base + head.valueEnd(codingIndex))) {
-        return -WireError.UnsupportedTransferEncoding;
-      }
-      head.dropIndex(codingIndex);
-      this.chunked = true;
-    } else if (lengthIndex >= 0) {
-      if ((head.repeated & (1 << field.CONTENT_LENGTH)) !== 0) return -WireError.DuplicateContentLength;
-      const length = readContentLength(bytes, base + head.valueStart(lengthIndex), base + head.valueEnd(lengthIndex));
-      if (length < 0) return length;
-      head.dropIndex(lengthIndex);
-      this.contentLength = length;
-    }
     return 0;
   }
 
