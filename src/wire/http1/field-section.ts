@@ -165,11 +165,11 @@ export class FieldSection {
         id = UNKNOWN;
       }
       // One space, then a value that begins and ends with a visible byte: the shape that can be forwarded as it is.
+      // (An empty value ends with the space before it, and is left to the state machine.)
       const value = i + 2;
       if (value > limit || bytes[i + 1] !== SP || bytes[value] === SP) return line;
       const end = contentEnd(view, value, limit);
-      if (end + 1 >= to || bytes[end] !== CR || bytes[end + 1] !== LF || end === value || bytes[end - 1] === SP)
-        return line;
+      if (end + 1 >= to || bytes[end] !== CR || bytes[end + 1] !== LF || bytes[end - 1] === SP) return line;
       const row = head.count * FIELD_STRIDE;
       fields[row] = line - base;
       fields[row + 1] = i - base;

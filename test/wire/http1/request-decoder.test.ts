@@ -196,6 +196,7 @@ test("H1-32 H1-60 versions other than HTTP/1.1 and HTTP/1.0 are refused", () => 
   ]) {
     refused("InvalidVersion", version(text));
   }
+  refused("InvalidVersion", version("HHTTP/1.1"), version("HTTHTTP/1.1"), version("HTTP/1.HTTP/1.1"));
   refused("InvalidVersion", "GET / HTTP/1.1\tHost: a\r\n\r\n", "GET / HTTP/1.1\0\r\n\r\n");
   refused("AsteriskTargetRefused", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
   assert.equal(facts("GET / HTTP/1.0\r\nHost: a\r\n\r\n").versionMinor, 0);

@@ -80,6 +80,7 @@ test("BE-12 status lines of another shape are refused", () => {
     "\r\nHTTP/1.1 200 OK\r\n\r\n",
   );
   refused("InvalidStatusLine", "HTTP/1.1\t200 OK\r\n\r\n", "<html>", "HTTP/2 200\r\n\r\n");
+  refused("InvalidStatusLine", "HHTTP/1.1 200 OK\r\n\r\n", "HTTP/1.HTTP/1.1 200 OK\r\n\r\n");
   assert.equal(facts(answer("999 Custom")).status, 999);
 });
 
