@@ -3,7 +3,7 @@
 // (otherwise two Http11Probe cases would measure the backend), and echoes the body.
 
 import { type Answer, readAnswer } from "../../e2e/lib/answer.ts";
-import { ok, type RawBackend, rawBackend } from "../../e2e/lib/backend.ts";
+import { ok, type Peer, type RawBackend, type RecordedRequest, rawBackend } from "../../e2e/lib/backend.ts";
 import { connectRaw } from "../../e2e/lib/client.ts";
 import { freePort } from "../../e2e/lib/ports.ts";
 import { type RunningProxy, startProxy } from "../../e2e/lib/proxy.ts";
@@ -12,7 +12,7 @@ import { type Scope, sleep } from "../../e2e/lib/scope.ts";
 /** Without an answer for so long, a connection counts as timed out. */
 const SILENCE_MS = 700;
 /** After an answer: how long a close or another answer may take to be seen. */
-const LINGER_MS = 60;
+const LINGER_MS = 150;
 
 /** One listener and its backend. */
 export interface Lane {
@@ -35,11 +35,28 @@ export interface Observation {
   readonly raw: string;
 }
 
+const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+const COMMON = ["Date: Fri, 20 Nov 2026 12:00:00 GMT", "Content-Type: text/plain"];
+const ALLOW = `Allow: ${METHODS.join(", ")}`;
+
+/** A correct origin: echoes bodies, knows HEAD, OPTIONS and the methods it does not allow. */
+export function answerAsOrigin(request: RecordedRequest, peer: Peer): void {
+  if (!METHODS.includes(request.method)) {
+    peer.send(`HTTP/1.1 405 Method Not Allowed\r\n${ALLOW}\r\n${COMMON[0]}\r\nContent-Length: 0\r\n\r\n`);
+  } else if (request.method === "OPTIONS") {
+    peer.send(`HTTP/1.1 204 No Content\r\n${ALLOW}\r\n${COMMON[0]}\r\n\r\n`);
+  } else if (request.method === "HEAD") {
+    peer.send(`HTTP/1.1 200 OK\r\n${COMMON.join("\r\n")}\r\nContent-Length: 2\r\n\r\n`);
+  } else {
+    peer.send(ok(request.body.length > 0 ? request.body : "ok", COMMON));
+  }
+}
+
 /** Starts a proxy with `count` lanes; every host is routed. */
 export async function startBench(scope: Scope, count: number): Promise<Bench> {
   const lanes: Lane[] = [];
   for (let index = 0; index < count; index++) {
-    const backend = await rawBackend(scope, (request, peer) => peer.send(ok(request.body)));
+    const backend = await rawBackend(scope, answerAsOrigin);
     lanes.push({ port: await freePort(), backend });
   }
   const proxy = await startProxy(scope, { toml: config(lanes) });

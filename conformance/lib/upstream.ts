@@ -1,9 +1,8 @@
 // nginx's hostile backend answers: what the client must see of each.
 
 import { type Answer, readAnswer } from "../../e2e/lib/answer.ts";
-import { ok } from "../../e2e/lib/backend.ts";
 import { connectRaw } from "../../e2e/lib/client.ts";
-import type { Lane } from "./lane.ts";
+import { answerAsOrigin, type Lane } from "./lane.ts";
 import { bytesOf, type CaseResult, load } from "./vectors.ts";
 
 /** A case of the file. */
@@ -26,7 +25,7 @@ export async function runUpstreamCase(vector: UpstreamCase, lane: Lane): Promise
     .then((bytes) => readAnswer(bytes, true, "GET"))
     .catch(() => null);
   client.destroy();
-  lane.backend.handler = (request, peer) => peer.send(ok(request.body));
+  lane.backend.handler = answerAsOrigin;
   const seen =
     answer === null ? "no answer" : `${answer.status}, ${answer.body.length} bytes, complete: ${answer.complete}`;
   return { id: vector.id, verdict: answer !== null && matches(vector.expect, answer) ? "pass" : "fail", seen };
