@@ -1,4 +1,4 @@
-// Reading ordinary JavaScript arguments. Each helper returns false for a wrong type or range; the caller answers
+// Reading ordinary JavaScript arguments. Each reader returns false for a wrong type or range; the caller answers
 // -EINVAL. Nothing here throws.
 #include "native.h"
 

@@ -1,4 +1,4 @@
-// What all files of the native layer share: the register block, argument helpers and the tables of functions.
+// What all files of the native layer share: the register block, argument readers and the tables of functions.
 //
 // Mechanism only: one call is one system call. Two kinds of functions:
 //   - register calls take no JavaScript arguments. They read 32-bit integers from `regs[1..]` (and doubles from

@@ -83,7 +83,7 @@ export class EventLoop {
     opened("the wake-up's registration", this.register(this.#wakeup, { onReady: () => {} }, wakeEvents));
   }
 
-  /** CLOCK_MONOTONIC in microseconds, as of the last poll, recv, accept or connect. */
+  /** CLOCK_MONOTONIC in microseconds, as of the last poll, read, write, accept or connect. */
   get nowUs(): number {
     return clock[0];
   }

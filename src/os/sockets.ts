@@ -37,7 +37,7 @@ export function peek(fd: number, offset: number, length: number): number {
   return regs[0];
 }
 
-/** Writes from the arena. A closed peer is -EPIPE, never a signal. */
+/** Writes from the arena. A closed peer is -EPIPE, never a signal. Refreshes the monotonic clock. */
 export function send(fd: number, offset: number, length: number): number {
   regs[1] = fd;
   regs[2] = offset;
@@ -46,7 +46,7 @@ export function send(fd: number, offset: number, length: number): number {
   return regs[0];
 }
 
-/** Writes the first `count` spans of `iov` in one call. */
+/** Writes the first `count` (at most 64) spans of `iov` in one call. Refreshes the monotonic clock. */
 export function writev(fd: number, count: number): number {
   regs[1] = fd;
   regs[2] = count;

@@ -1,6 +1,7 @@
 // The event loop over real descriptors.
 
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { after, test } from "node:test";
 import { EventLoop, type Handler } from "../../src/loop/event-loop.ts";
 import { Memory } from "../../src/loop/memory.ts";
@@ -150,6 +151,51 @@ test("many registrations come and go with few tokens", () => {
   }
   assert.equal(loop.registered, 2);
   closeAll(fds);
+});
+
+test("connections that come and go leave no descriptor, no token and no timer", async () => {
+  const loop = makeLoop();
+  const openBefore = readdirSync("/proc/self/fd").length;
+  let open = 0;
+  class Connection extends Timed {
+    readonly fd: number;
+    readonly token: number;
+    constructor(fd: number) {
+      super();
+      this.fd = fd;
+      this.token = loop.register(fd, this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+      loop.wheel.arm(this, 60_000);
+      open++;
+    }
+    onReady(): void {
+      let length = recv(this.fd, 0, 16);
+      for (; length > 0; length = recv(this.fd, 0, 16)) loop.wheel.arm(this, 90_000);
+      if (length !== -EAGAIN) this.close();
+    }
+    override onTimeout(): void {
+      assert.fail("too early");
+    }
+    close(): void {
+      loop.wheel.cancel(this);
+      assert.equal(loop.unregister(this.token, this.fd), 0);
+      close(this.fd);
+      open--;
+    }
+  }
+  for (let round = 0; round < 20; round++) {
+    const peers = Array.from({ length: 50 }, () => {
+      const [a, b] = socketpair(UNIX_STREAM);
+      new Connection(a);
+      send(b, 0, 16);
+      return b;
+    });
+    await nextTurn();
+    closeAll(peers);
+    await until(() => open === 0);
+  }
+  assert.equal(loop.wheel.count, 0);
+  assert.equal(loop.registered, 2);
+  assert.equal(readdirSync("/proc/self/fd").length, openBefore);
 });
 
 test("what is queued runs once per queueing round, in order, in the next pass, with 0 as events", async () => {

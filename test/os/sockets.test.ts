@@ -288,14 +288,22 @@ test("steering sends new connections to the chosen sockets of a group only", () 
   for (const fd of group) s.close(fd);
 });
 
-test("recv and accept refresh the monotonic clock", () => {
+test("reads, writes, accept and connect refresh the monotonic clock, and only that", () => {
   const [a, b] = socketpair(s.UNIX_STREAM);
-  clock[0] = 0;
-  s.recv(a, 0, 1);
-  assert.ok(clock[0] > 0);
-  clock[0] = 0;
-  s.accept(b);
-  assert.ok(clock[0] > 0);
+  s.iov.set([0, 1]);
+  const calls = [
+    () => s.recv(a, 0, 1),
+    () => s.send(a, 0, 1),
+    () => s.writev(a, 1),
+    () => s.accept(b),
+    () => s.connect(a, 0, 16),
+  ];
+  for (const call of calls) {
+    clock.fill(0);
+    call();
+    assert.ok(clock[0] > 0, String(call));
+    assert.equal(clock[1], 0);
+  }
   s.close(a);
   s.close(b);
 });
