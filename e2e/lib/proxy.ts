@@ -2,9 +2,9 @@
 //
 //   const proxy = await startProxy(t, { clusters: { app: { backends: [backend.port] } } });
 //
-// Ready means: the command socket answered OK to a status request, so every worker is up. `t` (or `{ after }` for a whole
-// file) gets a clean-up that stops it and fails when a process is left over. Every start has a folder, port and socket of
-// its own, so files may run side by side.
+// Ready means: the command socket answered OK to a status request, so every worker is up. `t` (or a `fileScope`) gets a
+// clean-up that stops it and fails when a process is left over. Every start has a folder, port and socket of its own, so
+// files may run side by side.
 
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";

@@ -1,8 +1,19 @@
-// What a test must undo at its end. A test passes its `t`; a file that shares a proxy passes `{ after }` of node:test.
+// What a test must undo at its end. A test passes its `t`; a file that shares a proxy between its tests makes a `fileScope`.
 
-/** Something that runs callbacks when the test (or the file) ends, in reverse order of registration or not. */
+import { after } from "node:test";
+
+/** Something that runs callbacks when the test (or the file) ends. */
 export interface Scope {
   after(cleanup: () => void | Promise<void>): void;
+}
+
+/** A scope that ends with the file. Call it at the top of the file: inside a hook, `after` would mean the hook's own end. */
+export function fileScope(): Scope {
+  const cleanups: (() => void | Promise<void>)[] = [];
+  after(async () => {
+    for (const cleanup of cleanups.reverse()) await cleanup();
+  });
+  return { after: (cleanup) => void cleanups.push(cleanup) };
 }
 
 /** Resolves after so many milliseconds. Never the way to wait for an event: see `until`. */
