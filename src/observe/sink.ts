@@ -1,6 +1,7 @@
 // Lines collect in one half of a fixed buffer while the other half is being written (decisions 30): a request costs the
 // copy of its line, never a system call. When both halves are full, lines are dropped and counted; the traffic does not
-// wait for a disk. Lines are whole in every write, so several workers can append to one file.
+// wait for a disk. Lines are whole in every batch, so several workers can append to one file; only on a full pipe
+// that several share can the kernel cut one.
 // Flushed when 32 kB have collected, and by tick(), which the owner calls every 100 to 200 ms. Nothing here throws.
 // Invariant: [fillStart, fillEnd) is the half being filled; while `writing`, the other half belongs to the target.
 
@@ -76,7 +77,12 @@ export class BatchSink {
   commit(length: number): void {
     this.fillEnd += length;
     this.fillLines++;
-    if (this.fillEnd - this.fillStart >= FLUSH_BYTES && !this.writing && !this.failing) {
+    if (this.stalled) {
+      // A busy sink does not wait for the tick: whoever reads a pipe makes room many times between two.
+      if ((this.fillLines & (RETRY_LINES - 1)) === 0) {
+        this.retry();
+      }
+    } else if (this.fillEnd - this.fillStart >= FLUSH_BYTES && !this.writing && !this.failing) {
       this.flush();
     }
   }
@@ -110,8 +116,7 @@ export class BatchSink {
   /** To be called every 100 to 200 ms: flushes, and tries a target again that was not ready. */
   tick(): void {
     if (this.stalled) {
-      this.stalled = false;
-      this.target.write(this.bytes, this.writeAt, this.writeEnd - this.writeAt, this.done);
+      this.retry();
     } else {
       this.flush();
     }
@@ -135,12 +140,12 @@ export class BatchSink {
    */
   flushSync(): void {
     if (this.stalled) {
-      this.finishWrite(this.target.writeSync(this.bytes, this.writeAt, this.writeEnd - this.writeAt) < 0);
+      this.finishWrite(!this.writeSyncAll(this.writeAt, this.writeEnd));
     }
     if (this.writing) {
       this.dropped += this.fillLines;
-    } else if (this.fillEnd > this.fillStart) {
-      this.writeSyncAll();
+    } else if (!this.writeSyncAll(this.fillStart, this.fillEnd)) {
+      this.unsent += this.fillLines;
     }
     this.fillEnd = this.fillStart;
     this.fillLines = 0;
@@ -160,16 +165,20 @@ export class BatchSink {
     this.target.close();
   }
 
-  private writeSyncAll(): void {
-    let at = this.fillStart;
-    while (at < this.fillEnd) {
-      const written = this.target.writeSync(this.bytes, at, this.fillEnd - at);
+  private retry(): void {
+    this.stalled = false;
+    this.target.write(this.bytes, this.writeAt, this.writeEnd - this.writeAt, this.done);
+  }
+
+  private writeSyncAll(at: number, end: number): boolean {
+    while (at < end) {
+      const written = this.target.writeSync(this.bytes, at, end - at);
       if (written <= 0) {
-        this.unsent += this.fillLines;
-        return;
+        return false;
       }
       at += written;
     }
+    return true;
   }
 
   private written(error: string | null, written: number): void {
@@ -232,6 +241,8 @@ export class BatchSink {
 
 const CAPACITY_DEFAULT = 512 * 1024;
 const FLUSH_BYTES = 32 * 1024;
+/** Lines between two tries of a target that was not ready; a power of two. */
+const RETRY_LINES = 16;
 
 /** The failed write was reported already; the next one tries the new descriptor, or fails again. */
 function ignore(): void {}

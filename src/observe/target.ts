@@ -2,7 +2,8 @@
 // Writes go through libuv's pool (decisions 30), so a full disk, a slow NFS server or a blocked pipe holds up a pool
 // thread and never the loop. A target reports failures and never throws after it was opened.
 
-import { close, closeSync, open, openSync, write, writeSync } from "node:fs";
+import { close, closeSync, constants, fstatSync, open, openSync, write, writeSync } from "node:fs";
+import { setNonblocking } from "../os/process.ts";
 
 /** A parsed target, or the reason why the text is none. */
 export type ParsedTarget =
@@ -47,12 +48,33 @@ export function openTarget(text: string): LogTarget {
   if (parsed.kind === "error") {
     throw new Error(parsed.reason);
   }
-  return parsed.kind === "stdout" ? new DescriptorTarget("stdout", 1, null) : openFile(text, parsed.path);
+  return parsed.kind === "stdout" ? new DescriptorTarget("stdout", ownStdout(), null) : openFile(text, parsed.path);
+}
+
+/**
+ * A process cannot exit while a thread of the pool is stuck in a write that nobody reads, so nothing may block. Pipes
+ * and terminals are opened once more: the flag on descriptor 1 itself would hold for every process that shares it, a
+ * shell for one. A socket (journald) cannot be opened again and gets the flag, as Node's own process.stdout would do.
+ * A file keeps descriptor 1, so that its position stays shared.
+ */
+function ownStdout(): number {
+  try {
+    const stat = fstatSync(STDOUT);
+    if (stat.isFIFO() || stat.isCharacterDevice()) {
+      return openSync(`/proc/self/fd/${STDOUT}`, constants.O_WRONLY | constants.O_NONBLOCK);
+    }
+    if (stat.isSocket()) {
+      setNonblocking(STDOUT, true);
+    }
+  } catch {
+    // No /proc, or the terminal belongs to another user: writing may block a pool thread then.
+  }
+  return STDOUT;
 }
 
 function openFile(text: string, path: string): LogTarget {
   try {
-    return new DescriptorTarget(text, openSync(path, "a", FILE_MODE), path);
+    return new DescriptorTarget(text, openSync(path, FILE_FLAGS, FILE_MODE), path);
   } catch (error) {
     throw new Error(`log target "${text}" cannot be opened: ${codeOf(error)}`);
   }
@@ -103,7 +125,7 @@ class DescriptorTarget implements LogTarget {
       return;
     }
     this.opening = true;
-    open(this.path, "a", FILE_MODE, (error, fd) => {
+    open(this.path, FILE_FLAGS, FILE_MODE, (error, fd) => {
       this.opening = false;
       if (error !== null) {
         done(codeOf(error));
@@ -141,7 +163,10 @@ class DescriptorTarget implements LogTarget {
   }
 }
 
+const STDOUT = 1;
 const FILE_MODE = 0o640;
+/** Without blocking: a path may be a FIFO. Without a reader that is an error instead of a start that never ends. */
+const FILE_FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
 /** A descriptor that cannot be closed properly is gone all the same (close(2)). */
 function ignore(): void {}

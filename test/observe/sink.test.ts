@@ -140,6 +140,20 @@ test("a target that is not ready keeps the batch and is tried again at the tick"
   assert.equal(sink.unsent, 0);
 });
 
+test("a busy sink tries a target that was not ready every few lines", () => {
+  const target = new MemoryTarget();
+  const sink = new BatchSink(target, 1024);
+  target.failures = ["EAGAIN", "EAGAIN", "EAGAIN"];
+  put(sink, "first\n");
+  sink.flush();
+  for (let i = 0; i < 47; i++) put(sink, "more\n");
+  assert.equal(target.takeText(), "");
+  put(sink, "more\n");
+  assert.equal(target.takeText(), "first\n");
+  sink.tick();
+  assert.equal(target.takeText(), "more\n".repeat(48));
+});
+
 test("drain calls back when everything is written", () => {
   const target = new MemoryTarget();
   target.instant = false;
@@ -197,6 +211,12 @@ test("flushSync finishes short writes and stops at an error", () => {
   put(sink, "f\n");
   sink.flushSync();
   assert.equal(sink.unsent, 1);
+  target.failures = ["EAGAIN"];
+  put(sink, "g\n");
+  sink.flush();
+  put(sink, "h\n");
+  sink.flushSync();
+  assert.equal(target.takeText(), "abcde\ng\nh\n");
 });
 
 test("a failed reopen is reported and the sink goes on", () => {

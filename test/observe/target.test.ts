@@ -1,7 +1,9 @@
 // Targets against the real file system: appending, rotation, failures. Each test has a folder of its own.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -129,6 +131,54 @@ test("a full device costs lines, not the process", async () => {
   assert.deepEqual(troubles, ["log target file:///dev/full: cannot write: ENOSPC"]);
   sink.close();
 });
+
+const BLOCKED = `
+  import { BatchSink } from "./src/observe/sink.ts";
+  import { openTarget } from "./src/observe/target.ts";
+  const sink = new BatchSink(openTarget("stdout"));
+  const line = new Uint8Array(1000).fill(120);
+  line[999] = 10;
+  for (let i = 0; i < 1000; i++) sink.append(line, 0, 1000);
+  sink.drain(() => process.exit(7));
+  setInterval(() => {
+    sink.tick();
+    sink.flushSync();
+    process.stderr.write(String(sink.dropped > 0));
+    process.exit(3);
+  }, 200);
+`;
+
+test(
+  "a pipe or socket that nobody reads does not keep the process from ending",
+  inFolder(async (folder) => {
+    const path = join(folder, "fifo");
+    execFileSync("mkfifo", [path]);
+    const fifo = openSync(path, constants.O_RDWR);
+    // "pipe" is a socket pair in Node; nothing reads it until the process has ended.
+    for (const stdout of ["pipe", fifo] as const) {
+      const child = spawn(process.execPath, ["--input-type=module-typescript", "-e", BLOCKED], {
+        cwd: new URL("../..", import.meta.url),
+        stdio: ["ignore", stdout, "pipe"],
+      });
+      const said: Buffer[] = [];
+      child.stderr?.on("data", (data) => said.push(data));
+      const [code] = await once(child, "exit");
+      assert.equal(code, 3);
+      assert.match(Buffer.concat(said).toString(), /true$/);
+      child.stdout?.destroy();
+    }
+    closeSync(fifo);
+  }),
+);
+
+test(
+  "a FIFO without a reader is an error, not a start that never ends",
+  inFolder(async (folder) => {
+    const path = join(folder, "fifo");
+    execFileSync("mkfifo", [path]);
+    assert.throws(() => openTarget(`file://${path}`), /ENXIO/);
+  }),
+);
 
 test("a file that cannot be opened at start is an error with the target and the cause", () => {
   assert.throws(() => openTarget("file:///nonexistent/folder/a.log"), /"file:\/\/\/nonexistent.*ENOENT/);
