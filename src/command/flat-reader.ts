@@ -1,47 +1,80 @@
-// Decodes the flat encoding of flat.ts, in the worker. Contract: next() returns CHANGE, END or an error code of FLAT; it
+// Decodes the flat encoding of flat.ts, in the worker. Reusable, so that a batch of one change allocates little. Contract: next() returns CHANGE, END or an error code of FLAT; it
 // never throws on input and never reads outside the bytes it was given. After CHANGE, `change` is a new record, and
 // [start, end) are the bytes that the state hash is made of.
 
-import { FLAT, FLAT_HEADER_BYTES, FLAT_VERSION, type FlatResult } from "./flat.ts";
+import { FLAT, FLAT_HEADER_BYTES, FLAT_VERSION, type FlatResult, KIND } from "./flat.ts";
 import type { Change, HttpFrontendObject, SocketAddress } from "./objects.ts";
 
-/** Reads one encoded batch or state. Check `error` before the first next(): END when the header is good. */
+/** Reads encoded batches or states: open() one, check `error` (END when the header is good), then next() to its end. */
 export class ChangeReader {
   /** The header's verdict, or that of the last next(). */
   error: FlatResult;
-  readonly revision: number;
-  readonly count: number;
+  revision: number;
+  count: number;
   /** Hash of the whole state after the last change, two unsigned 32-bit halves. */
-  readonly hashLow: number;
-  readonly hashHigh: number;
+  hashLow: number;
+  hashHigh: number;
   /** The change after CHANGE. */
   change: Change | null;
-  /** Its [kind, payload] in `bytes`. */
+  /** Its [kind, payload] in `bytes`, and where the identity of its object ends. */
   start: number;
+  identityEnd: number;
   end: number;
-  readonly bytes: Uint8Array;
-  readonly #buffer: SlicingBuffer;
-  readonly #total: number;
+  bytes: Uint8Array;
+  /** The whole memory behind `bytes`, kept as long as batches come from the same memory. */
+  #buffer: SlicingBuffer | null;
+  #memory: ArrayBufferLike | null;
+  #base: number;
+  #total: number;
   #at: number;
   #seen: number;
   #bad: boolean;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array = NO_BYTES) {
+    this.error = FLAT.TRUNCATED;
+    this.revision = 0;
+    this.count = 0;
+    this.hashLow = 0;
+    this.hashHigh = 0;
+    this.change = null;
+    this.start = 0;
+    this.identityEnd = 0;
+    this.end = 0;
+    this.bytes = bytes;
+    this.#buffer = null;
+    this.#memory = null;
+    this.#base = 0;
+    this.#total = 0;
+    this.#at = FLAT_HEADER_BYTES;
+    this.#seen = 0;
+    this.#bad = false;
+    this.open(bytes);
+  }
+
+  /** Starts over with other bytes. They must not change before the last next(). */
+  open(bytes: Uint8Array): void {
     const whole = bytes.length >= FLAT_HEADER_BYTES;
     this.bytes = bytes;
-    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) as unknown as SlicingBuffer;
+    if (this.#memory !== bytes.buffer) {
+      this.#memory = bytes.buffer;
+      this.#buffer = Buffer.from(bytes.buffer) as unknown as SlicingBuffer;
+    }
+    this.#base = bytes.byteOffset;
     this.revision = whole ? readU32(bytes, 8) + readU32(bytes, 12) * 0x100000000 : 0;
     this.count = whole ? readU32(bytes, 16) : 0;
     this.#total = whole ? readU32(bytes, 20) : 0;
     this.hashLow = whole ? readU32(bytes, 24) : 0;
     this.hashHigh = whole ? readU32(bytes, 28) : 0;
     this.change = null;
-    this.start = 0;
-    this.end = 0;
     this.#at = FLAT_HEADER_BYTES;
     this.#seen = 0;
     this.#bad = false;
     this.error = whole ? checkHeader(bytes, this.#total) : FLAT.TRUNCATED;
+  }
+
+  /** Lets go of the bytes: call it after a state that lies in memory of its own. */
+  release(): void {
+    this.open(NO_BYTES);
   }
 
   next(): FlatResult {
@@ -69,30 +102,30 @@ export class ChangeReader {
 
   #content(kind: number): Change | null {
     switch (kind) {
-      case 1:
+      case KIND.ADD_HTTP_LISTENER:
         return this.#listener();
-      case 2:
-        return { kind: "remove_http_listener", address: this.#address() };
-      case 3:
-        return { kind: "activate_http_listener", address: this.#address() };
-      case 4:
-        return { kind: "deactivate_http_listener", address: this.#address() };
-      case 5:
+      case KIND.REMOVE_HTTP_LISTENER:
+        return { kind: "remove_http_listener", address: this.#identityAddress() };
+      case KIND.ACTIVATE_HTTP_LISTENER:
+        return { kind: "activate_http_listener", address: this.#identityAddress() };
+      case KIND.DEACTIVATE_HTTP_LISTENER:
+        return { kind: "deactivate_http_listener", address: this.#identityAddress() };
+      case KIND.ADD_CLUSTER:
         return this.#cluster();
-      case 6:
-        return { kind: "remove_cluster", clusterId: this.#text() };
-      case 7:
+      case KIND.REMOVE_CLUSTER:
+        return { kind: "remove_cluster", clusterId: this.#identityText() };
+      case KIND.ADD_BACKEND:
         return this.#backend();
-      case 8:
+      case KIND.REMOVE_BACKEND:
         return {
           kind: "remove_backend",
           clusterId: this.#text(),
           backendId: this.#text(),
-          address: this.#address(),
+          address: this.#identityAddress(),
         };
-      case 9:
+      case KIND.ADD_HTTP_FRONTEND:
         return { kind: "add_http_frontend", frontend: this.#frontend() };
-      case 10:
+      case KIND.REMOVE_HTTP_FRONTEND:
         return { kind: "remove_http_frontend", frontend: this.#frontend() };
       default:
         return null;
@@ -100,8 +133,8 @@ export class ChangeReader {
   }
 
   #listener(): Change {
+    const address = this.#identityAddress();
     const flags = this.#u8();
-    const address = this.#address();
     return {
       kind: "add_http_listener",
       listener: {
@@ -122,6 +155,7 @@ export class ChangeReader {
   }
 
   #cluster(): Change {
+    const clusterId = this.#identityText();
     const flags = this.#u8();
     const loadBalancing = this.#u8();
     const loadMetric = this.#u8();
@@ -129,7 +163,7 @@ export class ChangeReader {
     return {
       kind: "add_cluster",
       cluster: {
-        clusterId: this.#text(),
+        clusterId,
         stickySession: (flags & 1) !== 0,
         httpsRedirect: (flags & 2) !== 0,
         httpsRedirectPort: port === 0 ? null : port,
@@ -141,34 +175,42 @@ export class ChangeReader {
   }
 
   #backend(): Change {
+    const clusterId = this.#text();
+    const backendId = this.#text();
+    const address = this.#identityAddress();
     const backup = this.#u8() !== 0;
     const weight = this.#u16();
-    return {
-      kind: "add_backend",
-      backend: {
-        clusterId: this.#text(),
-        backendId: this.#text(),
-        address: this.#address(),
-        weight,
-        stickyId: this.#optionalText(),
-        backup,
-      },
-    };
+    const stickyId = this.#optionalText();
+    return { kind: "add_backend", backend: { clusterId, backendId, address, weight, stickyId, backup } };
   }
 
   #frontend(): HttpFrontendObject {
     const pathKind = this.#u8();
-    const position = this.#u8();
-    const tagCount = this.#u8();
-    const clusterId = this.#optionalText();
     const address = this.#address();
     const hostname = this.#text();
     const path = this.#text();
     const method = this.#optionalText();
+    this.identityEnd = this.#at;
+    const position = this.#u8();
+    const clusterId = this.#optionalText();
+    const tagCount = this.#u8();
     if (tagCount === 0) return { clusterId, address, hostname, pathKind, path, method, position, tags: NO_TAGS };
     const tags: [string, string][] = [];
     for (let i = 0; i < tagCount && !this.#bad; i++) tags.push([this.#text(), this.#text()]);
     return { clusterId, address, hostname, pathKind, path, method, position, tags };
+  }
+
+  /** The last part of an identity. */
+  #identityAddress(): SocketAddress {
+    const address = this.#address();
+    this.identityEnd = this.#at;
+    return address;
+  }
+
+  #identityText(): string {
+    const text = this.#text();
+    this.identityEnd = this.#at;
+    return text;
   }
 
   #address(): SocketAddress {
@@ -194,7 +236,11 @@ export class ChangeReader {
       return "";
     }
     this.#at = to;
-    return (head & 0x8000) === 0 ? this.#buffer.latin1Slice(from, to) : this.#buffer.utf8Slice(from, to);
+    const buffer = this.#buffer!;
+    const base = this.#base;
+    return (head & 0x8000) === 0
+      ? buffer.latin1Slice(base + from, base + to)
+      : buffer.utf8Slice(base + from, base + to);
   }
 
   #u8(): number {
@@ -229,6 +275,7 @@ interface SlicingBuffer {
 }
 
 const MAGIC = 0x315a4f53;
+const NO_BYTES: Uint8Array = new Uint8Array(0);
 const NO_TAGS: readonly (readonly [string, string])[] = [];
 
 function checkHeader(bytes: Uint8Array, total: number): FlatResult {

@@ -4,8 +4,9 @@
 //   change  length u32 (of what follows) | kind u8 | payload
 //   text    u16: length, bit 15 set when not ASCII, 0xffff for null | UTF-8 bytes
 //
-// The hash is the one of the whole state (mirror.ts) after the last change. The bytes [kind, payload] of an "add" are also
-// what the state hash is made of, so the encoding of an object must be canonical: equal objects, equal bytes.
+// The hash is the one of the whole state (mirror.ts) after the last change. A payload begins with the identity of its
+// object, encoded alike in "add" and "remove"; the bytes of an "add" are also what the state hash is made of. So the encoding
+// of an object must be canonical: equal objects, equal bytes.
 // The reader never throws on input: it returns CHANGE, END or an error code.
 
 import type { Change, HttpFrontendObject, SocketAddress } from "./objects.ts";
@@ -37,7 +38,8 @@ const TEXT_BYTES_MAX = 0x7ffe;
 const NULL_TEXT = 0xffff;
 const NOT_ASCII = 0x8000;
 
-const KIND = {
+/** The byte that says what a change is. */
+export const KIND = {
   ADD_HTTP_LISTENER: 1,
   REMOVE_HTTP_LISTENER: 2,
   ACTIVATE_HTTP_LISTENER: 3,
@@ -58,6 +60,8 @@ export class ChangeWriter {
   count: number;
   /** Where the last change's [kind, payload] lies. */
   changeStart: number;
+  /** Where the identity of its object ends; it begins behind the kind. */
+  identityEnd: number;
   changeEnd: number;
 
   constructor(initialBytes = 1024) {
@@ -65,6 +69,7 @@ export class ChangeWriter {
     this.length = FLAT_HEADER_BYTES;
     this.count = 0;
     this.changeStart = 0;
+    this.identityEnd = 0;
     this.changeEnd = 0;
   }
 
@@ -104,29 +109,25 @@ export class ChangeWriter {
         this.#listener(change.listener);
         return;
       case "remove_http_listener":
-        this.#listenerAddress(KIND.REMOVE_HTTP_LISTENER, change.address);
+        this.#listenerIdentity(KIND.REMOVE_HTTP_LISTENER, change.address);
         return;
       case "activate_http_listener":
-        this.#listenerAddress(KIND.ACTIVATE_HTTP_LISTENER, change.address);
+        this.#listenerIdentity(KIND.ACTIVATE_HTTP_LISTENER, change.address);
         return;
       case "deactivate_http_listener":
-        this.#listenerAddress(KIND.DEACTIVATE_HTTP_LISTENER, change.address);
+        this.#listenerIdentity(KIND.DEACTIVATE_HTTP_LISTENER, change.address);
         return;
       case "add_cluster":
         this.#cluster(change.cluster);
         return;
       case "remove_cluster":
-        this.#u8(KIND.REMOVE_CLUSTER);
-        this.#text(change.clusterId);
+        this.#clusterIdentity(KIND.REMOVE_CLUSTER, change.clusterId);
         return;
       case "add_backend":
         this.#backend(change.backend);
         return;
       case "remove_backend":
-        this.#u8(KIND.REMOVE_BACKEND);
-        this.#text(change.clusterId);
-        this.#text(change.backendId);
-        this.#address(change.address);
+        this.#backendIdentity(KIND.REMOVE_BACKEND, change.clusterId, change.backendId, change.address);
         return;
       case "add_http_frontend":
         this.#frontend(KIND.ADD_HTTP_FRONTEND, change.frontend);
@@ -144,9 +145,8 @@ export class ChangeWriter {
       (listener.elideXRealIp ? 2 : 0) |
       (listener.sendXRealIp ? 4 : 0) |
       (listener.publicAddress !== null ? 8 : 0);
-    this.#u8(KIND.ADD_HTTP_LISTENER);
+    this.#listenerIdentity(KIND.ADD_HTTP_LISTENER, listener.address);
     this.#u8(flags);
-    this.#address(listener.address);
     if (listener.publicAddress !== null) this.#address(listener.publicAddress);
     this.#text(listener.stickyName);
     this.#text(listener.sozuIdHeader);
@@ -156,42 +156,54 @@ export class ChangeWriter {
     this.#u32(listener.requestTimeout);
   }
 
-  #listenerAddress(kind: number, address: SocketAddress): void {
+  #listenerIdentity(kind: number, address: SocketAddress): void {
     this.#u8(kind);
     this.#address(address);
+    this.identityEnd = this.length;
   }
 
   #cluster(cluster: (Change & { kind: "add_cluster" })["cluster"]): void {
     const flags =
       (cluster.stickySession ? 1 : 0) | (cluster.httpsRedirect ? 2 : 0) | (cluster.sharedBackendConnections ? 4 : 0);
-    this.#u8(KIND.ADD_CLUSTER);
+    this.#clusterIdentity(KIND.ADD_CLUSTER, cluster.clusterId);
     this.#u8(flags);
     this.#u8(cluster.loadBalancing);
     this.#u8(cluster.loadMetric);
     this.#u16(cluster.httpsRedirectPort ?? 0);
-    this.#text(cluster.clusterId);
+  }
+
+  #clusterIdentity(kind: number, clusterId: string): void {
+    this.#u8(kind);
+    this.#text(clusterId);
+    this.identityEnd = this.length;
   }
 
   #backend(backend: (Change & { kind: "add_backend" })["backend"]): void {
-    this.#u8(KIND.ADD_BACKEND);
+    this.#backendIdentity(KIND.ADD_BACKEND, backend.clusterId, backend.backendId, backend.address);
     this.#u8(backend.backup ? 1 : 0);
     this.#u16(backend.weight);
-    this.#text(backend.clusterId);
-    this.#text(backend.backendId);
-    this.#address(backend.address);
     this.#text(backend.stickyId);
+  }
+
+  #backendIdentity(kind: number, clusterId: string, backendId: string, address: SocketAddress): void {
+    this.#u8(kind);
+    this.#text(clusterId);
+    this.#text(backendId);
+    this.#address(address);
+    this.identityEnd = this.length;
   }
 
   #frontend(kind: number, frontend: HttpFrontendObject): void {
     this.#u8(kind);
     this.#u8(frontend.pathKind);
-    this.#u8(frontend.position);
-    this.#u8(frontend.tags.length);
-    this.#text(frontend.clusterId);
     this.#address(frontend.address);
     this.#text(frontend.hostname);
     this.#text(frontend.path);
     this.#text(frontend.method);
+    this.identityEnd = this.length;
+    this.#u8(frontend.position);
+    this.#text(frontend.clusterId);
+    this.#u8(frontend.tags.length);
     for (let i = 0; i < frontend.tags.length; i++) {
       this.#text(frontend.tags[i]![0]);
       this.#text(frontend.tags[i]![1]);

@@ -1,70 +1,62 @@
 // The state hash, kept incrementally and identically by main and by each worker (decisions 13). Every object has a 64-bit
 // hash, two 32-bit lanes over its flat bytes; the hash of the whole state is the sum of those, so it does not depend on the
-// order of changes and one change costs one object. Beside it one sum per cluster (what Sozu's query answers) over the
+// order of changes and one change costs one object. Objects are told apart by a 61-bit hash of their identity, so that a
+// change makes no key text. Beside it one sum per cluster (what Sozu's query answers) over the
 // cluster, its backends and its frontends. Only equality between processes of one build means anything.
 
-import { formatAddress } from "./address.ts";
-import type { Change, HttpFrontendObject } from "./objects.ts";
+import { KIND } from "./flat.ts";
+import type { Change } from "./objects.ts";
 import { ShardedMap } from "./sharded-map.ts";
 
-/** What one process knows of the state: a key and a hash for each object. */
+/** What one process knows of the state: an identity and a hash for each object. */
 export class StateMirror {
   /** Sums of all objects, each an unsigned 32-bit number. */
   hashLow: number;
   hashHigh: number;
-  readonly #entries: ShardedMap<MirrorEntry>;
+  /** Objects; the activation of a listener counts as one. */
+  size: number;
+  /** By 8 bits of the identity, then by the other 53: see sharded-map.ts for why. */
+  readonly #shards: (Map<number, MirrorEntry> | undefined)[];
   readonly #clusters: ShardedMap<ClusterSum>;
-  readonly #lanes: Int32Array;
+  readonly #identity: Int32Array;
+  readonly #content: Int32Array;
 
   constructor() {
     this.hashLow = 0;
     this.hashHigh = 0;
-    this.#entries = new ShardedMap();
+    this.size = 0;
+    this.#shards = new Array<Map<number, MirrorEntry> | undefined>(256).fill(undefined);
     this.#clusters = new ShardedMap();
-    this.#lanes = new Int32Array(2);
+    this.#identity = new Int32Array(2);
+    this.#content = new Int32Array(2);
   }
 
-  /** Objects (activations of listeners count as one each). */
-  get size(): number {
-    return this.#entries.size;
-  }
-
-  /** Follows a change that was applied; [start, end) of `bytes` are its flat [kind, payload]. */
-  apply(change: Change, bytes: Uint8Array, start: number, end: number): void {
-    switch (change.kind) {
-      case "add_cluster":
-        this.#put(clusterKey(change.cluster.clusterId), change.cluster.clusterId, true, bytes, start, end);
+  /** Follows a change that was applied, given its flat bytes: [kind, identity, rest] from `start` to `end`. */
+  apply(change: Change, bytes: Uint8Array, start: number, identityEnd: number, end: number): void {
+    switch (bytes[start]) {
+      case KIND.ADD_CLUSTER:
+      case KIND.ADD_BACKEND:
+      case KIND.ADD_HTTP_FRONTEND:
+      case KIND.ADD_HTTP_LISTENER:
+      case KIND.ACTIVATE_HTTP_LISTENER:
+        this.#put(change, bytes, start, identityEnd, end);
         return;
-      case "remove_cluster":
-        this.#delete(clusterKey(change.clusterId));
+      case KIND.DEACTIVATE_HTTP_LISTENER:
+        this.#delete(KIND.ACTIVATE_HTTP_LISTENER, bytes, start, identityEnd);
         return;
-      case "add_backend": {
-        const backend = change.backend;
-        const key = backendKey(backend.clusterId, backend.backendId, formatAddress(backend.address));
-        this.#put(key, backend.clusterId, false, bytes, start, end);
+      case KIND.REMOVE_HTTP_LISTENER:
+        // The activation goes with the listener.
+        this.#delete(KIND.ACTIVATE_HTTP_LISTENER, bytes, start, identityEnd);
+        this.#delete(KIND.ADD_HTTP_LISTENER, bytes, start, identityEnd);
         return;
-      }
-      case "remove_backend":
-        this.#delete(backendKey(change.clusterId, change.backendId, formatAddress(change.address)));
+      case KIND.REMOVE_CLUSTER:
+        this.#delete(KIND.ADD_CLUSTER, bytes, start, identityEnd);
         return;
-      case "add_http_frontend":
-        this.#put(frontendKey(change.frontend), change.frontend.clusterId, false, bytes, start, end);
+      case KIND.REMOVE_BACKEND:
+        this.#delete(KIND.ADD_BACKEND, bytes, start, identityEnd);
         return;
-      case "remove_http_frontend":
-        this.#delete(frontendKey(change.frontend));
-        return;
-      case "add_http_listener":
-        this.#put(`l\0${formatAddress(change.listener.address)}`, null, false, bytes, start, end);
-        return;
-      case "remove_http_listener":
-        this.#delete(`a\0${formatAddress(change.address)}`);
-        this.#delete(`l\0${formatAddress(change.address)}`);
-        return;
-      case "activate_http_listener":
-        this.#put(`a\0${formatAddress(change.address)}`, null, false, bytes, start, end);
-        return;
-      case "deactivate_http_listener":
-        this.#delete(`a\0${formatAddress(change.address)}`);
+      case KIND.REMOVE_HTTP_FRONTEND:
+        this.#delete(KIND.ADD_HTTP_FRONTEND, bytes, start, identityEnd);
         return;
     }
   }
@@ -78,13 +70,49 @@ export class StateMirror {
     return hashes;
   }
 
-  #put(key: string, clusterId: string | null, isCluster: boolean, bytes: Uint8Array, start: number, end: number): void {
-    const before = this.#entries.get(key);
-    if (before !== undefined) this.#subtract(before);
-    const lanes = this.#lanes;
-    hashBytes(bytes, start, end, lanes);
-    const entry = new MirrorEntry(lanes[0]!, lanes[1]!, clusterId === null ? null : this.#sumOf(clusterId), isCluster);
-    this.#entries.set(key, entry);
+  #put(change: Change, bytes: Uint8Array, start: number, identityEnd: number, end: number): void {
+    const kind = bytes[start]!;
+    hashBytes(bytes, start + 1, identityEnd, kind, kind, this.#identity);
+    const low = this.#identity[0]!;
+    const high = this.#identity[1]!;
+    hashBytes(bytes, identityEnd, end, low, high, this.#content);
+    let shard = this.#shards[low & 255];
+    if (shard === undefined) {
+      shard = new Map();
+      this.#shards[low & 255] = shard;
+    }
+    const key = identityKey(low, high);
+    let entry = shard.get(key);
+    if (entry === undefined) {
+      entry = new MirrorEntry();
+      shard.set(key, entry);
+      this.size += 1;
+    } else {
+      this.#subtract(entry);
+    }
+    entry.low = this.#content[0]!;
+    entry.high = this.#content[1]!;
+    entry.isCluster = change.kind === "add_cluster";
+    const clusterId = clusterOf(change);
+    entry.sum = clusterId === null ? null : this.#sumOf(clusterId);
+    this.#add(entry);
+  }
+
+  /** `kind` is the one under which the object was put. */
+  #delete(kind: number, bytes: Uint8Array, start: number, identityEnd: number): void {
+    hashBytes(bytes, start + 1, identityEnd, kind, kind, this.#identity);
+    const low = this.#identity[0]!;
+    const shard = this.#shards[low & 255];
+    if (shard === undefined) return;
+    const key = identityKey(low, this.#identity[1]!);
+    const entry = shard.get(key);
+    if (entry === undefined) return;
+    shard.delete(key);
+    this.size -= 1;
+    this.#subtract(entry);
+  }
+
+  #add(entry: MirrorEntry): void {
     this.hashLow = (this.hashLow + entry.low) >>> 0;
     this.hashHigh = (this.hashHigh + entry.high) >>> 0;
     const sum = entry.sum;
@@ -92,14 +120,7 @@ export class StateMirror {
     sum.low = (sum.low + entry.low) | 0;
     sum.high = (sum.high + entry.high) | 0;
     sum.objects += 1;
-    if (isCluster) sum.exists = true;
-  }
-
-  #delete(key: string): void {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return;
-    this.#entries.delete(key);
-    this.#subtract(entry);
+    if (entry.isCluster) sum.exists = true;
   }
 
   #subtract(entry: MirrorEntry): void {
@@ -124,32 +145,35 @@ export class StateMirror {
   }
 }
 
-/** Key of a frontend inside a process: unlike the key that messages show, no two frontends can share it. */
-export function frontendKey(frontend: HttpFrontendObject): string {
-  const { hostname, path, method, pathKind } = frontend;
-  return `f\0${formatAddress(frontend.address)}\0${hostname}\0${method ?? ""}\0${pathKind}${path}`;
+function clusterOf(change: Change): string | null {
+  switch (change.kind) {
+    case "add_cluster":
+      return change.cluster.clusterId;
+    case "add_backend":
+      return change.backend.clusterId;
+    case "add_http_frontend":
+      return change.frontend.clusterId;
+    default:
+      return null;
+  }
 }
 
-/** Key of a backend. Ids cannot hold a NUL. */
-export function backendKey(clusterId: string, backendId: string, address: string): string {
-  return `b\0${clusterId}\0${backendId}\0${address}`;
-}
-
-export function clusterKey(clusterId: string): string {
-  return `c\0${clusterId}`;
+/** 53 bits, exact in a double; the 8 bits of the shard are among the other 11 of the low lane. */
+function identityKey(low: number, high: number): number {
+  return (high >>> 0) * 0x200000 + (low >>> 11);
 }
 
 class MirrorEntry {
-  readonly low: number;
-  readonly high: number;
-  readonly sum: ClusterSum | null;
-  readonly isCluster: boolean;
+  low: number;
+  high: number;
+  isCluster: boolean;
+  sum: ClusterSum | null;
 
-  constructor(low: number, high: number, sum: ClusterSum | null, isCluster: boolean) {
-    this.low = low;
-    this.high = high;
-    this.sum = sum;
-    this.isCluster = isCluster;
+  constructor() {
+    this.low = 0;
+    this.high = 0;
+    this.isCluster = false;
+    this.sum = null;
   }
 }
 
@@ -169,10 +193,20 @@ class ClusterSum {
   }
 }
 
-/** Two lanes of multiply-rotate mixing, four bytes at a time, each finished by an avalanche. Not against attackers. */
-export function hashBytes(bytes: Uint8Array, start: number, end: number, lanes: Int32Array): void {
-  let low = 0x9747b28c ^ (end - start);
-  let high = 0x2545f491 ^ (end - start);
+/**
+ * Two lanes of multiply-rotate mixing, four bytes at a time, each finished by an avalanche. Made for telling states apart,
+ * not against attackers: what operators send is not chosen to collide.
+ */
+export function hashBytes(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  seedLow: number,
+  seedHigh: number,
+  lanes: Int32Array,
+): void {
+  let low = Math.imul(seedLow ^ 0x9747b28c, 0x85ebca6b) ^ (end - start);
+  let high = Math.imul(seedHigh ^ 0x2545f491, 0xcc9e2d51) ^ (end - start);
   let at = start;
   for (; at + 4 <= end; at += 4) {
     const word = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);

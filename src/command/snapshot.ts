@@ -41,16 +41,24 @@ export function followChanges(
   mirror: StateMirror,
   take: (change: Change) => string | null,
 ): Followed {
-  const reader = new ChangeReader(bytes);
+  const reader = READER;
+  reader.open(bytes);
   let result: FlatResult = reader.next();
   let refusal: string | null = null;
   while (result === FLAT.CHANGE) {
     const change = reader.change!;
     refusal = take(change);
     if (refusal !== null) break;
-    mirror.apply(change, bytes, reader.start, reader.end);
+    mirror.apply(change, bytes, reader.start, reader.identityEnd, reader.end);
     result = reader.next();
   }
   const inStep = result === FLAT.END && mirror.hashLow === reader.hashLow && mirror.hashHigh === reader.hashHigh;
-  return { result, refusal, revision: reader.revision, inStep };
+  const revision = reader.revision;
+  if (bytes.length > KEPT_BYTES_MAX) reader.release();
+  return { result, refusal, revision, inStep };
 }
+
+/** One reader for all batches: nothing between open() and the last next() can call followChanges again. */
+const READER: ChangeReader = new ChangeReader();
+/** A larger batch is a whole state: the memory it lies in is not kept alive until the next one. */
+const KEPT_BYTES_MAX = 65_536;

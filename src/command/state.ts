@@ -110,7 +110,7 @@ export class ConfigState {
     for (const change of changes) {
       scratch.reset();
       scratch.change(change);
-      this.mirror.apply(change, scratch.bytes, scratch.changeStart, scratch.changeEnd);
+      this.mirror.apply(change, scratch.bytes, scratch.changeStart, scratch.identityEnd, scratch.changeEnd);
     }
   }
 

@@ -1,12 +1,12 @@
 // Clusters and backends of the state (spec 4.7). AddCluster and AddBackend replace; removing a cluster leaves its frontends
 // and backends in place; a backend may come before its cluster.
 
-import { compareAddresses, formatAddress } from "../address.ts";
+import { compareAddresses } from "../address.ts";
 import { isError, toBackend, toBackendIdentity, toCluster } from "../convert.ts";
 import { type CommandError, commandError } from "../errors.ts";
 import type { AddBackend, Cluster, RemoveBackend } from "../gen/sozu_pb.ts";
-import { backendKey } from "../mirror.ts";
 import type { BackendObject, Change, ClusterObject } from "../objects.ts";
+import { backendKey } from "./keys.ts";
 import { type Entry, type Origin, type Step, sameObject, Table } from "./table.ts";
 
 export type ClusterTable = Table<Cluster, ClusterObject>;
@@ -46,7 +46,7 @@ export function removeCluster(table: ClusterTable, clusterId: string): Outcome {
 export function addBackend(table: BackendTable, message: AddBackend, origin: Origin, revision: number): Outcome {
   const object = toBackend(message);
   if (isError(object)) return object;
-  const key = backendKey(object.clusterId, object.backendId, formatAddress(object.address));
+  const key = backendKey(object.clusterId, object.backendId, object.address);
   const before = table.get(key);
   if (before !== undefined && sameObject(before.object, object)) return [];
   return [table.step(key, { message, object, origin, revision })];
@@ -55,7 +55,7 @@ export function addBackend(table: BackendTable, message: AddBackend, origin: Ori
 export function removeBackend(table: BackendTable, message: RemoveBackend): Outcome {
   const identity = toBackendIdentity(message);
   if (isError(identity)) return identity;
-  const key = backendKey(identity.clusterId, identity.backendId, formatAddress(identity.address));
+  const key = backendKey(identity.clusterId, identity.backendId, identity.address);
   if (table.get(key) !== undefined) return [table.step(key, undefined)];
   for (const entry of table.entries.values()) {
     if (entry.object.clusterId === identity.clusterId) return commandError("NO_CHANGE");

@@ -5,9 +5,9 @@ import { formatAddress } from "../address.ts";
 import { isError, toHttpFrontend } from "../convert.ts";
 import { commandError } from "../errors.ts";
 import type { RequestHttpFrontend } from "../gen/sozu_pb.ts";
-import { frontendKey } from "../mirror.ts";
 import type { Change, HttpFrontendObject } from "../objects.ts";
 import type { Outcome } from "./clusters.ts";
+import { frontendKey } from "./keys.ts";
 import { type Entry, type Origin, Table } from "./table.ts";
 
 export type HttpFrontendTable = Table<RequestHttpFrontend, HttpFrontendObject>;
