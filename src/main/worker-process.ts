@@ -30,6 +30,8 @@ import { Channel } from "./channel.ts";
 /** The descriptor at which a worker finds its channel. */
 const WORKER_CHANNEL_FD = 3;
 const SIGKILL = 9;
+/** Between a broken channel and the end of its process. */
+const EXIT_GRACE_MS = 100;
 
 /** Where a worker stands in its life. Only ever grows. */
 export const WORKER = {
@@ -200,11 +202,11 @@ export class WorkerProcess {
     }
   }
 
-  // A worker that dies breaks its channel an instant before its pidfd is readable: then the exit tells all there is to say.
+  // A worker that dies breaks its channel before its pidfd is readable: then the exit tells all there is to say.
   #onBroken(reason: string): void {
-    setImmediate(() => {
+    setTimeout(() => {
       if (this.state !== WORKER.STOPPED && !this.expected) this.#events.onTrouble(this, reason);
-    });
+    }, EXIT_GRACE_MS);
   }
 
   #onExit(): void {
@@ -227,10 +229,14 @@ function workerArguments(start: WorkerStart): string[] {
   return ["--disable-sigusr1", ...extra, entry, name, `--command-socket=${start.commandSocket}`];
 }
 
-// Nothing of Node's own settings reaches a worker: NODE_OPTIONS could open a debugger port (decisions 24).
+// Nothing of Node's own settings reaches a worker: NODE_OPTIONS could open a debugger port (decisions 24). systemd is
+// main's to talk to.
 function workerEnvironment(): Record<string, string | undefined> {
-  const { PATH, HOME, LANG, TZ, RUST_LOG, SOZU_NATIVE, ASAN_OPTIONS, LSAN_OPTIONS, LD_PRELOAD } = process.env;
-  return { PATH, HOME, LANG, TZ, RUST_LOG, SOZU_NATIVE, ASAN_OPTIONS, LSAN_OPTIONS, LD_PRELOAD };
+  const env: Record<string, string | undefined> = {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (!name.startsWith("NODE_") && name !== "NOTIFY_SOCKET") env[name] = value;
+  }
+  return env;
 }
 
 function writeAll(fd: number, bytes: Uint8Array): void {
