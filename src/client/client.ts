@@ -1,6 +1,6 @@
-// One connection to the command socket. Requests are sent one at a time, in order: main answers a request with any number of
-// PROCESSING responses and one final one, and stock programs lose requests that arrive together. A timeout or a broken
-// answer ends the connection, because nobody could tell any more which answer belongs to which request.
+// One connection to the command socket. Requests are sent one at a time, in order: main answers a request with any
+// number of PROCESSING responses and one final one, and stock programs lose requests that arrive together. A timeout or
+// a broken answer ends the connection, because nobody could tell any more which answer belongs to which request.
 
 import { createConnection, type Socket } from "node:net";
 import { toBinary } from "@bufbuild/protobuf";
@@ -15,7 +15,7 @@ import { ClientError, connectError } from "./errors.ts";
 export interface ConnectOptions {
   /** Path of the command socket. */
   readonly socketPath: string;
-  /** Longest silence while an answer is due, and longest wait for the connection, in ms. Default 1000; 0 is for ever. */
+  /** Longest silence while an answer is due, and longest wait to connect, in ms. Default 1000; 0 is for ever. */
   readonly timeoutMs?: number;
   /** Largest message either way, in bytes. Default 2,000,000. */
   readonly maxMessageBytes?: number;
@@ -83,8 +83,9 @@ export class Client {
   }
 
   /**
-   * Sends a request and resolves with its final answer, OK or FAILURE. Rejects with a ClientError when no answer can come;
-   * after TIMEOUT, CLOSED, BAD_ANSWER or a too large answer the client is unusable and every later send() rejects.
+   * Sends a request and resolves with its final answer, OK or FAILURE. Rejects with a ClientError when no answer can
+   * come; after TIMEOUT, CLOSED, BAD_ANSWER or a too large answer the client is unusable and every later send()
+   * rejects.
    */
   send(request: Request, options: SendOptions = {}): Promise<Response> {
     return new Promise((resolve, reject) => {

@@ -1,5 +1,5 @@
-// What can go wrong between a client and main: one table of codes, causes and next steps. A FAILURE answer is not an error of
-// the client: it is a Response with a message. docs/errors.md lists every code.
+// What can go wrong between a client and main: one table of codes, causes and next steps. A FAILURE answer is not an
+// error of the client: it is a Response with a message. docs/errors.md lists every code.
 
 /** Codes of client errors. */
 export type ClientErrorCode = keyof typeof TEXTS;

@@ -1,6 +1,7 @@
-// From protobuf messages to the records of objects.ts: every default resolved, every text checked, host names normalised.
-// A message whose set fields ask for something that is not built yet is refused, never half obeyed; fields that are set
-// to what "off" means pass, since stock clients send them. Each function returns the record or a CommandError.
+// From protobuf messages to the records of objects.ts: every default resolved, every text checked, host names
+// normalised. A message whose set fields ask for something that is not built yet is refused, never half obeyed; fields
+// that are set to what "off" means pass, since stock clients send them. Each function returns the record or a
+// CommandError.
 
 import type { Message } from "@bufbuild/protobuf";
 import { addressFromMessage } from "./address.ts";

@@ -1,6 +1,7 @@
 // Why a command was refused: one closed set of codes, one table of texts, one factory. A refusal is a value, not an
-// exception: applying a request returns either what changed or a CommandError. The texts of NOT_FOUND, EXISTS, NO_CHANGE
-// and INVALID_VALUE are those of Sozu, which control planes are known to match on. docs/errors.md lists every code.
+// exception: applying a request returns either what changed or a CommandError. The texts of NOT_FOUND, EXISTS,
+// NO_CHANGE and INVALID_VALUE are those of Sozu, which control planes are known to match on. docs/errors.md lists every
+// code.
 
 /** Codes of refused commands; `docs/errors.md` has an anchor for each. */
 export type CommandErrorCode = keyof typeof TEXTS;

@@ -1,6 +1,7 @@
-// Decodes the flat encoding of flat.ts, in the worker. Reusable, so that a batch of one change allocates little. Contract: next() returns CHANGE, END or an error code of FLAT; it
-// never throws on input and never reads outside the bytes it was given. After CHANGE, `change` is a new record, and
-// [start, end) are the bytes that the state hash is made of.
+// Decodes the flat encoding of flat.ts, in the worker. Reusable, so that a batch of one change allocates little.
+// Contract: next() returns CHANGE, END or an error code of FLAT; it never throws on input and never reads outside the
+// bytes it was given. After CHANGE, `change` is a new record, and [start, end) are the bytes that the state hash is
+// made of.
 
 import { FLAT, FLAT_HEADER_BYTES, FLAT_VERSION, type FlatResult, KIND } from "./flat.ts";
 import type { Change, HttpFrontendObject, SocketAddress } from "./objects.ts";

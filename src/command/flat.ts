@@ -5,9 +5,9 @@
 //   text    u16: length, bit 15 set when not ASCII, 0xffff for null | UTF-8 bytes
 //
 // The hash is the one of the whole state (mirror.ts) after the last change. A payload begins with the identity of its
-// object, encoded alike in "add" and "remove"; the bytes of an "add" are also what the state hash is made of. So the encoding
-// of an object must be canonical: equal objects, equal bytes.
-// The reader never throws on input: it returns CHANGE, END or an error code.
+// object, encoded alike in "add" and "remove"; the bytes of an "add" are also what the state hash is made of. So the
+// encoding of an object must be canonical: equal objects, equal bytes. The reader never throws on input: it returns
+// CHANGE, END or an error code.
 
 import type { Change, HttpFrontendObject, SocketAddress } from "./objects.ts";
 

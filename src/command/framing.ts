@@ -1,6 +1,6 @@
 // Framing of the command socket (spec 4.1): 8 bytes little-endian length that counts itself, then a protobuf body.
-// FrameDecoder contract: next() returns MESSAGE, an error code, or NEED_MORE; it never throws on input. A length above the
-// limit is found before anything is allocated for it and is final: the stream cannot be followed any more, the
+// FrameDecoder contract: next() returns MESSAGE, an error code, or NEED_MORE; it never throws on input. A length above
+// the limit is found before anything is allocated for it and is final: the stream cannot be followed any more, the
 // connection is to be closed. A length below 8 consumes the 8 bytes and reading goes on behind them (CP-01).
 
 import { CLIENT_BUFFER_BYTES, FRAME_BYTES_MAX, FRAME_PREFIX_BYTES } from "./limits.ts";

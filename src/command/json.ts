@@ -1,7 +1,8 @@
 // The JSON form of protocol messages, as saved states and `--json` have it: fields under their schema names in schema
 // order, absent optional fields as null, enums as integers, a oneof as `{"member":{"CASE":value}}`, bytes as arrays of
 // integers, 64-bit integers as numbers with all digits. Driven by the descriptors: a new field needs no code here.
-// Additions (tags from 1000) are left out when absent, so that what a stock program reads is what it would have written.
+// Additions (tags from 1000) are left out when absent, so that what a stock program reads is what it would have
+// written.
 
 import type { DescField, DescMessage, DescOneof, Message, MessageShape } from "@bufbuild/protobuf";
 import { create, isFieldSet, ScalarType } from "@bufbuild/protobuf";
@@ -18,8 +19,8 @@ export function toPrettyJson<D extends DescMessage>(desc: D, message: MessageSha
 }
 
 /**
- * The JSON of what a oneof holds, without the object around it: `{"WORKERS":{"vec":[]}}`. `{}` when it is empty. This is
- * what `--json` prints of an answer's content.
+ * The JSON of what a oneof holds, without the object around it: `{"WORKERS":{"vec":[]}}`. `{}` when it is empty. This
+ * is what `--json` prints of an answer's content.
  */
 export function oneofToPrettyJson<D extends DescMessage>(desc: D, message: MessageShape<D>): string {
   const member = desc.oneofs[0];
@@ -33,7 +34,7 @@ export type JsonResult<T> =
   | { readonly ok: true; readonly message: T }
   | { readonly ok: false; readonly reason: string };
 
-/** Reads the JSON form. Unknown members are ignored; optional, repeated and map members may be missing. Never throws. */
+/** Reads the JSON form. Unknown members are ignored; only required members must be there. Never throws. */
 export function fromJson<D extends DescMessage>(desc: D, text: string): JsonResult<MessageShape<D>> {
   const parsed = parseJson(text);
   if (!parsed.ok) return parsed;
@@ -78,7 +79,8 @@ function oneofText(member: DescOneof, fields: Fields, line: string, indent: stri
   const field = held.case === undefined ? undefined : member.fields.find((f) => f.localName === held.case);
   if (field === undefined) return "null";
   const inner = line === "" ? "" : line + indent;
-  return `{${inner}"${caseName(field)}"${line === "" ? ":" : ": "}${valueText(field, held.value, inner, indent)}${line}}`;
+  const colon = line === "" ? ":" : ": ";
+  return `{${inner}"${caseName(field)}"${colon}${valueText(field, held.value, inner, indent)}${line}}`;
 }
 
 function fieldText(field: DescField, fields: Fields, line: string, indent: string): string {

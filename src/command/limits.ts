@@ -1,5 +1,5 @@
-// Every limit on what the command protocol and the state accept, with its unit and the reason. A value beyond a limit is
-// refused with the field's name; nothing is cut silently.
+// Every limit on what the command protocol and the state accept, with its unit and the reason. A value beyond a limit
+// is refused with the field's name; nothing is cut silently.
 
 /** Bytes of a cluster id, backend id or sticky id: they become metric keys and log fields. */
 export const ID_BYTES_MAX = 255;

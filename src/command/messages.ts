@@ -23,7 +23,7 @@ export function decodeMessage<D extends DescMessage>(schema: D, bytes: Uint8Arra
   }
 }
 
-/** Encodes a message as a frame; null when it would exceed `maxBytes`. Throws when a required field is not set (a bug). */
+/** Encodes a message as a frame; null when it would exceed `maxBytes`. Throws when a required field is missing. */
 export function encodeMessage<D extends DescMessage>(
   schema: D,
   message: MessageShape<D>,

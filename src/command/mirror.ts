@@ -1,7 +1,7 @@
-// The state hash, kept incrementally and identically by main and by each worker (decisions 13). Every object has a 64-bit
-// hash, two 32-bit lanes over its flat bytes; the hash of the whole state is the sum of those, so it does not depend on the
-// order of changes and one change costs one object. Objects are told apart by a 61-bit hash of their identity, so that a
-// change makes no key text. Beside it one sum per cluster (what Sozu's query answers) over the
+// The state hash, kept incrementally and identically by main and by each worker (decisions 13). Every object has a
+// 64-bit hash, two 32-bit lanes over its flat bytes; the hash of the whole state is the sum of those, so it does not
+// depend on the order of changes and one change costs one object. Objects are told apart by a 61-bit hash of their
+// identity, so that a change makes no key text. Beside it one sum per cluster (what Sozu's query answers) over the
 // cluster, its backends and its frontends. Only equality between processes of one build means anything.
 
 import { KIND } from "./flat.ts";
@@ -194,8 +194,8 @@ class ClusterSum {
 }
 
 /**
- * Two lanes of multiply-rotate mixing, four bytes at a time, each finished by an avalanche. Made for telling states apart,
- * not against attackers: what operators send is not chosen to collide.
+ * Two lanes of multiply-rotate mixing, four bytes at a time, each finished by an avalanche. Made for telling states
+ * apart, not against attackers: what operators send is not chosen to collide.
  */
 export function hashBytes(
   bytes: Uint8Array,

@@ -1,6 +1,7 @@
-// The saved-state file (spec 4.9, decisions 3 and 4): for each request the JSON of a WorkerRequest, then "\n" and NUL. Pure
-// codec over bytes: RecordDecoder takes a file in pieces and returns a record, an error with its place, or NEED_MORE; it
-// never throws on input and holds at most one record. Readers of stock programs can read what is written here.
+// The saved-state file (spec 4.9, decisions 3 and 4): for each request the JSON of a WorkerRequest, then "\n" and NUL.
+// Pure codec over bytes: RecordDecoder takes a file in pieces and returns a record, an error with its place, or
+// NEED_MORE; it never throws on input and holds at most one record. Readers of stock programs can read what is written
+// here.
 
 import { create } from "@bufbuild/protobuf";
 import type { Request } from "./gen/sozu_pb.ts";

@@ -1,5 +1,5 @@
-// A map for large tables that change all the time. V8's Map keeps a deleted entry in its bucket until the next rehash, so
-// removing and adding one key of a table of 100,000 over and over walks a chain of tens of thousands of dead entries
+// A map for large tables that change all the time. V8's Map keeps a deleted entry in its bucket until the next rehash,
+// so removing and adding one key of a table of 100,000 over and over walks a chain of tens of thousands of dead entries
 // (measured: 150 microseconds per change), and growing rehashes everything at once (tens of milliseconds). Split into
 // shards by a hash of the key, both are bounded by the size of a shard.
 

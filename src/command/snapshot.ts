@@ -1,5 +1,5 @@
-// Whole states and batches of changes as bytes, on top of flat.ts: what main writes into the memfd of a new worker and sends
-// to living ones, and how a worker follows it.
+// Whole states and batches of changes as bytes, on top of flat.ts: what main writes into the memfd of a new worker and
+// sends to living ones, and how a worker follows it.
 
 import { ChangeWriter, FLAT, type FlatResult } from "./flat.ts";
 import { ChangeReader } from "./flat-reader.ts";
@@ -33,8 +33,8 @@ export interface Followed {
 }
 
 /**
- * Decodes a batch or state and gives each change to `take`, which returns null or the reason why it refuses. Stops at the
- * first refusal. The mirror follows what was taken.
+ * Decodes a batch or state and gives each change to `take`, which returns null or the reason why it refuses. Stops at
+ * the first refusal. The mirror follows what was taken.
  */
 export function followChanges(
   bytes: Uint8Array,

@@ -1,7 +1,7 @@
 // The configuration state: main's truth about listeners, clusters, frontends and backends (spec 4.7). apply() either
-// changes it and says what workers have to do, or refuses and changes nothing. It keeps the protobuf messages (for lists
-// and saved states), the resolved records (for workers), origins, a revision, and the hash that workers must match.
-// Pure: no clock, no files, no sockets. Kinds that are added later are siblings under state/.
+// changes it and says what workers have to do, or refuses and changes nothing. It keeps the protobuf messages (for
+// lists and saved states), the resolved records (for workers), origins, a revision, and the hash that workers must
+// match. Pure: no clock, no files, no sockets. Kinds that are added later are siblings under state/.
 
 import { create } from "@bufbuild/protobuf";
 import { compareAddresses } from "./address.ts";

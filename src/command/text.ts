@@ -1,5 +1,5 @@
-// Checks of operator-given text: ids, host names, paths, methods, tags, header names. Whatever passes is safe to log, to
-// put into a metric name and to compare as bytes: no control characters, well-formed, bounded. `__proto__` is a name
+// Checks of operator-given text: ids, host names, paths, methods, tags, header names. Whatever passes is safe to log,
+// to put into a metric name and to compare as bytes: no control characters, well-formed, bounded. `__proto__` is a name
 // like any other. Each check returns null, or the reason; host names come back normalised.
 
 import { canonicalIpv6 } from "./address.ts";

@@ -1,6 +1,7 @@
-// From the checked tables to requests, in the order of spec 2.10 and deterministic: listeners in file order, then those that
-// frontends need and the file does not list, then each cluster with its frontends and backends, then the activations. Every
-// request is applied to a state of its own, so that whatever the state would refuse is a problem with a place in the file.
+// From the checked tables to requests, in the order of spec 2.10 and deterministic: listeners in file order, then those
+// that frontends need and the file does not list, then each cluster with its frontends and backends, then the
+// activations. Every request is applied to a state of its own, so that whatever the state would refuse is a problem
+// with a place in the file.
 
 import { create } from "@bufbuild/protobuf";
 import { addressToMessage, formatAddress } from "../command/address.ts";

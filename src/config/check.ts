@@ -1,5 +1,5 @@
-// Checks one table of the file against its key table: unknown keys (with the nearest known one), values, missing keys. All
-// problems are collected; a value with a problem is left out of the result, so that later checks do not repeat it.
+// Checks one table of the file against its key table: unknown keys (with the nearest known one), values, missing keys.
+// All problems are collected; a value with a problem is left out of the result, so that later checks do not repeat it.
 
 import type { z } from "zod";
 import { isTable, type KeyTable, kindOf, NOT_SUPPORTED, type ValuesOf } from "./keys.ts";

@@ -1,6 +1,6 @@
-// Building blocks of the key tables: what a key of the configuration file accepts, means and defaults to. One entry serves
-// the validation, the reference page and the suggestions, so the three cannot disagree. Values are validated by zod; the
-// messages are complete sentences for operators and start in lower case, as they follow "file:line:column: ".
+// Building blocks of the key tables: what a key of the configuration file accepts, means and defaults to. One entry
+// serves the validation, the reference page and the suggestions, so the three cannot disagree. Values are validated by
+// zod; the messages are complete sentences for operators and start in lower case, as they follow "file:line:column: ".
 
 import { z } from "zod";
 import { parseAddress } from "../command/address.ts";

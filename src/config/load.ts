@@ -1,5 +1,5 @@
-// Reads the configuration file: the only place of this room that touches the file system. Reading the socket keys loads no
-// parser, so that short verbs stay short.
+// Reads the configuration file: the only place of this room that touches the file system. Reading the socket keys loads
+// no parser, so that short verbs stay short.
 
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";

@@ -1,5 +1,6 @@
-// config.toml as text in, settings and requests out (spec 2). smol-toml gives the values; every problem is collected and
-// placed before anything is returned. Async only because the parser for positions is loaded when there is a problem.
+// config.toml as text in, settings and requests out (spec 2). smol-toml gives the values; every problem is collected
+// and placed before anything is returned. Async only because the parser for positions is loaded when there is a
+// problem.
 
 import { parse, TomlError } from "smol-toml";
 import type { Request } from "../command/gen/sozu_pb.ts";
@@ -59,13 +60,15 @@ export async function parseConfig(text: string, options: ParseOptions): Promise<
   const sockets = resolveSocketSettings(values, options.folder);
   const socketBytes = utf8Length(sockets.commandSocket);
   if (socketBytes > SOCKET_PATH_BYTES_MAX) {
-    const message = `command_socket: its absolute path has ${socketBytes} bytes, a unix socket allows ${SOCKET_PATH_BYTES_MAX}`;
+    const most = `a unix socket allows ${SOCKET_PATH_BYTES_MAX}`;
+    const message = `command_socket: its absolute path has ${socketBytes} bytes, ${most}`;
     problems.error(["command_socket"], message);
   }
-  if (sockets.commandBufferSizeBytes > sockets.maxCommandBufferSizeBytes) {
+  const { commandBufferSizeBytes: first, maxCommandBufferSizeBytes: most } = sockets;
+  if (first > most) {
     problems.error(
       [values.command_buffer_size === undefined ? "max_command_buffer_size" : "command_buffer_size"],
-      `command_buffer_size (${sockets.commandBufferSizeBytes}) exceeds max_command_buffer_size (${sockets.maxCommandBufferSizeBytes})`,
+      `command_buffer_size (${first}) exceeds max_command_buffer_size (${most})`,
     );
   }
   if (values.slab_entries_per_connection !== undefined) {

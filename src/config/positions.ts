@@ -1,5 +1,6 @@
-// From paths to positions: parses the file a second time with toml-eslint-parser, which keeps a position for every key and
-// value. It is an order of magnitude slower than the parser for values, so it runs only when there is something to say.
+// From paths to positions: parses the file a second time with toml-eslint-parser, which keeps a position for every key
+// and value. It is an order of magnitude slower than the parser for values, so it runs only when there is something to
+// say.
 
 import type { AST } from "toml-eslint-parser";
 import { parseTOML } from "toml-eslint-parser";

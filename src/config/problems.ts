@@ -1,6 +1,6 @@
-// What is wrong with a configuration file, all of it at once: each problem with its place, the source line with a caret, and
-// what was probably meant. Problems are collected by path (["clusters", "app", "frontends", 0, "hostname"]) while checking;
-// the positions are looked up afterwards, because finding them needs a second, slower parse.
+// What is wrong with a configuration file, all of it at once: each problem with its place, the source line with a
+// caret, and what was probably meant. Problems are collected by path (["clusters", "app", "frontends", 0, "hostname"])
+// while checking; the positions are looked up afterwards, because finding them needs a second, slower parse.
 
 /** Where in the file: keys and indexes from the root. */
 export type ConfigPath = readonly (string | number)[];

@@ -1,6 +1,6 @@
-// The few keys that verbs other than `start` and `config check` need: where the command socket is and how large messages
-// may be. A broken file must not stop `status` or `shutdown` (decisions 7): what can be read is used, the rest defaults.
-// Loads neither zod nor the TOML parser, since every CLI verb comes through here.
+// The few keys that verbs other than `start` and `config check` need: where the command socket is and how large
+// messages may be. A broken file must not stop `status` or `shutdown` (decisions 7): what can be read is used, the rest
+// defaults. Loads neither zod nor the TOML parser, since every CLI verb comes through here.
 
 /** Where and how to talk to main. */
 export interface SocketSettings {
@@ -32,7 +32,7 @@ export interface SocketKeys {
   readonly ctl_command_timeout?: number | undefined;
 }
 
-/** Reads the socket keys of a file that may be broken anywhere: only lines before the first table count. Never throws. */
+/** Reads the socket keys of a file that may be broken: only lines before the first table count. Never throws. */
 export function scanSocketSettings(text: string, folder: string): SocketSettings {
   const table = /^[ \t]*\[/m.exec(text);
   const top = table === null ? text : text.slice(0, table.index);

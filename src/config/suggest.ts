@@ -1,5 +1,5 @@
-// "Did you mean": the nearest of some names by edits (insert, delete, replace, swap of neighbours), or null when none is
-// near enough to be what was meant.
+// "Did you mean": the nearest of some names by edits (insert, delete, replace, swap of neighbours), or null when none
+// is near enough to be what was meant.
 
 /** The nearest name within a third of its length, ignoring case and `-` for `_`; null when there is none. */
 export function nearest(given: string, names: Iterable<string>): string | null {

@@ -1,5 +1,5 @@
-// Every key of config.toml: type, range, default and meaning (spec 2). This is the one list: validation, suggestions and
-// docs/configuration.md come from it. Keys of parts that are not built yet are here as laterKey: known and refused.
+// Every key of config.toml: type, range, default and meaning (spec 2). This is the one list: validation, suggestions
+// and docs/configuration.md come from it. Keys of parts that are not built yet are here as laterKey: known and refused.
 
 import {
   HEADER_NAME_BYTES_MAX,

@@ -1,5 +1,5 @@
-// The client of the command socket against a scripted main on a real unix socket: order, progress, timeouts, and errors that
-// say what to do.
+// The client of the command socket against a scripted main on a real unix socket: order, progress, timeouts, and errors
+// that say what to do.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

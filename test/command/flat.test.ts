@@ -1,5 +1,5 @@
-// The flat encoding: every kind of change survives, equal objects have equal bytes, and no bytes make the reader throw or
-// read outside of what it was given.
+// The flat encoding: every kind of change survives, equal objects have equal bytes, and no bytes make the reader throw
+// or read outside of what it was given.
 
 import assert from "node:assert/strict";
 import test from "node:test";

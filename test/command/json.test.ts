@@ -1,5 +1,5 @@
-// The JSON form of protocol messages (decisions 3 and 4): the three records that older writers left, round trips of every
-// message kind, numbers beyond 2^53, keys named __proto__, and refusals that name the member.
+// The JSON form of protocol messages (decisions 3 and 4): the three records that older writers left, round trips of
+// every message kind, numbers beyond 2^53, keys named __proto__, and refusals that name the member.
 
 import assert from "node:assert/strict";
 import test from "node:test";

@@ -1,5 +1,5 @@
-// Bodies of frames that are not what they should be (CP-03, CP-24): decoding gives a message or null, never an exception,
-// and never takes long.
+// Bodies of frames that are not what they should be (CP-03, CP-24): decoding gives a message or null, never an
+// exception, and never takes long.
 
 import assert from "node:assert/strict";
 import test from "node:test";

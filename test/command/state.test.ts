@@ -1,5 +1,5 @@
-// The state: what each request does, what it refuses and with which text (spec 4.7), and the properties that workers and
-// saved states rest on: the hash depends on content only, reverting is exact, followers end up equal.
+// The state: what each request does, what it refuses and with which text (spec 4.7), and the properties that workers
+// and saved states rest on: the hash depends on content only, reverting is exact, followers end up equal.
 
 import assert from "node:assert/strict";
 import test from "node:test";

@@ -1,5 +1,5 @@
-// The configuration file as golden files under golden/: `<name>.toml` beside `<name>.out`, which holds the rendered problems
-// of a broken file, or the settings and requests of a good one. UPDATE_GOLDEN=1 rewrites them; read the diff.
+// The configuration file as golden files under golden/: `<name>.toml` beside `<name>.out`, which holds the rendered
+// problems of a broken file, or the settings and requests of a good one. UPDATE_GOLDEN=1 rewrites them; read the diff.
 
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";

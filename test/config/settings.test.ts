@@ -1,5 +1,5 @@
-// The socket keys of broken files (decisions 7), paths relative to the folder of the file (decisions 8), and what is said when
-// a file cannot be read.
+// The socket keys of broken files (decisions 7), paths relative to the folder of the file (decisions 8), and what is
+// said when a file cannot be read.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

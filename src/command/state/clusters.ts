@@ -1,5 +1,5 @@
-// Clusters and backends of the state (spec 4.7). AddCluster and AddBackend replace; removing a cluster leaves its frontends
-// and backends in place; a backend may come before its cluster.
+// Clusters and backends of the state (spec 4.7). AddCluster and AddBackend replace; removing a cluster leaves its
+// frontends and backends in place; a backend may come before its cluster.
 
 import { compareAddresses } from "../address.ts";
 import { isError, toBackend, toBackendIdentity, toCluster } from "../convert.ts";

@@ -1,6 +1,6 @@
-// HTTP listeners of the state (spec 4.7): identity is the address; a second one is refused; frontends stay when a listener
-// goes. A listener is added inactive whatever its message says: only ActivateListener opens a socket, so "active" in the
-// state always means that main holds one.
+// HTTP listeners of the state (spec 4.7): identity is the address; a second one is refused; frontends stay when a
+// listener goes. A listener is added inactive whatever its message says: only ActivateListener opens a socket, so
+// "active" in the state always means that main holds one.
 
 import { clone } from "@bufbuild/protobuf";
 import { formatAddress } from "../address.ts";

@@ -1,5 +1,5 @@
-// Keys of the tables of the state. Unlike the keys that messages show, no two objects can share one: parts are separated by
-// NUL, which no id, host, path or method may hold.
+// Keys of the tables of the state. Unlike the keys that messages show, no two objects can share one: parts are
+// separated by NUL, which no id, host, path or method may hold.
 
 import { formatAddress } from "../address.ts";
 import type { HttpFrontendObject, SocketAddress } from "../objects.ts";

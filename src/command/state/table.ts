@@ -1,6 +1,6 @@
-// One collection of the state: entries by key, and how going from one entry to another looks to a worker. Every change of
-// the state is a list of steps over tables; the same step taken backwards undoes it, so that a change which workers refuse
-// can be taken back exactly (decisions 12).
+// One collection of the state: entries by key, and how going from one entry to another looks to a worker. Every change
+// of the state is a list of steps over tables; the same step taken backwards undoes it, so that a change which workers
+// refuse can be taken back exactly (decisions 12).
 
 import type { Change } from "../objects.ts";
 import { ShardedMap } from "../sharded-map.ts";
