@@ -81,7 +81,8 @@ backends = [
 `;
 
 const FRONTEND_TEXT = `A frontend is a rule: requests on this listener, for this host, path and method.
-Of several that match, the most precise wins: \`PRE\`, then \`TREE\`, then \`POST\`; the exact host before \`*.suffix\` (longest first)
+Of several that match, the most precise wins:
+\`PRE\`, then \`TREE\`, then \`POST\`; the exact host before \`*.suffix\` (longest first)
 before \`*\`; \`EQUALS\` before \`PREFIX\` (longest first); a rule with a method before one without. The order
 in the file never decides.
 
