@@ -3,8 +3,18 @@
 // freed or reused while it is read is recognised by its generation and left out. Nothing here trusts the page: lengths
 // and indices are checked, because a dying worker may have left anything.
 
+import { wireErrors } from "../wire/http1/errors.ts";
 import { type HistogramSummary, summarize } from "./histogram.ts";
-import { METRICS, type MetricInfo, ROW_METRICS } from "./metrics.ts";
+import {
+  METRIC_BACKEND_PARSE_CAUSE,
+  METRIC_CLIENT_CONNECT_PER_SOURCE,
+  METRIC_FRONTEND_PARSE_CAUSE,
+  METRICS,
+  type MetricInfo,
+  PARSE_CAUSES,
+  PER_SOURCE_BUCKETS,
+  ROW_METRICS,
+} from "./metrics.ts";
 import { capacityOf } from "./stats.ts";
 import {
   DIRECTORY_START,
@@ -88,7 +98,7 @@ export class StatsReader {
     return this.valid ? this.values[at] : 0;
   }
 
-  /** Everything proxy-wide. */
+  /** Everything proxy-wide; refusals by cause and connections by source only where there were any. */
   proxy(): MetricsSnapshot {
     const count = this.valid ? Math.min(METRICS.length, this.values[HEAD_METRICS]) : 0;
     const times = new Map<string, HistogramSummary>();
@@ -97,7 +107,13 @@ export class StatsReader {
         times.set(time.name, summarize(this.values, time.at));
       }
     }
-    return { values: this.read(METRICS, count, 0), times };
+    const values = this.read(METRICS, count, 0);
+    if (this.valid) {
+      this.readCauses(values, "http.frontend_parse_errors", METRIC_FRONTEND_PARSE_CAUSE);
+      this.readCauses(values, "http.backend_parse_errors", METRIC_BACKEND_PARSE_CAUSE);
+      this.readSources(values);
+    }
+    return { values, times };
   }
 
   /** Every row in use. Rows that changed hands while they were read are left out. */
@@ -114,6 +130,24 @@ export class StatsReader {
       }
     }
     return rows;
+  }
+
+  /** `<total>.<cause>`, the causes named as in the table of wire errors. */
+  private readCauses(values: Map<string, number>, total: string, at: number): void {
+    for (let code = 0; code < PARSE_CAUSES; code++) {
+      if (this.values[at + code] > 0) {
+        values.set(`${total}.${wireErrors[code]?.metric ?? `cause_${code}`}`, this.values[at + code]);
+      }
+    }
+  }
+
+  private readSources(values: Map<string, number>): void {
+    for (let bucket = 0; bucket < PER_SOURCE_BUCKETS; bucket++) {
+      const count = this.values[METRIC_CLIENT_CONNECT_PER_SOURCE + bucket];
+      if (count > 0) {
+        values.set(`client.connect.per_source.bucket_${String(bucket).padStart(3, "0")}`, count);
+      }
+    }
   }
 
   private row(row: number): RowSnapshot | null {

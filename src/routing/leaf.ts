@@ -14,6 +14,12 @@ export class HostLeaf<T> {
   private readonly always: T | null;
   /** What every path that starts with `/` leads to; null when that depends on more. */
   private readonly anyPath: T | null;
+  /**
+   * Of a host with many rules: length and last byte of each path, which turn most of them away without touching
+   * them.
+   */
+  private readonly lengths: Int32Array;
+  private readonly lastBytes: Uint8Array;
 
   constructor(hostBytes: Uint8Array, candidates: readonly Candidate<T>[]) {
     this.hostBytes = hostBytes;
@@ -22,6 +28,9 @@ export class HostLeaf<T> {
     const open = first.method === null && first.pathKind === PATH_PREFIX;
     this.always = open && first.path.length === 0 ? first.payload : null;
     this.anyPath = open && first.path.length === 1 && first.path[0] === SLASH ? first.payload : null;
+    const many = candidates.length > SIEVE_MIN;
+    this.lengths = many ? Int32Array.from(candidates, (candidate) => candidate.path.length) : NO_LENGTHS;
+    this.lastBytes = many ? Uint8Array.from(candidates, (candidate) => candidate.path.at(-1) ?? 0) : NO_BYTES;
   }
 
   /**
@@ -50,8 +59,16 @@ export class HostLeaf<T> {
     methodEnd: number,
   ): T | null {
     const candidates = this.candidates;
+    const lengths = this.lengths;
+    const lastBytes = this.lastBytes;
     const length = pathEnd - pathStart;
     for (let i = 0; i < candidates.length; i++) {
+      if (i < lengths.length) {
+        const end = lengths[i];
+        if (end > length || (end > 0 && path[pathStart + end - 1] !== lastBytes[i])) {
+          continue;
+        }
+      }
       const candidate = candidates[i];
       const wanted = candidate.path;
       if (wanted.length > length || (candidate.pathKind === PATH_EQUALS && wanted.length !== length)) {
@@ -80,4 +97,8 @@ function methodFits(method: Uint8Array | null, bytes: Uint8Array, start: number,
 }
 
 const SLASH = 0x2f;
+/** Hosts with fewer rules are not worth the arrays. */
+const SIEVE_MIN = 4;
+const NO_LENGTHS = new Int32Array(0);
+const NO_BYTES = new Uint8Array(0);
 const ROOT = new Uint8Array([SLASH]);

@@ -9,6 +9,7 @@ import { Stats } from "../../src/observe/stats.ts";
 import * as layout from "../../src/observe/stats-layout.ts";
 import { StatsReader } from "../../src/observe/stats-reader.ts";
 import { countLocalAnswer, countStatus } from "../../src/observe/status-counters.ts";
+import { WireError, wireErrors } from "../../src/wire/http1/errors.ts";
 
 const OWNER = { workerId: 3, pid: 4711, nowUs: 1_000_000 };
 
@@ -56,6 +57,23 @@ test("what the worker counts main reads", () => {
   assert.equal(proxy.values.get("bytes_in"), 2 ** 40);
   assert.equal(proxy.times.get("request_time")?.samples, 1);
   assert.equal(proxy.times.get("service_time")?.samples, 0);
+});
+
+test("refusals are read by the name of their cause, connections by the bucket of their source", () => {
+  const buffer = page(1);
+  const { values } = new Stats(buffer, OWNER);
+  values[metrics.METRIC_FRONTEND_PARSE_CAUSE + WireError.DuplicateHost] = 3;
+  values[metrics.METRIC_BACKEND_PARSE_CAUSE + WireError.InvalidStatus] = 2;
+  values[metrics.METRIC_FRONTEND_PARSE_CAUSE + 127] = 1;
+  values[metrics.METRIC_CLIENT_CONNECT_PER_SOURCE + 7] = 4;
+  const found = moved(new StatsReader(buffer).proxy().values);
+  assert.deepEqual(found, [
+    "http.frontend_parse_errors.duplicate_host",
+    "http.frontend_parse_errors.cause_127",
+    "http.backend_parse_errors.invalid_status",
+    "client.connect.per_source.bucket_007",
+  ]);
+  assert.ok(wireErrors.length <= metrics.PARSE_CAUSES, "every cause has a place");
 });
 
 test("rows carry their ids, counters and four times", () => {

@@ -269,8 +269,8 @@ function modelRoute(rules: readonly Named[], host: string, path: string, method:
   return fitting[0]?.key ?? null;
 }
 
-const label = fc.constantFrom("a", "b", "c");
-const hostArbitrary = fc.array(label, { minLength: 1, maxLength: 3 }).map((labels) => labels.join("."));
+// Few hosts, so that one has many rules, and some that only wildcards know.
+const hostArbitrary = fc.constantFrom("a", "b", "a.b", "b.b", "c.b", "a.a.b", "c.a.b");
 const pathArbitrary = fc.constantFrom("", "/", "/x", "/x/", "/x/y", "/y", "/xx");
 const methodArbitrary = fc.constantFrom("GET", "POST");
 const ruleArbitrary: fc.Arbitrary<RouteRule> = fc.record({
