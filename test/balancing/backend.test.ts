@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { Backend, TRIES_MAX } from "../../src/balancing/backend.ts";
-import { backendObject } from "./helpers.ts";
+import { backendObject } from "./sample-cluster.ts";
 
 const half = (): number => 0.5;
 

@@ -15,7 +15,7 @@ import {
   ROUND_ROBIN,
   seeded,
   shares,
-} from "./helpers.ts";
+} from "./sample-cluster.ts";
 
 const random = seeded(1);
 

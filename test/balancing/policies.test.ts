@@ -17,7 +17,7 @@ import {
   ROUND_ROBIN,
   seeded,
   shares,
-} from "./helpers.ts";
+} from "./sample-cluster.ts";
 
 const PICKS = 100_000;
 

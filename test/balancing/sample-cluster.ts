@@ -1,4 +1,4 @@
-// Objects, a clock-free picker and a seeded source of randomness for the tests of this room.
+// Sample clusters and backends, and a seeded source of randomness, for the tests of this room.
 
 import type { Backend } from "../../src/balancing/backend.ts";
 import { Cluster } from "../../src/balancing/cluster.ts";
