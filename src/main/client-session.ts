@@ -64,7 +64,7 @@ export class ClientSession {
   close(): void {
     this.#closing = true;
     this.#socket.pause();
-    if (!this.#busy) this.#socket.end();
+    if (!this.#busy) this.#socket.destroySoon();
   }
 
   destroy(): void {
@@ -74,7 +74,8 @@ export class ClientSession {
   #pump(): void {
     if (this.#busy) return;
     if (this.#closing) {
-      this.#socket.end();
+      // Not end(): a socket that is not read any more would never see the other side go.
+      this.#socket.destroySoon();
       return;
     }
     switch (this.#decoder.next()) {

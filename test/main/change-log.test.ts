@@ -43,7 +43,7 @@ function setUp() {
   return { targets, log, undone, outcomes, record };
 }
 
-const settled = (): Promise<void> => new Promise(setImmediate);
+const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test("a change is applied when every serving worker has acknowledged it", async () => {
   const { targets, log, outcomes, record } = setUp();

@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const entry = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "sozu-cli-"));
+test.after(() => rmSync(folder, { recursive: true }));
+
+function sozu(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [entry, ...args], { cwd: folder, encoding: "utf8" });
+  return { status, stdout, stderr };
+}
+
+test("--help teaches with examples and exits with 0", () => {
+  const { status, stdout } = sozu("--help");
+  assert.equal(status, 0);
+  for (const text of ["start", "status", "shutdown", "backend", "demo", "Examples:", "Exit codes:"]) {
+    assert.ok(stdout.includes(text), text);
+  }
+});
+
+test("--version prints the version", () => {
+  assert.match(sozu("--version").stdout, /^\d+\.\d+\.\d+\n$/);
+});
+
+test("an unknown verb is answered with the nearest one and exit code 2", () => {
+  const { status, stderr } = sozu("statsu");
+  assert.equal(status, 2);
+  assert.match(stderr, /Did you mean status\?/);
+});
+
+test("a missing or wrong option is named, exit code 2", () => {
+  const missing = sozu("backend", "add", "--id", "app");
+  assert.equal(missing.status, 2);
+  assert.match(missing.stderr, /--backend-id/);
+  const wrong = sozu("status", "--timeout", "soon");
+  assert.equal(wrong.status, 2);
+  assert.match(wrong.stderr, /number of milliseconds/);
+});
+
+test("a proxy that does not run: cause, next step, blank lines around, exit code 1", () => {
+  const { status, stderr } = sozu("status");
+  assert.equal(status, 1);
+  assert.match(stderr, /^\n.*there is no such socket.*\.\/sozu start.*\n\n$/s);
+});
+
+test("decisions 7: a broken file does not stop verbs that only need the socket", () => {
+  writeFileSync(join(folder, "broken.toml"), 'command_socket = "elsewhere.sock"\n[[[nonsense\n');
+  const { stderr } = sozu("shutdown", "-c", "broken.toml");
+  assert.match(stderr, /elsewhere\.sock/);
+});
+
+test("config check accepts a good file and shows every mistake of a bad one", () => {
+  writeFileSync(
+    join(folder, "good.toml"),
+    'worker_count = 1\n[[listeners]]\nprotocol = "http"\naddress = "127.0.0.1:81"\n',
+  );
+  const good = sozu("config", "check", "-c", "good.toml");
+  assert.deepEqual(good, { status: 0, stdout: "Configuration file is valid\n", stderr: "" });
+  writeFileSync(join(folder, "bad.toml"), "worker_cuont = 1\nmax_connections = 0\n");
+  const bad = sozu("config", "check", "-c", "bad.toml");
+  assert.equal(bad.status, 1);
+  assert.match(bad.stderr, /bad\.toml:1:1/);
+  assert.match(bad.stderr, /bad\.toml:2:/);
+  assert.equal(sozu("start", "-c", "bad.toml").status, 1);
+});
+
+test("--unknown-keys=warn lets a file with unknown keys through", () => {
+  writeFileSync(join(folder, "newer.toml"), "worker_cuont = 1\n");
+  const { status, stderr } = sozu("config", "check", "-c", "newer.toml", "--unknown-keys=warn");
+  assert.equal(status, 0);
+  assert.match(stderr, /warning/);
+});
+
+test("a wrong address is refused before anything is sent", () => {
+  const { status, stderr } = sozu("backend", "add", "--id", "a", "--backend-id", "b", "--address", "localhost:80");
+  assert.equal(status, 1);
+  assert.match(stderr, /"localhost:80" is not an address\n {2}next: write ip:port/);
+});

@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { openSync } from "node:fs";
+import { test } from "node:test";
+import { ChangeWriter } from "../../src/command/flat.ts";
+import { StateMirror } from "../../src/command/mirror.ts";
+import type { BackendObject, Change, HttpListenerObject, SocketAddress } from "../../src/command/objects.ts";
+import { Replica, type ReplicaTarget } from "../../src/worker/replica.ts";
+
+const address: SocketAddress = { ip: "127.0.0.1", port: 8080 };
+const listener: HttpListenerObject = {
+  address,
+  publicAddress: null,
+  expectProxy: false,
+  stickyName: "S",
+  frontTimeout: 1,
+  backTimeout: 1,
+  connectTimeout: 1,
+  requestTimeout: 1,
+  active: false,
+  sozuIdHeader: "Sozu-Id",
+  elideXRealIp: false,
+  sendXRealIp: false,
+};
+const backend = (backendId: string): BackendObject => ({
+  clusterId: "app",
+  backendId,
+  address: { ip: "127.0.0.1", port: 1026 },
+  weight: 100,
+  stickyId: null,
+  backup: false,
+});
+
+/** A proxy that writes down what it is told, and refuses backends named "bad". */
+class Target implements ReplicaTarget {
+  readonly log: string[] = [];
+
+  apply(change: Change): string | null {
+    if (change.kind === "add_backend" && change.backend.backendId === "bad") return "a bad one";
+    this.log.push(change.kind);
+    return null;
+  }
+
+  activate(_address: SocketAddress, fd: number): string | null {
+    this.log.push(`activate ${fd > 2}`);
+    return null;
+  }
+
+  deactivate(): readonly number[] {
+    this.log.push("deactivate");
+    return [openSync("/dev/null", "r")];
+  }
+}
+
+/** A flat block of these changes, with the hash a state has after them and all earlier ones. */
+function block(mirror: StateMirror, revision: number, ...changes: Change[]): Uint8Array {
+  const writer = new ChangeWriter();
+  for (const change of changes) {
+    writer.change(change);
+    mirror.apply(change, writer.bytes, writer.changeStart, writer.identityEnd, writer.changeEnd);
+  }
+  return writer.finish(revision, mirror.hashLow, mirror.hashHigh).slice();
+}
+
+test("decisions 13: a replica that follows a state has its hash", () => {
+  const main = new StateMirror();
+  const target = new Target();
+  const replica = new Replica(target);
+  replica.hold(address, openSync("/dev/null", "r"));
+  const state = block(main, 3, { kind: "add_http_listener", listener }, { kind: "activate_http_listener", address });
+  assert.deepEqual(replica.replay(state), []);
+  assert.deepEqual(target.log, ["add_http_listener", "activate true"]);
+  const blocks = Buffer.concat([
+    block(main, 4, { kind: "add_backend", backend: backend("a") }),
+    block(main, 5, { kind: "deactivate_http_listener", address }),
+  ]);
+  assert.deepEqual(replica.follow(blocks), []);
+  assert.equal(replica.mirror.hashLow, main.hashLow);
+  assert.equal(replica.mirror.hashHigh, main.hashHigh);
+});
+
+test("a refused block is named by its revision, the others are applied", () => {
+  const main = new StateMirror();
+  const target = new Target();
+  const replica = new Replica(target);
+  const blocks = Buffer.concat([
+    block(main, 1, { kind: "add_backend", backend: backend("a") }),
+    block(main, 2, { kind: "add_backend", backend: backend("bad") }),
+    block(main, 3, { kind: "add_backend", backend: backend("c") }),
+  ]);
+  assert.deepEqual(replica.follow(blocks), [{ revision: 2, reason: "a bad one" }]);
+  assert.deepEqual(target.log, ["add_backend", "add_backend"]);
+  assert.notEqual(replica.mirror.hashLow, main.hashLow);
+});
+
+test("at start what is refused is left out and reported, the rest serves", () => {
+  const target = new Target();
+  const replica = new Replica(target);
+  const changes: Change[] = ["a", "bad", "c"].map((id) => ({ kind: "add_backend", backend: backend(id) }));
+  const refusals = replica.replay(block(new StateMirror(), 9, ...changes));
+  assert.deepEqual(refusals, [{ revision: 9, reason: "add_backend: a bad one" }]);
+  assert.deepEqual(target.log, ["add_backend", "add_backend"]);
+});
+
+test("an activation without a socket is refused", () => {
+  const replica = new Replica(new Target());
+  const refusals = replica.follow(block(new StateMirror(), 1, { kind: "activate_http_listener", address }));
+  assert.deepEqual(refusals, [{ revision: 1, reason: "main handed over no socket for 127.0.0.1:8080" }]);
+});
+
+test("broken bytes are refused, not thrown", () => {
+  const replica = new Replica(new Target());
+  const good = block(new StateMirror(), 1, { kind: "add_backend", backend: backend("a") });
+  const broken = good.slice();
+  broken[40] = 0xff;
+  assert.equal(replica.follow(broken).length, 1);
+  assert.deepEqual(replica.follow(good.subarray(0, 20)), []);
+  assert.equal(replica.replay(good.subarray(0, 40)).length, 1);
+});
