@@ -111,7 +111,7 @@ test("broken bytes are refused, not thrown", () => {
   const replica = new Replica(new Target());
   const good = block(new StateMirror(), 1, { kind: "add_backend", backend: backend("a") });
   const broken = good.slice();
-  broken[40] = 0xff;
+  broken[36] = 0xff;
   assert.equal(replica.follow(broken).length, 1);
   assert.deepEqual(replica.follow(good.subarray(0, 20)), []);
   assert.equal(replica.replay(good.subarray(0, 40)).length, 1);
