@@ -1,15 +1,19 @@
-// The few bytes that name a client connection for as long as it lives: its session ULID and its address as text.
+// The few bytes that name a client connection for as long as it lives: its session ULID, its address as text, and the
+// forwarding fields that its requests get.
 //
-// They are needed for each request (forwarding headers, access line), so they are rendered once at accept, into a record
-// of the arena instead of a JavaScript string: an idle connection costs 80 bytes here and nothing on the heap.
+// They are needed for each request, so they are rendered once, into a record of the arena instead of JavaScript strings:
+// an idle connection costs 384 bytes here and nothing on the heap.
 
 import type { Memory } from "../loop/memory.ts";
 
-const RECORD_BYTES = 80;
+const RECORD_BYTES = 384;
 const TEXT_AT = 32;
 const ADDRESS_LENGTH_AT = 26;
 const IP_LENGTH_AT = 27;
 const IS_V6_AT = 28;
+const BLOCK_LENGTH_AT = 29;
+const BLOCK_AT = 80;
+// The rest of the record is for the forwarding fields: with two IPv6 addresses and X-Real-IP they take 297 bytes.
 
 export class ClientRecords {
   readonly #bytes: Uint8Array;
@@ -61,6 +65,22 @@ export class ClientRecords {
     at = writeDecimal(bytes, at, peer[1]);
     bytes[record + ADDRESS_LENGTH_AT] = at - record - TEXT_AT;
     bytes[record + IS_V6_AT] = isV6 ? 1 : 0;
+    bytes[record + BLOCK_LENGTH_AT] = 0;
+    bytes[record + BLOCK_LENGTH_AT + 1] = 0;
+  }
+
+  /** Where the connection's forwarding fields are kept; their length is 0 until they were rendered. */
+  blockAt(record: number): number {
+    return record + BLOCK_AT;
+  }
+
+  blockLength(record: number): number {
+    return this.#bytes[record + BLOCK_LENGTH_AT] | (this.#bytes[record + BLOCK_LENGTH_AT + 1] << 8);
+  }
+
+  setBlockLength(record: number, length: number): void {
+    this.#bytes[record + BLOCK_LENGTH_AT] = length & 255;
+    this.#bytes[record + BLOCK_LENGTH_AT + 1] = length >> 8;
   }
 
   /** `ip:port`, IPv6 in brackets. */

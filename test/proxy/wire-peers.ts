@@ -12,7 +12,7 @@ export class Peer {
 
   constructor(socket: net.Socket) {
     this.socket = socket;
-    socket.on("data", (data) => {
+    socket.on("data", (data: Buffer) => {
       this.#received = Buffer.concat([this.#received, data]);
       this.#changed();
     });

@@ -54,6 +54,13 @@ const SEPARATOR = ascii(", ");
 /** Bytes that the additions of this file may take, the correlation header's name aside. */
 const ADDED_MAX = 640;
 
+/** Fields of a client that change what we add. */
+const FORWARDING =
+  (1 << X_FORWARDED_FOR) |
+  (1 << FORWARDED) |
+  (1 << X_FORWARDED_PROTO) |
+  (1 << X_FORWARDED_PORT) |
+  (1 << X_REQUEST_ID);
 const REWRITTEN = (1 << X_FORWARDED_FOR) | (1 << FORWARDED) | (1 << X_REAL_IP);
 
 export class Http1RequestEncoder implements RequestEncoder {
@@ -144,6 +151,27 @@ export class Http1RequestEncoder implements RequestEncoder {
     return last;
   }
 
+  /** The fields of a client that sends none of them, up to the request id: the same for all its requests. */
+  #renderBlock(front: FrontStream): number {
+    const { bytes, records } = this.#context;
+    const { listener, record } = front;
+    const start = records.blockAt(record);
+    let at = encodeBytes(bytes, start, FOR_NAME);
+    at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
+    at = encodeBytes(bytes, encodeBytes(bytes, at, FORWARDED_NAME), FORWARDED_PROTO_FOR);
+    at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
+    at = encodeBytes(bytes, encodeBytes(bytes, at, FORWARDED_BY), listener.publicIpQuoted);
+    at = encodeBytes(bytes, endLine(bytes, at), PROTO_LINE);
+    at = endLine(bytes, encodeBytes(bytes, encodeBytes(bytes, at, PORT_NAME), listener.publicPort));
+    if (listener.config.sendXRealIp) {
+      at = encodeBytes(bytes, at, REAL_IP_NAME);
+      at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
+    }
+    at = encodeBytes(bytes, at, REQUEST_ID_NAME);
+    records.setBlockLength(record, at - start);
+    return at - start;
+  }
+
   #addForwarding(
     exchange: Exchange,
     front: FrontStream,
@@ -156,6 +184,13 @@ export class Http1RequestEncoder implements RequestEncoder {
     const { head } = message;
     const { listener, record } = front;
     const present = head.present;
+    if ((present & FORWARDING) === 0) {
+      let length = records.blockLength(record);
+      if (length === 0) length = this.#renderBlock(front);
+      const at = copySpan(bytes, from, records.blockAt(record), length);
+      stats.values[METRIC_HTTP_X_REQUEST_ID_GENERATED]++;
+      return endLine(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
+    }
     let at = encodeBytes(bytes, from, FOR_NAME);
     if (forwardedFor !== -1) at = extend(bytes, at, base, head, forwardedFor);
     at = copySpan(bytes, at, records.ipAt(record), records.ipLength(record));
