@@ -1,5 +1,5 @@
 // Answers by its exit code whether node_modules holds exactly what package-lock.json asks for on this machine.
-// It spares a long `npm ci` when packages were installed by hand or only the scripts of package.json changed.
+// It spares a long `npm install` when packages were installed by hand or only the scripts of package.json changed.
 // Plain JavaScript, because any Node may run it.
 import { existsSync, readFileSync } from "node:fs";
 
