@@ -119,3 +119,20 @@ test("UP-13 workers serve on when main is killed, until SIGTERM", async (t) => {
   for (const pid of workers) process.kill(pid, "SIGTERM");
   await until("they end", () => workers.every((pid) => !isAlive(pid)));
 });
+
+test("decisions 26: while a worker hangs, a sibling serves who waits in its accept queue", async (t) => {
+  const { proxy } = await startServing(t, 2);
+  const [hung] = proxy.workerPids;
+  process.kill(hung, "SIGSTOP");
+  // The kernel spreads them over both sockets: about half wait for the worker that hangs.
+  const waiting = await Promise.all(Array.from({ length: 40 }, () => connectRaw(proxy.port)));
+  for (const client of waiting) await client.send(REQUEST);
+  for (const client of waiting) assert.equal((await client.answer()).status, 200);
+  await until("main has said so", () => /accepts for slot \d too/.test(proxy.output));
+  process.kill(hung, "SIGCONT");
+  await until("it turns again", () => proxy.output.includes(`(pid ${hung}) turns its loop again`));
+  const load = new Load(proxy.port, { connections: 8, fresh: true });
+  await until("both serve", () => load.served > 200);
+  assert.deepEqual((await load.stop()).failures, []);
+  assert.equal((await running(proxy)).length, 2);
+});

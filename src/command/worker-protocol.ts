@@ -34,7 +34,7 @@ export const PACKET = {
   PING: 7,
   /** Body: log filter directives as text. */
   LOGGING: 8,
-  /** Body: JSON of `Listen`: give the sockets of a sibling back (decisions 26). */
+  /** Body: JSON of `Listen`: stop accepting on the sockets of a sibling (decisions 26). No descriptors. */
   UNLISTEN: 9,
 
   /** The state is in place and the listeners accept. Body: `Standing`. Number: the revision. */
@@ -86,8 +86,8 @@ export interface Hello {
 /** Body of LISTEN and UNLISTEN: the addresses of the descriptors, in their order. */
 export interface Listen {
   readonly addresses: readonly SocketAddress[];
-  /** The sockets belong to a sibling whose worker died, until its successor is ready. */
-  readonly lent: boolean;
+  /** The slot whose worker cannot accept now: its sockets are to be accepted on too. null: the worker's own slot. */
+  readonly lentBy: number | null;
 }
 
 /** Builds a packet; the body is copied. The caller keeps it within PACKET_BYTES_MAX. */

@@ -11,12 +11,13 @@ import { readClock } from "../os/clock.ts";
 import type { ExitStatus } from "../os/process.ts";
 import { mapShared, memfd } from "../os/shared.ts";
 import type { ChangeTargets } from "./change-log.ts";
+import { lend, needsSibling, takeBack } from "./lending.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
 import { WORKER, WorkerProcess } from "./worker-process.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 
 /** How often heartbeats and deadlines are looked at. */
-const TICK_MS = 200;
+const TICK_MS = 100;
 /** A heartbeat that stands still for this long is reported (decisions 26). */
 const STALL_US = 1_000_000;
 /** Ended workers that `status` still shows. */
@@ -123,7 +124,7 @@ export class Supervisor implements ChangeTargets {
   listenOn(address: SocketAddress): void {
     for (const slot of this.#slots) {
       const fd = this.#options.sockets.fd(address, slot.index);
-      if (fd >= 0) slot.worker?.listen({ addresses: [address], lent: false }, [fd]);
+      if (fd >= 0) slot.worker?.listen({ addresses: [address], lentBy: null }, [fd]);
     }
   }
 
@@ -206,7 +207,7 @@ export class Supervisor implements ChangeTargets {
         state: state.bytes,
         statsFd: slot.statsFd,
         statsBytes,
-        listen: { addresses, lent: false },
+        listen: { addresses, lentBy: null },
         listenFds: fds,
         commandSocket,
       },
@@ -235,7 +236,10 @@ export class Supervisor implements ChangeTargets {
       for (const { reason } of standing.refusals) {
         this.#logger.error("supervisor", `worker ${worker.id} serves without a part of the state: ${reason}`);
       }
-      for (const [old, kill] of this.#slots[worker.slot].leaving) {
+      const slot = this.#slots[worker.slot];
+      slot.vacantSinceMs = -1;
+      takeBack(slot, this.#options.sockets);
+      for (const [old, kill] of slot.leaving) {
         if (kill) old.kill();
         else if (old.state < WORKER.STOPPING) old.stop(false);
       }
@@ -269,6 +273,7 @@ export class Supervisor implements ChangeTargets {
     slot.leaving.delete(worker);
     if (slot.worker === worker) {
       slot.worker = null;
+      if (slot.vacantSinceMs < 0) slot.vacantSinceMs = performance.now();
       this.#started(`${text} before it served`);
       const pauseMs = slot.backOff.onDeath(livedMs);
       if (pauseMs > 0 && !this.#stopping) {
@@ -307,14 +312,23 @@ export class Supervisor implements ChangeTargets {
   }
 
   #onTick(): void {
-    this.#options.onTick(performance.now());
-    const now = readClock();
+    const nowMs = performance.now();
+    this.#options.onTick(nowMs);
+    const nowUs = readClock();
     for (const slot of this.#slots) {
-      if (slot.worker?.state !== WORKER.SERVING) continue;
-      const beat = slot.stats.heartbeatUs;
-      const stalled = beat > 0 && now - beat > STALL_US;
-      if (stalled !== slot.stalled) this.#onStall(slot, slot.worker, stalled);
+      if (slot.worker?.state === WORKER.SERVING) this.#watchHeartbeat(slot, slot.worker, nowUs);
+      if (this.#stopping || !needsSibling(slot, nowMs)) continue;
+      const sibling = lend(slot, this.#slots, this.#options.sockets);
+      if (sibling !== null) this.#logger.warn("supervisor", `worker ${sibling.id} accepts for slot ${slot.index} too`);
     }
+  }
+
+  #watchHeartbeat(slot: WorkerSlot, worker: WorkerProcess, nowUs: number): void {
+    const beat = slot.stats.heartbeatUs;
+    const stalled = beat > 0 && nowUs - beat > STALL_US;
+    if (stalled === slot.stalled) return;
+    this.#onStall(slot, worker, stalled);
+    if (!stalled) takeBack(slot, this.#options.sockets);
   }
 
   #onStall(slot: WorkerSlot, worker: WorkerProcess, stalled: boolean): void {

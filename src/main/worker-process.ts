@@ -136,12 +136,12 @@ export class WorkerProcess {
   listen(listen: Listen, fds: readonly number[]): void {
     for (let at = 0; at < fds.length; at += PACKET_FDS_MAX) {
       const addresses = listen.addresses.slice(at, at + PACKET_FDS_MAX);
-      const packet = encodeJsonPacket(PACKET.LISTEN, 0, { addresses, lent: listen.lent });
+      const packet = encodeJsonPacket(PACKET.LISTEN, 0, { addresses, lentBy: listen.lentBy });
       this.#channel.send(packet, fds.slice(at, at + PACKET_FDS_MAX));
     }
   }
 
-  /** Takes lent sockets back. */
+  /** Stops it from accepting on sockets of another slot. */
   unlisten(listen: Listen): void {
     this.#channel.send(encodeJsonPacket(PACKET.UNLISTEN, 0, listen));
   }

@@ -17,6 +17,10 @@ export class WorkerSlot {
   readonly leaving: Map<WorkerProcess, boolean>;
   /** A successor waits for its pause to pass. */
   restart: NodeJS.Timeout | null;
+  /** Since when nobody accepts here, `performance.now()`; -1 while a worker serves, and before the first one. */
+  vacantSinceMs: number;
+  /** The worker of another slot that accepts on these sockets meanwhile. */
+  lentTo: WorkerProcess | null;
   /** The heartbeat stood still when it was last looked at. */
   stalled: boolean;
 
@@ -28,6 +32,8 @@ export class WorkerSlot {
     this.worker = null;
     this.leaving = new Map();
     this.restart = null;
+    this.vacantSinceMs = -1;
+    this.lentTo = null;
     this.stalled = false;
   }
 }

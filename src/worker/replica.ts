@@ -25,11 +25,14 @@ export class Replica {
   readonly #target: ReplicaTarget;
   /** Sockets by address that no active listener uses. */
   readonly #held: Map<string, number>;
+  /** Sockets of siblings, by slot and address. */
+  readonly #borrowed: Map<string, number>;
 
   constructor(target: ReplicaTarget) {
     this.mirror = new StateMirror();
     this.#target = target;
     this.#held = new Map();
+    this.#borrowed = new Map();
   }
 
   /** Takes a listening socket for a listener that is or will be activated. */
@@ -38,6 +41,24 @@ export class Replica {
     const earlier = this.#held.get(key);
     if (earlier !== undefined) close(earlier);
     this.#held.set(key, fd);
+  }
+
+  /** Accepts on the socket of another slot too (decisions 26), until giveBack(). */
+  borrow(address: SocketAddress, fd: number, slot: number): void {
+    this.giveBack(address, slot);
+    if (this.#target.activate(address, fd) === null) this.#borrowed.set(`${slot} ${formatAddress(address)}`, fd);
+  }
+
+  /** Stops accepting on a borrowed socket. Its queue stays: main has the socket too. */
+  giveBack(address: SocketAddress, slot: number): void {
+    const key = `${slot} ${formatAddress(address)}`;
+    const fd = this.#borrowed.get(key);
+    if (fd === undefined) return;
+    this.#borrowed.delete(key);
+    for (const each of this.#target.deactivate(address)) {
+      if (each === fd) close(each);
+      else this.#target.activate(address, each);
+    }
   }
 
   /** Follows a whole state at start. What is refused is left out and reported; the rest serves. */
@@ -72,10 +93,18 @@ export class Replica {
   #apply(change: Change): string | null {
     if (change.kind === "activate_http_listener") return this.#activate(change.address);
     if (change.kind === "deactivate_http_listener") {
-      for (const fd of this.#target.deactivate(change.address)) close(fd);
+      this.#release(change.address);
       return null;
     }
     return this.#target.apply(change);
+  }
+
+  #release(address: SocketAddress): void {
+    const released = this.#target.deactivate(address);
+    for (const [key, fd] of this.#borrowed) {
+      if (released.includes(fd)) this.#borrowed.delete(key);
+    }
+    for (const fd of released) close(fd);
   }
 
   #activate(address: SocketAddress): string | null {

@@ -5,9 +5,11 @@
 import { randomFillSync } from "node:crypto";
 import { flushCompileCache } from "node:module";
 import {
+  decodeJson,
   decodeText,
   encodePacket,
   encodeStanding,
+  type Listen,
   PACKET,
   type Packet,
   type Refusal,
@@ -93,8 +95,13 @@ export class Worker {
         this.#standing(PACKET.ACK, packet.number, this.#replica.follow(this.#blocks(packet, fds)));
         return;
       case PACKET.LISTEN:
-        for (const { address, fd } of pairSockets(packet, fds)) this.#replica.hold(address, fd);
+        this.#listen(packet, fds);
         return;
+      case PACKET.UNLISTEN: {
+        const listen = decodeJson<Listen>(packet.body);
+        for (const address of listen?.addresses ?? []) this.#replica.giveBack(address, listen?.lentBy ?? -1);
+        break;
+      }
       case PACKET.PING:
         this.#standing(PACKET.PONG, packet.number, []);
         break;
@@ -111,6 +118,14 @@ export class Worker {
         this.#exit(0);
     }
     closeAll(fds);
+  }
+
+  #listen(packet: Packet, fds: readonly number[]): void {
+    const lentBy = decodeJson<Listen>(packet.body)?.lentBy ?? null;
+    for (const { address, fd } of pairSockets(packet, fds)) {
+      if (lentBy === null) this.#replica.hold(address, fd);
+      else this.#replica.borrow(address, fd, lentBy);
+    }
   }
 
   /** The flat blocks of a CHANGES packet: in it, or in the memfd that came with it. */

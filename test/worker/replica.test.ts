@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openSync } from "node:fs";
+import { fstatSync, openSync } from "node:fs";
 import { test } from "node:test";
 import { ChangeWriter } from "../../src/command/flat.ts";
 import { StateMirror } from "../../src/command/mirror.ts";
@@ -33,6 +33,7 @@ const backend = (backendId: string): BackendObject => ({
 /** A proxy that writes down what it is told, and refuses backends named "bad". */
 class Target implements ReplicaTarget {
   readonly log: string[] = [];
+  readonly accepting: number[] = [];
 
   apply(change: Change): string | null {
     if (change.kind === "add_backend" && change.backend.backendId === "bad") return "a bad one";
@@ -41,13 +42,14 @@ class Target implements ReplicaTarget {
   }
 
   activate(_address: SocketAddress, fd: number): string | null {
-    this.log.push(`activate ${fd > 2}`);
+    this.log.push("activate");
+    this.accepting.push(fd);
     return null;
   }
 
   deactivate(): readonly number[] {
     this.log.push("deactivate");
-    return [openSync("/dev/null", "r")];
+    return this.accepting.splice(0);
   }
 }
 
@@ -68,7 +70,7 @@ test("decisions 13: a replica that follows a state has its hash", () => {
   replica.hold(address, openSync("/dev/null", "r"));
   const state = block(main, 3, { kind: "add_http_listener", listener }, { kind: "activate_http_listener", address });
   assert.deepEqual(replica.replay(state), []);
-  assert.deepEqual(target.log, ["add_http_listener", "activate true"]);
+  assert.deepEqual(target.log, ["add_http_listener", "activate"]);
   const blocks = Buffer.concat([
     block(main, 4, { kind: "add_backend", backend: backend("a") }),
     block(main, 5, { kind: "deactivate_http_listener", address }),
@@ -115,4 +117,26 @@ test("broken bytes are refused, not thrown", () => {
   assert.equal(replica.follow(broken).length, 1);
   assert.deepEqual(replica.follow(good.subarray(0, 20)), []);
   assert.equal(replica.replay(good.subarray(0, 40)).length, 1);
+});
+
+test("decisions 26: a borrowed socket is accepted on until it is given back, the own one stays", () => {
+  const main = new StateMirror();
+  const target = new Target();
+  const replica = new Replica(target);
+  const own = openSync("/dev/null", "r");
+  const borrowed = openSync("/dev/null", "r");
+  replica.hold(address, own);
+  replica.replay(block(main, 1, { kind: "add_http_listener", listener }, { kind: "activate_http_listener", address }));
+  replica.borrow(address, borrowed, 1);
+  assert.deepEqual(target.accepting, [own, borrowed]);
+  replica.giveBack(address, 0);
+  assert.deepEqual(target.accepting, [own, borrowed]);
+  replica.giveBack(address, 1);
+  assert.deepEqual(target.accepting, [own]);
+  assert.throws(() => fstatSync(borrowed), { code: "EBADF" });
+  replica.borrow(address, openSync("/dev/null", "r"), 1);
+  assert.deepEqual(replica.follow(block(main, 2, { kind: "deactivate_http_listener", address })), []);
+  assert.deepEqual(target.accepting, []);
+  replica.giveBack(address, 1);
+  assert.throws(() => fstatSync(own), { code: "EBADF" });
 });
