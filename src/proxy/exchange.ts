@@ -155,6 +155,8 @@ export class Exchange {
   attempts: number;
   retried: boolean;
   interims: number;
+  /** The wire error that ended it, for the answer's page; 0: none. */
+  cause: number;
   note: number;
   /** CLOCK_MONOTONIC in microseconds; 0: not reached. */
   startUs: number;
@@ -201,6 +203,7 @@ export class Exchange {
     this.attempts = 0;
     this.retried = false;
     this.interims = 0;
+    this.cause = 0;
     this.note = NOTE_COMPLETE;
     this.startUs = 0.5;
     this.connectUs = 0.5;
@@ -265,8 +268,9 @@ export class Exchange {
   }
 
   /** A request that is refused before it has facts: malformed, too large, too slow. */
-  refuse(front: FrontStream, status: number, startUs: number, note: number): void {
+  refuse(front: FrontStream, status: number, cause: number, startUs: number, note: number): void {
     this.front = front;
+    this.cause = cause;
     this.startUs = startUs;
     this.note = note;
     if (this.slot === -1) this.takeSlot(0);
@@ -312,8 +316,9 @@ export class Exchange {
   }
 
   /** The front stream waits no longer: the backend is let go and the client gets this status. */
-  giveUp(status: number, note: number): void {
+  giveUp(status: number, cause: number, note: number): void {
     this.note = note;
+    this.cause = cause;
     this.#dropBack();
     answerLocally(this, status);
   }
@@ -489,6 +494,7 @@ export class Exchange {
     this.attempts = 0;
     this.retried = false;
     this.interims = 0;
+    this.cause = 0;
     this.note = NOTE_COMPLETE;
     this.connectUs = 0;
     this.responseEndUs = 0;

@@ -6,6 +6,7 @@
 // event: spans into scratch memory never outlive it.
 
 import { iov, send, writev } from "../os/sockets.ts";
+import { encodeSpan } from "../wire/http1/encoder.ts";
 
 /** Spans that one writev takes; beyond that everything is copied into the area. */
 const SPANS_MAX = 60;
@@ -50,8 +51,7 @@ export class Gather {
   add(offset: number, length: number): void {
     if (length <= COPY_MAX || this.count >= SPANS_MAX) {
       if (this.at + length <= this.areaEnd) {
-        this.#bytes.copyWithin(this.at, offset, offset + length);
-        this.commit(this.at + length);
+        this.commit(encodeSpan(this.#bytes, this.at, this.#bytes, offset, offset + length));
         return;
       }
     }

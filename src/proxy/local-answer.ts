@@ -2,6 +2,7 @@
 
 import { renderAnswer } from "../answers/answer.ts";
 import { ULID_LENGTH } from "../observe/ulid.ts";
+import { wireErrors } from "../wire/http1/errors.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Longest route that a page shows. */
@@ -27,7 +28,7 @@ export function answerLocally(exchange: Exchange, status: number): void {
     retryAfter: null,
     wwwAuthenticate: null,
     allow: status === 405 ? "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE" : null,
-    message: null,
+    message: exchange.cause === 0 ? null : wireErrors[exchange.cause].explanation,
   };
   toFront.reset();
   const length = renderAnswer(answer, bytes, toFront.at);

@@ -18,6 +18,7 @@ import {
 import { describeErrno } from "../os/errno.ts";
 import { close } from "../os/sockets.ts";
 import { Admission } from "./admission.ts";
+import { noteAvailability } from "./availability.ts";
 import { type ProxyOptions, TrafficContext } from "./context.ts";
 import { HttpContext } from "./http/http-context.ts";
 import { HttpListener } from "./http-listener.ts";
@@ -186,8 +187,12 @@ export class ProxyServer extends Timed {
   }
 
   #setCluster(object: ClusterObject): string | null {
+    const { stats } = this.context;
     const cluster = this.clusters.setCluster(object);
-    cluster.row = this.context.stats.clusterRow(object.clusterId);
+    cluster.row = stats.clusterRow(object.clusterId);
+    for (const backend of cluster.backends) {
+      if (backend.row === stats.graveyardRow) backend.row = stats.backendRow(object.clusterId, backend.id);
+    }
     return null;
   }
 
@@ -209,7 +214,9 @@ export class ProxyServer extends Timed {
       stats.values[backend.row + ROW_BACKEND_AVAILABLE] = 1;
     }
     const cluster = this.clusters.get(object.clusterId);
-    if (cluster !== null && cluster.row === -1) cluster.row = stats.clusterRow(object.clusterId);
+    if (cluster === null) return null;
+    if (cluster.row === -1) cluster.row = stats.clusterRow(object.clusterId);
+    noteAvailability(this.context, cluster);
     return null;
   }
 
@@ -223,6 +230,7 @@ export class ProxyServer extends Timed {
       backend.row = stats.graveyardRow;
       stats.freeBackend(clusterId, backendId);
     }
+    if (cluster !== null) noteAvailability(this.context, cluster);
     return null;
   }
 

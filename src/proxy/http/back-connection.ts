@@ -495,6 +495,7 @@ export class BackConnection extends Connection implements BackStream {
     const values = this.context.stats.values;
     values[METRIC_HTTP_BACKEND_PARSE_ERRORS]++;
     values[METRIC_BACKEND_PARSE_CAUSE + cause]++;
+    if (this.#exchange !== null) this.#exchange.cause = cause;
     this.#lose(LOST_MALFORMED);
   }
 

@@ -5,6 +5,7 @@
 // connection that was used within the last second and shows no sign of an end.
 
 import type { Backend } from "../../balancing/backend.ts";
+import type { Cluster } from "../../balancing/cluster.ts";
 import {
   METRIC_BACKEND_CONNECTIONS,
   METRIC_BACKEND_CONNECTIONS_ERROR,
@@ -32,6 +33,7 @@ import {
   TCP4,
   TCP6,
 } from "../../os/sockets.ts";
+import { noteAvailability } from "../availability.ts";
 import type { Exchange, FrontStream } from "../exchange.ts";
 import { recordConnectionTime } from "../exchange-record.ts";
 import { BackConnection } from "./back-connection.ts";
@@ -47,12 +49,14 @@ export class BackPool {
   readonly backend: Backend;
   /** The cluster lets clients share connections. */
   #shared: boolean;
+  #cluster: Cluster | null;
   readonly #http: HttpContext;
   readonly #idle: BackConnection[];
 
   constructor(http: HttpContext, backend: Backend) {
     this.backend = backend;
     this.#shared = true;
+    this.#cluster = null;
     this.#http = http;
     this.#idle = [];
   }
@@ -60,6 +64,7 @@ export class BackPool {
   /** An idle connection or a new one; null when no socket could be had. */
   acquire(exchange: Exchange): BackConnection | null {
     const values = this.#http.context.stats.values;
+    this.#cluster = exchange.cluster;
     this.#shared = exchange.cluster?.config?.sharedBackendConnections !== false;
     const wantsFresh = exchange.retried || exchange.attempts > 1;
     const idle = wantsFresh ? null : this.#takeIdle(exchange);
@@ -124,6 +129,7 @@ export class BackPool {
       context.stats.values[backend.row + ROW_BACKEND_UP]++;
       context.stats.values[backend.row + ROW_BACKEND_AVAILABLE] = 1;
       context.logger.info("proxy", `cluster ${backend.clusterId}: backend ${backend.id} answers again`);
+      if (this.#cluster !== null) noteAvailability(context, this.#cluster);
     }
     connection.reused = false;
   }
@@ -214,6 +220,7 @@ export class BackPool {
         "proxy",
         `cluster ${backend.clusterId}: backend ${backend.id} is down: it refuses connections`,
       );
+      if (this.#cluster !== null) noteAvailability(context, this.#cluster);
     }
   }
 

@@ -146,14 +146,14 @@ export class FrontConnection extends Connection implements FrontStream {
     switch (this.#state) {
       case HEAD:
         if (this.outbox !== null || (this.#served && this.#decoder === null)) this.#close();
-        else this.#refuse(408, NOTE_CLIENT_TIMEOUT);
+        else this.#refuse(408, 0, NOTE_CLIENT_TIMEOUT);
         return;
       case BODY:
       case WAIT:
         if (exchange === null) return;
         if (exchange.responseStarted || this.outbox !== null) this.#lost(NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
-        else if (this.#state === BODY) exchange.giveUp(408, NOTE_CLIENT_TIMEOUT);
-        else exchange.giveUp(504, NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
+        else if (this.#state === BODY) exchange.giveUp(408, 0, NOTE_CLIENT_TIMEOUT);
+        else exchange.giveUp(504, 0, NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
         return;
       default:
         this.#close();
@@ -397,7 +397,7 @@ export class FrontConnection extends Connection implements FrontStream {
   /** The pool is at its ceiling (decisions 20): a new request gets 503, one in flight ends with a close. */
   #noBuffer(): void {
     this.#releaseDecoder();
-    if (this.#exchange === null) this.#refuse(503, NOTE_COMPLETE);
+    if (this.#exchange === null) this.#refuse(503, 0, NOTE_COMPLETE);
     else this.#keepAlive = false;
   }
 
@@ -407,17 +407,17 @@ export class FrontConnection extends Connection implements FrontStream {
     const values = this.context.stats.values;
     values[METRIC_HTTP_FRONTEND_PARSE_ERRORS]++;
     values[METRIC_FRONTEND_PARSE_CAUSE + cause]++;
-    this.#refuse(status, NOTE_COMPLETE);
+    this.#refuse(status, cause, NOTE_COMPLETE);
   }
 
-  #refuse(status: number, note: number): void {
+  #refuse(status: number, cause: number, note: number): void {
     this.#keepAlive = false;
     this.#served = true;
     this.#releaseDecoder();
     this.#state = WAIT;
     const exchange = this.http.exchanges.take();
     this.#exchange = exchange;
-    exchange.refuse(this, status, this.context.loop.nowUs, note);
+    exchange.refuse(this, status, cause, this.context.loop.nowUs, note);
   }
 
   #badBody(exchange: Exchange, cause: number): void {
@@ -427,7 +427,7 @@ export class FrontConnection extends Connection implements FrontStream {
     this.context.toBack.reset();
     this.#keepAlive = false;
     if (exchange.responseStarted) this.#lost(NOTE_SESSION_CLOSE);
-    else exchange.giveUp(statusOf(cause, false), NOTE_COMPLETE);
+    else exchange.giveUp(statusOf(cause, false), cause, NOTE_COMPLETE);
   }
 
   // ---- FrontStream

@@ -56,11 +56,7 @@ const ADDED_MAX = 640;
 
 /** Fields of a client that change what we add. */
 const FORWARDING =
-  (1 << X_FORWARDED_FOR) |
-  (1 << FORWARDED) |
-  (1 << X_FORWARDED_PROTO) |
-  (1 << X_FORWARDED_PORT) |
-  (1 << X_REQUEST_ID);
+  (1 << X_FORWARDED_FOR) | (1 << FORWARDED) | (1 << X_FORWARDED_PROTO) | (1 << X_FORWARDED_PORT) | (1 << X_REQUEST_ID);
 const REWRITTEN = (1 << X_FORWARDED_FOR) | (1 << FORWARDED) | (1 << X_REAL_IP);
 
 export class Http1RequestEncoder implements RequestEncoder {
