@@ -30,6 +30,8 @@ test("SIGTERM finishes the request in flight, refuses new ones, removes socket a
   await until("the backend has the request", () => held.length === 1);
   proxy.kill("SIGTERM");
   await idle.closedByPeer();
+  // Each worker stops accepting when it hears of it: both have by now.
+  await until("both stop", () => proxy.output.split("stopping: no new connections").length === 3);
   await assert.rejects(once(proxy.port, REQUEST), /ECONNREFUSED/);
   assert.equal(proxy.exited, false);
   held[0]();
