@@ -1,5 +1,6 @@
 // Looks at processes through /proc: the tree below a process, memory, descriptors, CPU time.
 
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 
 /** Clock ticks per second of /proc/PID/stat; 100 on every Linux we target. */
@@ -84,4 +85,9 @@ function readStat(pid: number): string[] | null {
   } catch {
     return null;
   }
+}
+
+/** Lowers the limit of open descriptors of a running process. */
+export function limitDescriptors(pid: number, max: number): void {
+  execFileSync("prlimit", ["--pid", String(pid), `--nofile=${max}:${max}`]);
 }

@@ -30,10 +30,10 @@ export interface ProxyOptions extends ConfigSpec {
   readonly workers?: number;
   /** Added to the environment of main. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Limit of open descriptors (soft and hard) for main and workers. */
-  readonly descriptorsMax?: number;
   /** Arguments after `start -c config.toml`. */
   readonly args?: readonly string[];
+  /** Called with the folder before the proxy starts: to put files there. */
+  readonly before?: (folder: string) => void;
   /** How long it may take until it is ready. Default 20 s. */
   readonly readyTimeoutMs?: number;
 }
@@ -61,6 +61,7 @@ export async function startProxy(scope: Scope, options: ProxyOptions = {}): Prom
   };
   const toml = options.toml?.replaceAll("$PORT", String(port)).replaceAll("$FOLDER", folder);
   writeFileSync(join(folder, "config.toml"), toml ?? renderConfig(options, port, base));
+  options.before?.(folder);
   const proxy = new RunningProxy(folder, port, options);
   scope.after(() => proxy.cleanUp());
   await proxy.ready(options.readyTimeoutMs ?? 20_000);
@@ -86,7 +87,6 @@ export class RunningProxy {
     const release = currentRelease();
     const program = [join(release, "bin", "node"), "--disable-sigusr1", join(release, "js", "cli", "main.js")];
     const command = [...program, "start", "-c", join(folder, "config.toml"), ...(options.args ?? [])];
-    if (options.descriptorsMax !== undefined) command.unshift("prlimit", `--nofile=${options.descriptorsMax}`);
     this.#child = spawn(command[0] as string, command.slice(1), {
       cwd: folder,
       stdio: ["ignore", "pipe", "pipe"],
