@@ -5,11 +5,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Client, connect } from "../src/client/index.ts";
 import { addressToMessage } from "../src/command/address.ts";
-import { ResponseStatus } from "../src/command/gen/sozu_pb.ts";
+import { ListenerType, PathRuleKind, ResponseStatus, RulePosition } from "../src/command/gen/sozu_pb.ts";
 import { request } from "../src/command/messages.ts";
 import { httpBackend } from "./lib/backend.ts";
 import { once } from "./lib/client.ts";
 import { Load } from "./lib/load.ts";
+import { freePort } from "./lib/ports.ts";
 import { startProxy } from "./lib/proxy.ts";
 import { until } from "./lib/scope.ts";
 
@@ -79,11 +80,11 @@ test("a listener is activated on a port in use: refused, nothing changes, the ot
     active: false,
   };
   assert.equal((await client.send(request({ case: "addHttpListener", value: listener }))).status, ResponseStatus.OK);
-  const activation = { address: listener.address, proxy: 0, fromScm: false };
+  const activation = { address: listener.address, proxy: ListenerType.HTTP, fromScm: false };
   const refused = await client.send(request({ case: "activateListener", value: activation }));
   assert.equal(refused.status, ResponseStatus.FAILURE);
   assert.match(refused.message, /another process uses this port/);
-  const removal = { address: listener.address, proxy: 0 };
+  const removal = { address: listener.address, proxy: ListenerType.HTTP };
   assert.equal((await client.send(request({ case: "removeListener", value: removal }))).status, ResponseStatus.OK);
   client.close();
   assert.equal((await once(proxy.port, REQUEST))?.status, 200);
@@ -93,10 +94,9 @@ test("a listener is activated on a port in use: refused, nothing changes, the ot
 test("a listener is added, serves, is deactivated and activated again at run time", async (t) => {
   const backend = await httpBackend(t, (_request, response) => response.end("ok"));
   const proxy = await startProxy(t, { workers: 2, clusters: { app: { backends: [backend.port] } } });
-  const spare = await httpBackend(t, (_request, response) => response.end(""));
-  await spare.close();
+  const spare = await freePort();
   const client = await connect({ socketPath: proxy.socketPath });
-  const address = addressToMessage({ ip: "127.0.0.1", port: spare.port });
+  const address = addressToMessage({ ip: "127.0.0.1", port: spare });
   const send = async (init: Parameters<typeof request>[0]): Promise<void> => {
     const { status, message } = await client.send(request(init));
     assert.equal(status, ResponseStatus.OK, message);
@@ -104,14 +104,14 @@ test("a listener is added, serves, is deactivated and activated again at run tim
   const timeouts = { frontTimeout: 5, backTimeout: 5, connectTimeout: 5, requestTimeout: 5 };
   const listener = { address, expectProxy: false, stickyName: "S", active: false, ...timeouts };
   await send({ case: "addHttpListener", value: listener });
-  const path = { kind: 0, value: "/" };
-  const frontend = { clusterId: "app", address, hostname: "localhost", path, position: 2 };
+  const path = { kind: PathRuleKind.PREFIX, value: "/" };
+  const frontend = { clusterId: "app", address, hostname: "localhost", path, position: RulePosition.TREE };
   await send({ case: "addHttpFrontend", value: frontend });
   for (let round = 0; round < 3; round++) {
-    await send({ case: "activateListener", value: { address, proxy: 0, fromScm: false } });
-    for (let i = 0; i < 5; i++) assert.equal((await once(spare.port, REQUEST))?.status, 200);
-    await send({ case: "deactivateListener", value: { address, proxy: 0, toScm: false } });
-    await assert.rejects(once(spare.port, REQUEST), /ECONNREFUSED/);
+    await send({ case: "activateListener", value: { address, proxy: ListenerType.HTTP, fromScm: false } });
+    for (let i = 0; i < 5; i++) assert.equal((await once(spare, REQUEST))?.status, 200);
+    await send({ case: "deactivateListener", value: { address, proxy: ListenerType.HTTP, toScm: false } });
+    await assert.rejects(once(spare, REQUEST), /ECONNREFUSED/);
   }
   client.close();
   assert.doesNotMatch(proxy.output, /differs|is being replaced/);

@@ -16,6 +16,7 @@ import { openCommandSocket, removeCommandSocket } from "./command-socket.ts";
 import { raiseOpenFiles, readFileMax } from "./limits.ts";
 import { ListenSockets } from "./listen-sockets.ts";
 import { notifySystemd } from "./notify.ts";
+import { describeOrphans } from "./orphans.ts";
 import { removePidFile, writePidFile } from "./pid-file.ts";
 import { handleRequest } from "./requests.ts";
 import { StateKeeper } from "./state-keeper.ts";
@@ -123,7 +124,8 @@ class Main {
     refuseStart(socket.problem);
     this.#commandFd = socket.fd;
     if (settings.pidFilePath !== null) this.#writePid(settings.pidFilePath);
-    refuseStart(this.#keeper.bindActive());
+    const taken = this.#keeper.bindActive();
+    if (taken !== null) throw new StartError(taken + describeOrphans(settings.commandSocket));
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);
     const started = this.#supervisor.start();
     this.#server = this.#serveCommands();
