@@ -12,6 +12,10 @@ export const EPOLLEXCLUSIVE = 0x10000000;
 /** Bit 31, as the signed number that register words hold. */
 export const EPOLLET = -0x80000000;
 
+// Constants: see sockets.ts.
+const nativePoll = native.poll;
+const nativeControl = native.epollControl;
+
 const CTL_ADD = 1;
 const CTL_DEL = 2;
 const CTL_MOD = 3;
@@ -48,7 +52,7 @@ export function poll(epoll: number, max: number, timeoutMs: number): number {
   regs[1] = epoll;
   regs[2] = max;
   regs[3] = timeoutMs;
-  native.poll();
+  nativePoll();
   return regs[0];
 }
 
@@ -84,6 +88,6 @@ function control(
   regs[4] = events;
   regs[5] = index;
   regs[REG_EXTRA] = generation;
-  native.epollControl();
+  nativeControl();
   return regs[0];
 }

@@ -5,6 +5,16 @@
 import { IOV_MAX, iovWords, native, REG_EXTRA, REG_PEER, regs } from "./native.ts";
 import { SO_ERROR, SOL_SOCKET } from "./socket-options.ts";
 
+// The addon's exports have so many properties that V8 keeps them in a dictionary: a constant saves the lookup (75
+// instructions), and compiled code knows the function that it calls.
+const nativeRecv = native.recv;
+const nativeSend = native.send;
+const nativeWritev = native.writev;
+const nativeAccept = native.accept;
+const nativeClose = native.close;
+const nativeConnect = native.connect;
+const nativeTcpRoundTrip = native.tcpRoundTrip;
+
 export { encodeSockaddr, encodeUnixSockaddr, formatPeer } from "./sockaddr.ts";
 export * from "./socket-options.ts";
 
@@ -24,7 +34,7 @@ export function recv(fd: number, offset: number, length: number): number {
   regs[1] = fd;
   regs[2] = offset;
   regs[3] = length;
-  native.recv();
+  nativeRecv();
   return regs[0];
 }
 
@@ -42,7 +52,7 @@ export function send(fd: number, offset: number, length: number): number {
   regs[1] = fd;
   regs[2] = offset;
   regs[3] = length;
-  native.send();
+  nativeSend();
   return regs[0];
 }
 
@@ -50,21 +60,21 @@ export function send(fd: number, offset: number, length: number): number {
 export function writev(fd: number, count: number): number {
   regs[1] = fd;
   regs[2] = count;
-  native.writev();
+  nativeWritev();
   return regs[0];
 }
 
 /** Accepts one connection and fills `peerAddress`. -EAGAIN when none waits. Refreshes the monotonic clock. */
 export function accept(listenFd: number): number {
   regs[1] = listenFd;
-  native.accept();
+  nativeAccept();
   return regs[0];
 }
 
 /** Closes. Take the descriptor out of every epoll set first: a duplicate elsewhere would keep it in. */
 export function close(fd: number): number {
   regs[1] = fd;
-  native.close();
+  nativeClose();
   return regs[0];
 }
 
@@ -73,7 +83,7 @@ export function connect(fd: number, offset: number, length: number): number {
   regs[1] = fd;
   regs[2] = offset;
   regs[3] = length;
-  native.connect();
+  nativeConnect();
   return regs[0];
 }
 
@@ -136,7 +146,7 @@ export function setLinger(fd: number, seconds: number): number {
 /** The smoothed round trip time of a TCP connection in microseconds, or -errno. */
 export function tcpInfo(fd: number): number {
   regs[1] = fd;
-  native.tcpRoundTrip();
+  nativeTcpRoundTrip();
   return regs[0];
 }
 
