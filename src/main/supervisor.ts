@@ -20,6 +20,8 @@ import { WorkerSlot } from "./worker-slot.ts";
 const TICK_MS = 100;
 /** A heartbeat that stands still for this long is reported (decisions 26). */
 const STALL_US = 1_000_000;
+/** A worker that replays its state for longer is taken for hung. */
+const START_TIMEOUT_MS = 60_000;
 /** Ended workers that `status` still shows. */
 const REMEMBERED_MAX = 16;
 
@@ -317,10 +319,17 @@ export class Supervisor implements ChangeTargets {
     const nowUs = readClock();
     for (const slot of this.#slots) {
       if (slot.worker?.state === WORKER.SERVING) this.#watchHeartbeat(slot, slot.worker, nowUs);
+      else if (slot.worker !== null) this.#watchStart(slot.worker, nowMs);
       if (this.#stopping || !needsSibling(slot, nowMs)) continue;
       const sibling = lend(slot, this.#slots, this.#options.sockets);
       if (sibling !== null) this.#logger.warn("supervisor", `worker ${sibling.id} accepts for slot ${slot.index} too`);
     }
+  }
+
+  // Its exit starts a successor, after a pause when this goes on.
+  #watchStart(worker: WorkerProcess, nowMs: number): void {
+    if (worker.state !== WORKER.STARTING || nowMs - worker.startedMs < START_TIMEOUT_MS) return;
+    this.#events.onTrouble(worker, `it does not serve after ${START_TIMEOUT_MS / 1000} s`);
   }
 
   #watchHeartbeat(slot: WorkerSlot, worker: WorkerProcess, nowUs: number): void {
