@@ -143,6 +143,8 @@ export class Exchange {
   /** The request's body has no known length. */
   isChunkedRequest: boolean;
   connectionAuth: boolean;
+  /** What the client's sticky cookie says, null without one. */
+  stickyId: string | null;
   /** The whole request was handed to the exchange. */
   requestDone: boolean;
   /** Body bytes were handed to a back stream: they cannot be had again. */
@@ -194,6 +196,7 @@ export class Exchange {
     this.hasRequestBody = false;
     this.isChunkedRequest = false;
     this.connectionAuth = false;
+    this.stickyId = null;
     this.requestDone = false;
     this.bodyHanded = false;
     this.responseStarted = false;
@@ -214,6 +217,14 @@ export class Exchange {
     this.backBytesOut = 0.5;
     this.backRttUs = -1;
     this.next = null;
+  }
+
+  /** What a sticky cluster's response must set the client's cookie to; null when there is nothing to set. */
+  get newStickyId(): string | null {
+    const config = this.cluster?.config;
+    if (config === undefined || config === null || !config.stickySession || this.backend === null) return null;
+    const id = this.backend.stickyId ?? this.backend.id;
+    return id === this.stickyId ? null : id;
   }
 
   /** It may be sent a second time without harm, and the whole of it is in the slot (decisions 19). */
@@ -422,7 +433,7 @@ export class Exchange {
     const cluster = this.cluster as Cluster;
     while (this.attempts < ATTEMPTS_MAX) {
       this.attempts++;
-      const backend = cluster.pick(context.loop.nowMs, context.random);
+      const backend = this.#stickyBackend(cluster) ?? cluster.pick(context.loop.nowMs, context.random);
       if (backend === null) break;
       const back = this.#pool.connector.acquire(backend, this);
       if (back === null) continue;
@@ -436,6 +447,12 @@ export class Exchange {
     if (queued !== null) context.outboxes.give(queued);
     countUnlinked(this);
     answerLocally(this, 503);
+  }
+
+  /** The backend that the client's cookie names, if the cluster is sticky and it can be opened (spec 5.5). */
+  #stickyBackend(cluster: Cluster): Backend | null {
+    if (this.stickyId === null || cluster.config === null || !cluster.config.stickySession) return null;
+    return cluster.pickSticky(this.stickyId, this.context.loop.nowMs);
   }
 
   /** A request of which nothing was sent, or one that may be replayed whole, once (decisions 19). */
@@ -485,6 +502,7 @@ export class Exchange {
     this.hasRequestBody = false;
     this.isChunkedRequest = false;
     this.connectionAuth = false;
+    this.stickyId = null;
     this.requestDone = false;
     this.bodyHanded = false;
     this.responseStarted = false;

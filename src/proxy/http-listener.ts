@@ -47,6 +47,8 @@ export class HttpListener {
   requestTimeoutMs: number;
   /** `Sozu-Id: `, by whatever name. */
   correlationName: Uint8Array;
+  /** Name of the sticky cookie. */
+  stickyName: Uint8Array;
   publicPort: Uint8Array;
   /** The public address as `by=` wants it: IPv6 quoted and in brackets. */
   publicIpQuoted: Uint8Array;
@@ -65,6 +67,7 @@ export class HttpListener {
     this.connectTimeoutMs = config.connectTimeout * 1000;
     this.requestTimeoutMs = config.requestTimeout * 1000;
     this.correlationName = ascii(`${config.sozuIdHeader}: `);
+    this.stickyName = ascii(config.stickyName);
     const address = config.publicAddress ?? config.address;
     this.publicPort = ascii(`${address.port}`);
     this.publicIpQuoted = ascii(address.ip.includes(":") ? `"[${address.ip}]"` : address.ip);

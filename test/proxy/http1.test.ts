@@ -175,6 +175,21 @@ test("HEAD, 204 and 304 have no body, and the connection lives on", async () => 
   assert.equal(backend.accepted.length, 1);
 });
 
+test("an answer of length 0 is complete with its head", async () => {
+  const peer = await client();
+  for (let i = 0; i < 2; i++) {
+    peer.clear();
+    peer.send(GET);
+    if (i === 0) await backend.connection();
+    const back = backend.accepted[0];
+    await back.has("\r\n\r\n");
+    back.clear();
+    back.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert.match(await peer.has("\r\n\r\n"), /Content-Length: 0\r\n\r\n$/);
+  }
+  assert.equal(backend.accepted.length, 1);
+});
+
 test("100 Continue and 103 pass before the final answer", async () => {
   const peer = await client();
   peer.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");

@@ -36,6 +36,7 @@ export interface ListenerOptions {
   readonly backTimeout?: number;
   readonly connectTimeout?: number;
   readonly requestTimeout?: number;
+  readonly stickySession?: boolean;
 }
 
 export class Rig {
@@ -94,7 +95,10 @@ export class Rig {
         sendXRealIp: false,
       },
     });
-    this.must({ kind: "add_cluster", cluster: clusterOf(cluster) });
+    this.must({
+      kind: "add_cluster",
+      cluster: { ...clusterOf(cluster), stickySession: options.stickySession ?? false },
+    });
     this.must({ kind: "add_http_frontend", frontend: frontendOf(cluster, bound) });
     for (const port of backendPorts) this.must({ kind: "add_backend", backend: backendOf(cluster, port) });
     const refused = this.proxy.activate(bound, fd);

@@ -44,7 +44,7 @@ export class BodyReader {
 
   /** `length` -1 without chunked: until the connection ends. */
   begin(chunked: boolean, length: number, isRequest: boolean): void {
-    this.isDone = false;
+    this.isDone = !chunked && length === 0;
     this.#isRequest = isRequest;
     this.#remaining = length;
     if (chunked) {

@@ -21,6 +21,7 @@ import {
 } from "../../wire/http1/encoder.ts";
 import {
   CANONICAL,
+  COOKIE,
   DROP,
   FIELD_STRIDE,
   FORWARDED,
@@ -37,8 +38,10 @@ import { isIdempotent, METHOD } from "../../wire/http1/methods.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange, FrontStream, RequestEncoder } from "../exchange.ts";
 import type { RequestMessage } from "../messages.ts";
+import { type CookieSpan, findCookie, stickyIdOf } from "./cookies.ts";
 
 const VERSION = ascii(" HTTP/1.1\r\n");
+const COOKIE_NAME = ascii("Cookie: ");
 const HOST_NAME = ascii("Host: ");
 const FOR_NAME = ascii("X-Forwarded-For: ");
 const FORWARDED_NAME = ascii("Forwarded: ");
@@ -61,9 +64,11 @@ const REWRITTEN = (1 << X_FORWARDED_FOR) | (1 << FORWARDED) | (1 << X_REAL_IP);
 
 export class Http1RequestEncoder implements RequestEncoder {
   readonly #context: TrafficContext;
+  readonly #cookie: CookieSpan;
 
   constructor(context: TrafficContext) {
     this.#context = context;
+    this.#cookie = { start: 0, end: 0, valueStart: 0, valueEnd: 0 };
   }
 
   encode(exchange: Exchange, message: RequestMessage, base: number): boolean {
@@ -74,8 +79,10 @@ export class Http1RequestEncoder implements RequestEncoder {
     if (!exchange.takeSlot(last + 2 * head.count + ADDED_MAX + idName.length)) return false;
     const bytes = this.#context.bytes;
     const forwardedFor = this.#rewriteForwarding(front, head);
+    const sticky = (head.present & (1 << COOKIE)) === 0 ? -1 : this.#takeSticky(exchange, front, head, base);
     let at = this.#requestLine(exchange, message, base);
     at = encodeFields(exchange, bytes, at, base, head);
+    if (sticky !== -1) at = this.#otherCookies(at, base, head, sticky);
     at = this.#addForwarding(exchange, front, message, at, base, forwardedFor);
     at = encodeBytes(bytes, at, idName);
     at = copySpan(bytes, at, exchange.slot, ULID_LENGTH);
@@ -134,6 +141,32 @@ export class Http1RequestEncoder implements RequestEncoder {
     const first = bytes[base + message.pathStart];
     if (first !== 0x2f && first !== 0x2a) bytes[at++] = 0x2f;
     return copySpan(bytes, at, base + message.pathStart, length);
+  }
+
+  /** Remembers the sticky cookie and drops the field that holds it; returns that field's index, or -1. */
+  #takeSticky(exchange: Exchange, front: FrontStream, head: Head, base: number): number {
+    const bytes = this.#context.bytes;
+    const found = this.#cookie;
+    const { stickyName } = front.listener;
+    for (let i = head.indexOf(COOKIE); i !== -1; i = head.nextIndexOf(COOKIE, i + 1)) {
+      if (!findCookie(bytes, base + head.valueStart(i), base + head.valueEnd(i), stickyName, found)) continue;
+      exchange.stickyId = stickyIdOf(bytes, found.valueStart, found.valueEnd);
+      head.dropIndex(i);
+      return i;
+    }
+    return -1;
+  }
+
+  /** The field that held the sticky cookie, without it; nothing when it held no other. */
+  #otherCookies(from: number, base: number, head: Head, index: number): number {
+    const bytes = this.#context.bytes;
+    const found = this.#cookie;
+    const start = base + head.valueStart(index);
+    const end = base + head.valueEnd(index);
+    if (found.start === start && found.end === end) return from;
+    let at = encodeBytes(bytes, from, COOKIE_NAME);
+    at = copySpan(bytes, at, start, found.start - start);
+    return endLine(bytes, copySpan(bytes, at, found.end, end - found.end));
   }
 
   /** Drops the fields that are written anew; returns the index of the X-Forwarded-For to extend, or -1. */

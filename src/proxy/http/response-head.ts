@@ -18,6 +18,7 @@ import type { TrafficContext } from "../context.ts";
 import type { Exchange, FrontStream } from "../exchange.ts";
 import type { Gather } from "../gather.ts";
 import type { ResponseMessage } from "../messages.ts";
+import { stickyLine } from "./cookies.ts";
 
 /** `connection`: 0 says nothing, 1 `close`, 2 `keep-alive`. */
 export function encodeResponseHead(
@@ -33,6 +34,8 @@ export function encodeResponseHead(
   at = encodeBytes(bytes, at, front.listener.correlationName);
   at = encodeSpan(bytes, at, bytes, exchange.slot, exchange.slot + ULID_LENGTH);
   at = endLine(bytes, at);
+  const stickyId = exchange.newStickyId;
+  if (stickyId !== null) at = encodeBytes(bytes, at, stickyLine(front.listener.config.stickyName, stickyId));
   if (connection === 1) at = encodeBytes(bytes, at, CONNECTION_CLOSE);
   else if (connection === 2) at = encodeBytes(bytes, at, CONNECTION_KEEP_ALIVE);
   if (chunked) at = encodeBytes(bytes, at, TRANSFER_ENCODING_CHUNKED);
