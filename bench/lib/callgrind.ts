@@ -11,7 +11,7 @@ import { startTarget, type TargetName, type TargetOptions } from "./targets.ts";
 
 /** Requests before counting begins: enough for the optimising compiler to be done. */
 const WARM_UP = 60_000;
-const COUNTED = 5_000;
+const COUNTED = 20_000;
 const CONNECTIONS = 64;
 
 export function callgrindWorks(): boolean {
@@ -24,9 +24,8 @@ export async function instructionsPerRequest(name: TargetName, options: TargetOp
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
   const wrapper = [
-    "valgrind",
+    "/usr/bin/valgrind",
     "--tool=callgrind",
-    "--trace-children=yes",
     "--instr-atstart=no",
     "--smc-check=all-non-file",
     `--callgrind-out-file=${join(out, "out.%p")}`,

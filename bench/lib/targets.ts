@@ -41,7 +41,7 @@ export interface TargetOptions {
   readonly plainPeers?: boolean;
   /** Flags for the Node of Sozu's worker. */
   readonly nodeOptions?: string;
-  /** Put before the command, e.g. `valgrind ...`. For Sozu it applies to main and, through it, to the worker. */
+  /** Put before the serving process, e.g. `/usr/bin/valgrind ...`: an absolute path. */
   readonly wrapper?: readonly string[];
 }
 
@@ -51,7 +51,8 @@ export async function startTarget(name: TargetName, options: TargetOptions): Pro
   const port = await freePort();
   const starters = { sozu: startSozu, nginx: startNginx, haproxy: startHaproxy };
   const command = starters[name](folder, port, options);
-  const child = start([...limits(), ...(options.wrapper ?? []), ...command], {
+  const wrapper = name === "sozu" ? [] : (options.wrapper ?? []);
+  const child = start([...limits(), ...wrapper, ...command], {
     core: PROXY_CORE,
     log: join(folder, "out.log"),
     env: environment(options),
@@ -66,6 +67,7 @@ function environment(options: TargetOptions): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env };
   delete env["NODE_OPTIONS"];
   if (options.nodeOptions !== undefined) env["SOZU_WORKER_NODE_OPTIONS"] = options.nodeOptions;
+  if (options.wrapper !== undefined) env["SOZU_BENCH_NODE"] = join(options.folder, "node-wrapped");
   return env;
 }
 
@@ -89,6 +91,7 @@ function startSozu(folder: string, port: number, options: TargetOptions): string
     join(folder, "config.toml"),
     `command_socket = "${join(folder, "sozu.sock")}"
 worker_count = 1
+worker_timeout = 120
 max_connections = ${Math.floor(DESCRIPTORS / 2) - 100}
 log_level = "warn"
 access_logs_target = "${options.accessLog ? `file://${join(folder, "access.log")}` : "off"}"
@@ -108,6 +111,11 @@ backends = [{ address = "127.0.0.1:${options.backendPort}" }]
   );
   const release = join(root, ".releases", readlinkSync(join(root, ".releases", "current")));
   const node = [join(release, "bin", "node"), "--disable-sigusr1"];
+  if (options.wrapper !== undefined) {
+    const script = `#!/bin/sh\nexec ${options.wrapper.join(" ")} ${node[0]} "$@"\n`;
+    writeFileSync(join(options.folder, "node-wrapped"), script, { mode: 0o755 });
+    node.push(`--require=${join(root, "bench", "lib", "wrap-worker.cjs")}`);
+  }
   return [...node, join(release, "js", "cli", "main.js"), "start", "-c", join(folder, "config.toml")];
 }
 
