@@ -80,6 +80,10 @@ export class HttpListener {
     return this.#sockets.length > 0;
   }
 
+  get hasConnections(): boolean {
+    return this.#connections !== null;
+  }
+
   get name(): string {
     return formatAddress(this.config.address);
   }

@@ -33,6 +33,8 @@ export class ProxyServer extends Timed {
   readonly clusters: ClusterTable;
   readonly http: HttpContext;
   readonly #listeners: Map<string, HttpListener>;
+  /** Removed listeners whose connections are still there. */
+  readonly #retired: Set<HttpListener>;
   readonly #admission: Admission;
   #onDrained: (() => void) | null;
   #ticks: number;
@@ -43,6 +45,7 @@ export class ProxyServer extends Timed {
     this.clusters = new ClusterTable();
     this.http = new HttpContext(this.context);
     this.#listeners = new Map();
+    this.#retired = new Set();
     this.#admission = new Admission(this.context);
     this.#admission.onChange = (accepting) => this.#accepting(accepting);
     this.#onDrained = null;
@@ -112,10 +115,10 @@ export class ProxyServer extends Timed {
     this.#onDrained = onDrained;
     context.closing = true;
     context.stats.values[METRIC_SERVER_LIVE] = 0;
-    for (const listener of this.#listeners.values()) {
+    this.#forEachListener((listener) => {
       for (const fd of listener.release()) close(fd);
       listener.forEachConnection((connection) => connection.stopSoftly());
-    }
+    });
     this.http.closeIdle();
     context.loop.wheel.arm(this, DRAIN_CHECK_MS);
   }
@@ -123,10 +126,10 @@ export class ProxyServer extends Timed {
   /** Everything closes now. */
   hardStop(): void {
     this.context.closing = true;
-    for (const listener of this.#listeners.values()) {
+    this.#forEachListener((listener) => {
       for (const fd of listener.release()) close(fd);
       listener.forEachConnection((connection) => connection.stopNow());
-    }
+    });
     this.http.closeIdle();
   }
 
@@ -144,12 +147,11 @@ export class ProxyServer extends Timed {
         onDrained();
         return;
       }
-      for (const listener of this.#listeners.values()) {
-        listener.forEachConnection((connection) => connection.stopSoftly());
-      }
+      this.#forEachListener((listener) => listener.forEachConnection((connection) => connection.stopSoftly()));
     } else if (++this.#ticks % TRIM_TICKS === 0) {
       buffers.trim();
       context.slots.trim();
+      for (const listener of this.#retired) if (!listener.hasConnections) this.#retired.delete(listener);
     }
     context.loop.wheel.arm(this, this.#onDrained === null ? TICK_MS : DRAIN_CHECK_MS);
   }
@@ -176,6 +178,7 @@ export class ProxyServer extends Timed {
     if (listener === null) return noListener(address);
     for (const fd of listener.release()) close(fd);
     this.#listeners.delete(formatAddress(address));
+    if (listener.hasConnections) this.#retired.add(listener);
     return null;
   }
 
@@ -232,6 +235,11 @@ export class ProxyServer extends Timed {
     }
     if (cluster !== null) noteAvailability(this.context, cluster);
     return null;
+  }
+
+  #forEachListener(visit: (listener: HttpListener) => void): void {
+    for (const listener of this.#listeners.values()) visit(listener);
+    for (const listener of this.#retired) visit(listener);
   }
 
   #accepting(accepting: boolean): void {

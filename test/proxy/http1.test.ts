@@ -229,6 +229,28 @@ test("bytes behind an answer are dropped and the connection is not used again", 
   assert.match(await peer.has("no"), /^HTTP\/1.1 200 OK\r\nSozu-Id: \w{26}\r\nContent-Length: 2\r\n\r\nno$/);
 });
 
+test("BE-02 surplus behind an answer that exactly fills a read is not the next answer", async () => {
+  const room = rig.proxy.context.readMax;
+  const peer = await client();
+  peer.send(GET);
+  const back = await backend.connection();
+  await back.has("\r\n\r\n");
+  const head = "HTTP/1.1 200 OK\r\nContent-Length: ";
+  const body = "x".repeat(room - head.length - 9);
+  const first = `${head}${body.length}\r\n\r\n${body}`;
+  assert.equal(first.length, room);
+  back.socket.cork();
+  back.send(`${first}HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil`);
+  back.socket.uncork();
+  await peer.until((text) => text.length > room, "the whole body");
+  peer.clear();
+  peer.send(GET);
+  const second = await backend.connection();
+  await second.has("\r\n\r\n");
+  second.send(OK);
+  assert.doesNotMatch(await peer.has("hi"), /evil/);
+});
+
 test("BE-16 a pooled connection that closes as we send: GET is sent again, POST is not", async () => {
   const peer = await client();
   peer.send(GET);

@@ -19,7 +19,7 @@ import {
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN, ENOBUFS } from "../../os/errno.ts";
-import { recv, takeSocketError, tcpInfo } from "../../os/sockets.ts";
+import { peek, recv, takeSocketError, tcpInfo } from "../../os/sockets.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import { BODY as BODY_KIND, type ResponseDecoder } from "../../wire/http1/response-decoder.ts";
 import { Connection } from "../connection.ts";
@@ -504,6 +504,11 @@ export class BackConnection extends Connection implements BackStream {
   /** The response is complete: back to the pool if nothing speaks against it. */
   #complete(): void {
     const exchange = this.#exchange as Exchange;
+    // A read that filled its room may have left bytes behind; no event will tell.
+    if (this.readable && this.#keepAlive && !this.peerClosed) {
+      this.readable = false;
+      if (peek(this.fd, this.context.sockaddr, 1) !== -EAGAIN) this.#keepAlive = false;
+    }
     const reusable =
       this.#keepAlive && exchange.requestDone && this.outbox === null && !this.peerClosed && !this.context.closing;
     if (this.#body !== null) {

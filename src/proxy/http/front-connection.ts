@@ -152,7 +152,7 @@ export class FrontConnection extends Connection implements FrontStream {
       case WAIT:
         if (exchange === null) return;
         if (exchange.responseStarted || this.outbox !== null) this.#lost(NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
-        else if (this.#state === BODY) exchange.giveUp(408, 0, NOTE_CLIENT_TIMEOUT);
+        else if (this.#state === BODY && exchange.canTakeRequestBody()) exchange.giveUp(408, 0, NOTE_CLIENT_TIMEOUT);
         else exchange.giveUp(504, 0, NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
         return;
       default:
@@ -327,10 +327,11 @@ export class FrontConnection extends Connection implements FrontStream {
       else this.#badBody(exchange, -result);
       return end;
     }
-    const consumed = body.position - at;
+    // Read now: the reader may serve another body before this method returns.
+    const next = body.position;
     if (exchange !== null) {
-      exchange.bytesIn += consumed;
-      this.#made(consumed);
+      exchange.bytesIn += next - at;
+      this.#made(next - at);
     }
     if (body.isDone) {
       this.#endBody();
@@ -342,7 +343,7 @@ export class FrontConnection extends Connection implements FrontStream {
       }
     }
     if (exchange !== null && this.#exchange === exchange) exchange.flushRequest();
-    return body.position;
+    return next;
   }
 
   #endBody(): void {
@@ -498,7 +499,8 @@ export class FrontConnection extends Connection implements FrontStream {
       return;
     }
     exchange.bytesOut += total;
-    this.#made(written);
+    // What the client took at once is progress, however little: an event stream may be slow.
+    if (this.outbox === null) this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
   }
 
   mayKeepAlive(status: number): boolean {
