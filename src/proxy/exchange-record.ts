@@ -18,14 +18,14 @@ import type { Exchange, FrontStream } from "./exchange.ts";
 
 /** Indexed by the NOTE_ constants. */
 const NOTES: readonly Uint8Array[] = [
-  ascii("H1::Complete"),
-  ascii("client_timeout"),
-  ascii("client_timeout_during_response"),
-  ascii("backend_timeout"),
-  ascii("backend_response_timeout"),
-  ascii("session close"),
-  ascii("backend_closed"),
-];
+  "H1::Complete",
+  "client_timeout",
+  "client_timeout_during_response",
+  "backend_timeout",
+  "backend_response_timeout",
+  "session close",
+  "backend_closed",
+].map(ascii);
 const PROTOCOL = ascii("http");
 /** Notes from here on are not complete responses: an error line (spec 5.12). */
 const NOTE_ERROR_MIN = 4;
