@@ -11,7 +11,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const CODE_FOLDERS = ["src", "test", "e2e", "bench", "conformance", "fuzz", "scripts"];
 const FILE_LINES_MAX = 800;
 const FUNCTION_LINES_MAX = 70;
-const LINE_CHARACTERS_MAX = 120;
+/** The formatter keeps code within 120; comments may end a word later. */
+const LINE_CHARACTERS_MAX = 125;
 
 /** Rooms whose code runs without a socket, a file or a clock. */
 const PURE = ["wire", "routing", "balancing", "answers", "command", "config"];
@@ -298,19 +299,24 @@ function find(files: readonly Source[], pattern: RegExp): string[] {
 
 /** Functions and methods over the limit. Relies on the formatter: a body ends with `}` at the indent of its header. */
 function longFunctions({ path, lines }: Source): string[] {
-  const header =
-    /^(\s*)(?:export\s+)?(?:default\s+)?(?:(?:private|protected|static|override|async|get|set)\s+)*(?:function\b\*?\s*)?(\w+)\s*(?:<[^(]*>)?\(.*[{(,]$/;
+  const modifiers = String.raw`(?:(?:export|default|private|protected|static|override|async|get|set)\s+)*`;
+  const header = new RegExp(String.raw`^(\s*)${modifiers}(?:function\b\*?\s*)?([\w#]+)\s*(?:<[^(]*>)?\((.*)$`);
   const found: string[] = [];
-  lines.forEach((line, at) => {
+  for (const [at, line] of lines.entries()) {
     const match = header.exec(line);
-    if (match === null || /^\s*(if|for|while|switch|catch|return|else|do|new|await)\b/.test(line)) return;
-    const end = lines.findIndex((other, index) => index > at && other === `${match[1]}}`);
-    // A call that ends in `});` has no line that is exactly the closing brace before the next declaration.
-    const next = lines.findIndex((other, index) => index > at && other === `${match[1]}});`);
-    if (end < 0 || (next >= 0 && next < end)) return;
-    const length = end - at + 1;
-    if (length > FUNCTION_LINES_MAX) found.push(`${path}:${at + 1}: ${match[2]} has ${length} lines`);
-  });
+    if (match === null || /^\s*(if|for|while|switch|catch|return|else|do|new|await)\b/.test(line)) continue;
+    const [, indent, name, rest] = match as unknown as [string, string, string, string];
+    const isOneLine = /\)(: [^=]+)? \{$/.test(`(${rest}`);
+    const isWrapped =
+      rest === "" &&
+      lines
+        .slice(at + 1)
+        .find((other) => other.startsWith(`${indent})`))
+        ?.endsWith(" {");
+    if (!isOneLine && isWrapped !== true) continue;
+    const length = lines.slice(at).indexOf(`${indent}}`) + 1;
+    if (length > FUNCTION_LINES_MAX) found.push(`${path}:${at + 1}: ${name} has ${length} lines`);
+  }
   return found;
 }
 
