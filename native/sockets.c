@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -19,6 +20,16 @@
     result = (call);                          \
   } while (result < 0 && errno == EINTR)
 
+// recv, send and sendmsg of libc are cancellation points: in a process with threads (Node's pool) each call switches the
+// kind of cancellation on and off, 90 instructions. syscall() is the plain call, with the same errno.
+static ssize_t plain_recv(int fd, void *data, size_t length, int flags) {
+  return syscall(SYS_recvfrom, fd, data, length, flags, NULL, NULL);
+}
+
+static ssize_t plain_send(int fd, const void *data, size_t length, int flags) {
+  return syscall(SYS_sendto, fd, data, length, flags, NULL, 0);
+}
+
 static void receive(int flags) {
   uint8_t *data = arena_range(regs[REG_B], regs[REG_C]);
   if (data == NULL) {
@@ -26,7 +37,7 @@ static void receive(int flags) {
     return;
   }
   ssize_t result;
-  RETRY(result, recv(regs[REG_A], data, (size_t)regs[REG_C], flags));
+  RETRY(result, plain_recv(regs[REG_A], data, (size_t)regs[REG_C], flags));
   regs[REG_RESULT] = outcome(result);
 }
 
@@ -48,7 +59,7 @@ REGISTER_CALL(hot_send) {
     return NULL;
   }
   ssize_t result;
-  RETRY(result, send(regs[REG_A], data, (size_t)regs[REG_C], MSG_NOSIGNAL));
+  RETRY(result, plain_send(regs[REG_A], data, (size_t)regs[REG_C], MSG_NOSIGNAL));
   regs[REG_RESULT] = outcome(result);
   clock_monotonic();
   return NULL;
@@ -71,7 +82,7 @@ REGISTER_CALL(hot_writev) {
   }
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = (size_t)count};
   ssize_t result;
-  RETRY(result, sendmsg(regs[REG_A], &message, MSG_NOSIGNAL));
+  RETRY(result, syscall(SYS_sendmsg, regs[REG_A], &message, MSG_NOSIGNAL));
   regs[REG_RESULT] = outcome(result);
   clock_monotonic();
   return NULL;
