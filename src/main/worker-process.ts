@@ -30,6 +30,11 @@ import { Channel } from "./channel.ts";
 /** The descriptor at which a worker finds its channel. */
 const WORKER_CHANNEL_FD = 3;
 const SIGKILL = 9;
+/**
+ * A request crosses many small functions: with larger budgets the compiler merges them. Measured by callgrind:
+ * 23,800 user instructions per proxied request with the defaults, 22,200 with these.
+ */
+const INLINING = ["--max-inlined-bytecode-size=1000", "--max-inlined-bytecode-size-cumulative=4000"];
 /** Between a broken channel and the end of its process. */
 const EXIT_GRACE_MS = 100;
 
@@ -226,7 +231,7 @@ function workerArguments(start: WorkerStart): string[] {
   const entry = fileURLToPath(new URL(`../worker/main.${extension}`, import.meta.url));
   const extra = (process.env["SOZU_WORKER_NODE_OPTIONS"] ?? "").split(" ").filter((option) => option !== "");
   const name = `--worker=${start.id}`;
-  return ["--disable-sigusr1", ...extra, entry, name, `--command-socket=${start.commandSocket}`];
+  return ["--disable-sigusr1", ...INLINING, ...extra, entry, name, `--command-socket=${start.commandSocket}`];
 }
 
 // Nothing of Node's own settings reaches a worker: NODE_OPTIONS could open a debugger port (decisions 24). systemd is
