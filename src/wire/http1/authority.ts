@@ -2,7 +2,7 @@
 // an IPv4 address, or an IPv6 address in brackets; then a port from 1 to 65535 (decisions 16, spec 5.2).
 // Contract: read() returns 0 and sets hostEnd and port, or returns -(WireError). Positions are absolute, nothing is kept.
 
-import { COLON, HEX_VALUE, HOST_NAME } from "./bytes.ts";
+import { COLON, HEX_VALUE, HOST_LABEL } from "./bytes.ts";
 import { WireError } from "./errors.ts";
 
 const AT = 0x40;
@@ -30,21 +30,14 @@ export class Authority {
       i = ipv6End(bytes, from + 1, to);
       if (i < 0) return holdsUserinfo(bytes, from, to) ? -WireError.UserinfoInAuthority : -WireError.InvalidHost;
     } else {
-      let previous = DOT;
-      while (i < to) {
-        const c = bytes[i];
-        if (HOST_NAME[c] === 0) break;
-        if (c === DOT && previous === DOT) return -WireError.InvalidHost;
-        previous = c;
-        i++;
-      }
+      i = nameEnd(bytes, from, to);
+      if (i < 0) return -WireError.InvalidHost;
       if (i === from) return holdsUserinfo(bytes, from, to) ? -WireError.UserinfoInAuthority : -WireError.InvalidHost;
     }
     this.hostEnd = i;
     if (i === to) return 0;
-    if (holdsUserinfo(bytes, i, to)) return -WireError.UserinfoInAuthority;
-    if (bytes[i] !== COLON) return -WireError.InvalidHost;
-    return this.readPort(bytes, i + 1, to);
+    const error = bytes[i] === COLON ? this.readPort(bytes, i + 1, to) : -WireError.InvalidHost;
+    return error < 0 && holdsUserinfo(bytes, i, to) ? -WireError.UserinfoInAuthority : error;
   }
 
   private readPort(bytes: Uint8Array, from: number, to: number): number {
@@ -59,6 +52,19 @@ export class Authority {
     this.port = port;
     return 0;
   }
+}
+
+/** Where the name that starts at `from` ends: at `to` or at a byte of no name; -1 when a label is empty. */
+function nameEnd(bytes: Uint8Array, from: number, to: number): number {
+  let i = from;
+  while (i < to) {
+    const label = i;
+    while (i < to && HOST_LABEL[bytes[i]] === 1) i = (i + 1) | 0;
+    if (i === to || bytes[i] !== DOT) return i;
+    if (i === label) return -1;
+    i = (i + 1) | 0;
+  }
+  return i;
 }
 
 function holdsUserinfo(bytes: Uint8Array, from: number, to: number): boolean {

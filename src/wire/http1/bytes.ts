@@ -13,8 +13,8 @@ export const QUERY = table((c) => c > 0x20 && c < 0x7f && c !== 0x23);
 /** 1 for the bytes of a request target before its query: as QUERY apart from `?`, and `\\`, which some servers take for `/`. */
 export const TARGET = table((c) => QUERY[c] === 1 && c !== 0x3f && c !== 0x5c);
 
-/** 1 for the bytes of a host name as this proxy routes it: letters, digits, `.`, `-`, `_` (decisions 16). */
-export const HOST_NAME = table((c) => isAlphanumeric(c) || c === 0x2d || c === 0x2e || c === 0x5f);
+/** 1 for the bytes of a label of a host name as this proxy routes it: letters, digits, `-`, `_` (decisions 16). */
+export const HOST_LABEL = table((c) => isAlphanumeric(c) || c === 0x2d || c === 0x5f);
 
 /** Value of a hexadecimal digit, 255 for anything else. */
 export const HEX_VALUE = hexTable();
@@ -36,6 +36,23 @@ export function ascii(text: string): Uint8Array {
 /** The first four characters of a text as a little-endian word, to compare with or store through a DataView. */
 export function littleEndianWord(text: string): number {
   return text.charCodeAt(0) | (text.charCodeAt(1) << 8) | (text.charCodeAt(2) << 16) | (text.charCodeAt(3) << 24);
+}
+
+class Viewed {
+  bytes: Uint8Array = new Uint8Array(0);
+  view: DataView = new DataView(this.bytes.buffer);
+}
+
+// A constant, for compiled code has to check a module's `let` for being initialised each time.
+const viewed = new Viewed();
+
+/** Word access to `bytes`. Only the last array's view is kept: in a worker that is always the arena's. */
+export function viewOf(bytes: Uint8Array): DataView {
+  if (bytes !== viewed.bytes) {
+    viewed.bytes = bytes;
+    viewed.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+  return viewed.view;
 }
 
 function table(member: (c: number) => boolean): Uint8Array {

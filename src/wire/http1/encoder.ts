@@ -2,7 +2,7 @@
 // be one array (the arena), but the ranges must not overlap. Nothing here checks room: the caller reserves
 // encodedFieldsMax(head) and the *_BYTES_MAX of what else it writes. Nothing allocates.
 
-import { ascii, littleEndianWord } from "./bytes.ts";
+import { ascii, littleEndianWord, viewOf } from "./bytes.ts";
 import { CANONICAL, DROP, FIELD_STRIDE, type Head } from "./head.ts";
 import { METHOD } from "./methods.ts";
 
@@ -295,20 +295,17 @@ function copyWords(view: DataView, at: number, from: number, length: number): vo
     view.setInt32(at + last, word, true);
     return;
   }
-  // Compiled code moves these through a register: no BigInt is made.
-  const last = length - 8;
-  for (let i = 0; i < last; i += 8) view.setBigInt64(at + i, view.getBigInt64(from + i, true), true);
-  view.setBigInt64(at + last, view.getBigInt64(from + last, true), true);
-}
-
-/** Word access to the last target: in a worker, always the arena. */
-let viewed: Uint8Array = new Uint8Array(0);
-let view: DataView = new DataView(viewed.buffer);
-
-function viewOf(target: Uint8Array): DataView {
-  if (target !== viewed) {
-    viewed = target;
-    view = new DataView(target.buffer, target.byteOffset, target.byteLength);
+  // Compiled code moves these through a register: no BigInt is made. `| 0` spares it the check for overflow.
+  const last = (from + length - 8) | 0;
+  const shift = (at - from) | 0;
+  let i = from;
+  for (; i < last - 24; i = (i + 32) | 0) {
+    const to = (i + shift) | 0;
+    view.setBigInt64(to, view.getBigInt64(i, true), true);
+    view.setBigInt64((to + 8) | 0, view.getBigInt64((i + 8) | 0, true), true);
+    view.setBigInt64((to + 16) | 0, view.getBigInt64((i + 16) | 0, true), true);
+    view.setBigInt64((to + 24) | 0, view.getBigInt64((i + 24) | 0, true), true);
   }
-  return view;
+  for (; i < last; i = (i + 8) | 0) view.setBigInt64((i + shift) | 0, view.getBigInt64(i, true), true);
+  view.setBigInt64((last + shift) | 0, view.getBigInt64(last, true), true);
 }

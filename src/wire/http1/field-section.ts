@@ -24,6 +24,9 @@ const ONES = 0x01010101;
 const HIGHS = 0x80808080 | 0;
 const COLONS = 0x3a3a3a3a;
 const SPACES = 0x20202020;
+/** `: ` in the low bytes of a little-endian word; CRLF in its middle. */
+const COLON_SPACE = 0x203a;
+const CRLF_BEHIND = 0x0a0d00;
 
 /** The state of one field section and the table that it fills. */
 export class FieldSection {
@@ -134,56 +137,70 @@ export class FieldSection {
   private cleanLines(bytes: Uint8Array, view: DataView, base: number, from: number, to: number): number {
     const head = this.head;
     const fields = head.fields;
-    const limit = to - 4;
+    const last = head.last;
+    const limit = (to - 4) | 0;
+    let count = head.count;
+    let present = head.present;
+    let repeated = head.repeated;
     let line = from;
-    while (head.count < FIELDS_MAX) {
+    // `| 0` on sums of positions spares compiled code the check for overflow, which costs as much as the sum.
+    while (count < FIELDS_MAX && line <= limit) {
+      const first = view.getInt32(line, true);
       // The blank line, checked first: a body may follow it, in which no colon is to be looked for.
-      if (line > limit || bytes[line] === CR) return line;
+      if ((first & 0xff) === CR) break;
       let i = line;
-      let flags = 0;
-      const first = view.getInt32(i, true);
       let x = first ^ COLONS;
-      while (true) {
-        flags = (x - ONES) & ~x & HIGHS;
-        if (flags !== 0) break;
-        i += 4;
-        if (i > limit) return line;
+      let flags = (x - ONES) & ~x & HIGHS;
+      while (flags === 0) {
+        i = (i + 4) | 0;
+        if (i > limit) break;
         x = view.getInt32(i, true) ^ COLONS;
+        flags = (x - ONES) & ~x & HIGHS;
       }
-      i += (31 - Math.clz32(flags & -flags)) >> 3;
+      i = (i + ((31 - Math.clz32(flags & -flags)) >> 3)) | 0;
       // i is the first colon at or after `line`; if that is beyond this line, the name below is no token.
-      const length = i - line;
+      // One space, then a value that begins and ends with a visible byte: the shape that can be forwarded as it is.
+      // (An empty value ends with the space before it, and is left to the state machine.)
+      const value = (i + 2) | 0;
+      if (flags === 0 || value > limit) break;
+      const around = view.getInt32(i, true);
+      if ((around & 0xffff) !== COLON_SPACE || (around & 0xff0000) === SP << 16) break;
+      const end = contentEnd(view, value, limit);
+      if (end > limit + 1) break;
+      // The last byte of the value and what follows it; a shorter rest is no whole head anyway.
+      const ending = view.getInt32(end - 1, true);
+      if ((ending & 0xffff00) !== CRLF_BEHIND || (ending & 0xff) === SP) break;
+      const length = (i - line) | 0;
       let id = -1;
       if (length >= 4) {
-        if (length <= KNOWN_NAME_BYTES_MAX) id = lookupWords(view, line, length, first, view.getInt32(i - 4, true));
+        if (length <= KNOWN_NAME_BYTES_MAX) {
+          id = lookupWords(view, line, length, first, view.getInt32((i - 4) | 0, true));
+        }
       } else if (length > 1) id = lookupName(view, line, length);
       let rowFlags: number = CANONICAL;
       if (id < 0) {
         const classes = nameClasses(bytes, line, i);
-        if (classes === 0) return line;
+        if (classes === 0) break;
         if (classes === NAME_UNDERSCORED && this.isShadow(bytes, line, i)) rowFlags = CANONICAL | DROP;
         id = UNKNOWN;
       }
-      // One space, then a value that begins and ends with a visible byte: the shape that can be forwarded as it is.
-      // (An empty value ends with the space before it, and is left to the state machine.)
-      const value = i + 2;
-      if (value > limit || bytes[i + 1] !== SP || bytes[value] === SP) return line;
-      const end = contentEnd(view, value, limit);
-      if (end + 1 >= to || bytes[end] !== CR || bytes[end + 1] !== LF || bytes[end - 1] === SP) return line;
-      const row = head.count * FIELD_STRIDE;
+      const row = Math.imul(count, FIELD_STRIDE);
       fields[row] = line - base;
-      fields[row + 1] = i - base;
-      fields[row + 2] = value - base;
-      fields[row + 3] = end - base;
-      fields[row + 4] = id;
-      fields[row + 5] = rowFlags;
-      head.last[id] = head.count;
-      head.count++;
+      fields[(row + 1) | 0] = i - base;
+      fields[(row + 2) | 0] = value - base;
+      fields[(row + 3) | 0] = end - base;
+      fields[(row + 4) | 0] = id;
+      fields[(row + 5) | 0] = rowFlags;
+      last[id] = count;
+      count = (count + 1) | 0;
       const bit = 1 << id;
-      head.repeated |= head.present & bit;
-      head.present |= bit;
-      line = end + 2;
+      repeated |= present & bit;
+      present |= bit;
+      line = (end + 2) | 0;
     }
+    head.count = count;
+    head.present = present;
+    head.repeated = repeated;
     return line;
   }
 
@@ -228,15 +245,15 @@ export class FieldSection {
  * A byte below 0x20 borrows into bit 7 when 0x20 is taken away; 0x7f carries into bit 7 when 1 is added. A borrow or carry
  * can only disturb bytes above the one that caused it, so the lowest flag is exact.
  */
-function contentEnd(view: DataView, from: number, limit: number): number {
+export function contentEnd(view: DataView, from: number, limit: number): number {
   let i = from;
   while (i <= limit) {
     const x = view.getInt32(i, true);
     const flags = (((x - SPACES) & ~x) | ((x + ONES) ^ x)) & HIGHS;
-    if (flags !== 0) return i + ((31 - Math.clz32(flags & -flags)) >> 3);
-    i += 4;
+    if (flags !== 0) return (i + ((31 - Math.clz32(flags & -flags)) >> 3)) | 0;
+    i = (i + 4) | 0;
   }
-  return limit + 4;
+  return (limit + 4) | 0;
 }
 
 /** 0 when [from, to) is no token, else NAME_PLAIN or NAME_UNDERSCORED. */

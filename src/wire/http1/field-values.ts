@@ -1,21 +1,30 @@
 // Readers of the field values that decide framing and connection handling. Each takes a span (absolute positions) and
 // returns a number; none allocates. Strict by choice: whatever two parsers might read in two ways is an error.
 
-import { ascii, HTAB, SP, TOKEN } from "./bytes.ts";
+import { ascii, HTAB, littleEndianWord, SP, TOKEN, viewOf } from "./bytes.ts";
 import { WireError } from "./errors.ts";
 import { DROP, equalsLowerCase, FIELD_STRIDE, type Head, KEEP_ALIVE, UNKNOWN, UPGRADE } from "./head.ts";
 import { BODY_BYTES_MAX, KEEP_ALIVE_DIGITS_MAX } from "./limits.ts";
 
 const CHUNKED = ascii("chunked");
-const CLOSE = ascii("close");
-const KEEP_ALIVE_OPTION = ascii("keep-alive");
-const UPGRADE_OPTION = ascii("upgrade");
 const TRAILERS = ascii("trailers");
 const H2C = ascii("h2c");
 const TIMEOUT = ascii("timeout=");
 const NEGOTIATE = ascii("negotiate");
 const NTLM = ascii("ntlm");
 const COMMA = 0x2c;
+
+// Connection options as little-endian words of four bytes, the last of which overlaps the one before it.
+const KEEP_WORD = littleEndianWord("keep");
+const DASH_ALI_WORD = littleEndianWord("-ali");
+const LIVE_WORD = littleEndianWord("live");
+const CLOS_WORD = littleEndianWord("clos");
+const LOSE_WORD = littleEndianWord("lose");
+const UPGR_WORD = littleEndianWord("upgr");
+const RADE_WORD = littleEndianWord("rade");
+/** Sets the case bit of four letters, and of the letters behind a `-`. */
+const FOLD = 0x20202020;
+const FOLD_BEHIND_DASH = 0x20202000;
 
 /** Bits returned by readConnection. */
 export const OPTION_CLOSE = 1;
@@ -79,9 +88,24 @@ export function readConnection(bytes: Uint8Array, base: number, head: Head, conn
 
 /** The options that mean something here; the fields that they name are dropped by id. */
 function readKnownOption(bytes: Uint8Array, from: number, to: number): number {
-  if (equals(bytes, from, to, KEEP_ALIVE_OPTION)) return OPTION_KEEP_ALIVE;
-  if (equals(bytes, from, to, CLOSE)) return OPTION_CLOSE;
-  return equals(bytes, from, to, UPGRADE_OPTION) ? OPTION_UPGRADE : 0;
+  const view = viewOf(bytes);
+  switch (to - from) {
+    case 5:
+      return isWord(view, from, CLOS_WORD) && isWord(view, from + 1, LOSE_WORD) ? OPTION_CLOSE : 0;
+    case 7:
+      return isWord(view, from, UPGR_WORD) && isWord(view, from + 3, RADE_WORD) ? OPTION_UPGRADE : 0;
+    case 10: {
+      const dashed = (view.getInt32(from + 4, true) | FOLD_BEHIND_DASH) === DASH_ALI_WORD;
+      return dashed && isWord(view, from, KEEP_WORD) && isWord(view, from + 6, LIVE_WORD) ? OPTION_KEEP_ALIVE : 0;
+    }
+    default:
+      return 0;
+  }
+}
+
+/** Four letters, compared without case. */
+function isWord(view: DataView, at: number, word: number): boolean {
+  return (view.getInt32(at, true) | FOLD) === word;
 }
 
 function dropNamed(bytes: Uint8Array, base: number, head: Head, from: number, to: number): void {
