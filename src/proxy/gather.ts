@@ -47,6 +47,11 @@ export class Gather {
     this.at = end;
   }
 
+  /** Adds a span that lies still until the peer has it, such as a head slot: never copied. */
+  refer(offset: number, length: number): void {
+    this.#list(offset, length);
+  }
+
   /** Adds a span of the arena; it must stay untouched until the gather is written. */
   add(offset: number, length: number): void {
     if (length <= COPY_MAX || this.count >= SPANS_MAX) {

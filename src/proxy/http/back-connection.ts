@@ -149,7 +149,7 @@ export class BackConnection extends Connection implements BackStream {
 
   begin(exchange: Exchange): void {
     this.#adopt(exchange);
-    this.context.toBack.add(exchange.headAt, exchange.headLength);
+    this.context.toBack.refer(exchange.headAt, exchange.headLength);
   }
 
   beginQueued(exchange: Exchange, queued: Outbox): void {
@@ -349,7 +349,6 @@ export class BackConnection extends Connection implements BackStream {
     if (n < room && !this.peerClosed) this.readable = false;
     context.stats.values[METRIC_BACK_BYTES_IN] += n;
     this.receivedBytes += n;
-    this.#armResponse();
     if (this.#held !== -1) {
       const from = at;
       this.#heldEnd += n;
@@ -357,6 +356,8 @@ export class BackConnection extends Connection implements BackStream {
     } else {
       this.#consume(at, at, at + n);
     }
+    // Not when that was the end of it: a pooled connection has its own timeout.
+    if (this.#exchange !== null) this.#armResponse();
     return this.fd !== -1;
   }
 

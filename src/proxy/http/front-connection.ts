@@ -500,7 +500,8 @@ export class FrontConnection extends Connection implements FrontStream {
     }
     exchange.bytesOut += total;
     // What the client took at once is progress, however little: an event stream may be slow.
-    if (this.outbox === null) this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
+    // (At the end of a response the connection becomes idle, which arms it anew.)
+    if (this.outbox === null && !exchange.responseDone) this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
   }
 
   mayKeepAlive(status: number): boolean {
