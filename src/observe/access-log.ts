@@ -97,45 +97,46 @@ export class AccessLog {
   private readonly sink: BatchSink;
   private readonly writer: TextWriter;
   private readonly memory: Uint8Array;
-  private readonly memoryView: DataView;
   private readonly time: LogTime;
-  /** The line up to the first bracket; its time is renewed in place. */
-  private readonly prefix: Uint8Array;
+  /** The line up to the first bracket, and SLACK; its time is renewed in place. */
+  private readonly prefix: DataView;
+  private readonly prefixLength: number;
   private readonly levelAt: number;
 
   constructor(options: AccessLogOptions) {
     const memory = options.memoryBytes;
     const pid = `${options.pid} `;
     this.sink = options.sink;
-    this.writer = new TextWriter(options.sink.bytes);
+    this.writer = new TextWriter(options.sink.bytes, memory);
     this.memory = memory;
-    this.memoryView = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
-    this.prefix = Uint8Array.from(`${" ".repeat(LOG_TIME_LENGTH)}${pid}INFO-ACCESS  ${options.tag}\t[`, latin1);
-    this.time = new LogTime(this.prefix);
+    const prefix = `${" ".repeat(LOG_TIME_LENGTH)}${pid}INFO-ACCESS  ${options.tag}\t[`;
+    const bytes = Uint8Array.from(prefix + " ".repeat(SLACK), latin1);
+    this.prefix = new DataView(bytes.buffer);
+    this.prefixLength = prefix.length;
+    this.time = new LogTime(bytes);
     this.levelAt = LOG_TIME_LENGTH + pid.length;
   }
 
   /** Writes a line; dropped and counted by the sink when that is full. `realtimeUs`: CLOCK_REALTIME, microseconds. */
   write(record: AccessRecord, realtimeUs: number): void {
-    const prefix = this.prefix;
-    const start = this.sink.reserve(prefix.length + lengthMax(record));
+    const start = this.sink.reserve(this.prefixLength + lengthMax(record));
     if (start === -1) {
       return;
     }
     const writer = this.writer;
     const bytes = writer.bytes;
     this.time.render(realtimeUs);
-    bytes.set(prefix, start);
+    let at = writer.words(start, this.prefix, 0, this.prefixLength);
     if (record.error) {
       bytes.set(ERROR_LEVEL, start + this.levelAt);
     }
-    let at = renderContext(writer, start + prefix.length, this.memoryView, record);
+    at = renderContext(writer, at, record);
     at = renderTimes(writer, at, record);
     at = writer.decimal(at, record.bytesIn);
     bytes[at++] = SPACE;
     at = writer.decimal(at, record.bytesOut);
     at = renderTags(writer, at, this.memory, record);
-    at = renderEndpoint(writer, at, this.memoryView, record);
+    at = renderEndpoint(writer, at, record);
     bytes[at++] = LINE_FEED;
     this.sink.commit(at - start);
   }
@@ -165,18 +166,18 @@ function lengthOf(text: Uint8Array | null): number {
 }
 
 /** `session request cluster backend] client backend ` */
-function renderContext(writer: TextWriter, at: number, memory: DataView, record: AccessRecord): number {
+function renderContext(writer: TextWriter, at: number, record: AccessRecord): number {
   const bytes = writer.bytes;
-  at = writer.span(at, memory, record.sessionUlid, ULID_LENGTH);
+  at = writer.span(at, record.sessionUlid, ULID_LENGTH);
   bytes[at++] = SPACE;
-  at = writer.span(at, memory, record.requestUlid, ULID_LENGTH);
+  at = writer.span(at, record.requestUlid, ULID_LENGTH);
   bytes[at++] = SPACE;
   at = writer.text(at, record.clusterId);
   bytes[at++] = SPACE;
   at = writer.text(at, record.backendId);
   bytes[at++] = CLOSE;
   bytes[at++] = SPACE;
-  at = writer.span(at, memory, record.clientOffset, record.clientLength);
+  at = writer.span(at, record.clientOffset, record.clientLength);
   bytes[at++] = SPACE;
   at = writer.text(at, record.backendAddress);
   bytes[at++] = SPACE;
@@ -185,18 +186,11 @@ function renderContext(writer: TextWriter, at: number, memory: DataView, record:
 
 /** `request/service/response/client_rtt/server_rtt ` */
 function renderTimes(writer: TextWriter, at: number, record: AccessRecord): number {
-  const bytes = writer.bytes;
-  at = duration(writer, at, record.requestUs);
-  bytes[at++] = SLASH;
-  at = duration(writer, at, record.serviceUs);
-  bytes[at++] = SLASH;
-  at = duration(writer, at, record.responseUs);
-  bytes[at++] = SLASH;
-  at = duration(writer, at, record.clientRttUs);
-  bytes[at++] = SLASH;
-  at = duration(writer, at, record.serverRttUs);
-  bytes[at++] = SPACE;
-  return at;
+  at = duration(writer, at, record.requestUs, SLASH);
+  at = duration(writer, at, record.serviceUs, SLASH);
+  at = duration(writer, at, record.responseUs, SLASH);
+  at = duration(writer, at, record.clientRttUs, SLASH);
+  return duration(writer, at, record.serverRttUs, SPACE);
 }
 
 /** ` [tags, user-agent=UA] None ` */
@@ -215,26 +209,26 @@ function renderTags(writer: TextWriter, at: number, memory: Uint8Array, record: 
       bytes[at++] = COMMA;
       bytes[at++] = SPACE;
     }
-    at = writer.span(at, CONSTANTS, 0, USER_AGENT_LENGTH);
+    at = writer.words(at, CONSTANTS, 0, USER_AGENT_LENGTH);
     const length = record.userAgentLength;
     for (let i = 0; i < length; i++) {
       bytes[at + i] = CLEAN[memory[source + i]];
     }
     at += length;
   }
-  return writer.span(at, CONSTANTS, AFTER_TAGS_AT, AFTER_TAGS_LENGTH);
+  return writer.words(at, CONSTANTS, AFTER_TAGS_AT, AFTER_TAGS_LENGTH);
 }
 
 /** `protocol authority method path status | message` */
-function renderEndpoint(writer: TextWriter, at: number, memory: DataView, record: AccessRecord): number {
+function renderEndpoint(writer: TextWriter, at: number, record: AccessRecord): number {
   const bytes = writer.bytes;
   at = writer.text(at, record.protocol);
   bytes[at++] = SPACE;
-  at = writer.span(at, memory, record.authorityOffset, record.authorityLength);
+  at = writer.span(at, record.authorityOffset, record.authorityLength);
   bytes[at++] = SPACE;
-  at = writer.span(at, memory, record.methodOffset, record.methodLength);
+  at = writer.span(at, record.methodOffset, record.methodLength);
   bytes[at++] = SPACE;
-  at = writer.span(at, memory, record.pathOffset, record.pathLength);
+  at = writer.span(at, record.pathOffset, record.pathLength);
   bytes[at++] = SPACE;
   if (record.status === 0) {
     bytes[at++] = DASH;
@@ -242,34 +236,34 @@ function renderEndpoint(writer: TextWriter, at: number, memory: DataView, record
     at = writer.decimal(at, record.status);
   }
   if (record.message !== null) {
-    at = writer.span(at, CONSTANTS, BEFORE_MESSAGE_AT, BEFORE_MESSAGE_LENGTH);
+    at = writer.words(at, CONSTANTS, BEFORE_MESSAGE_AT, BEFORE_MESSAGE_LENGTH);
     at = writer.text(at, record.message);
   }
   return at;
 }
 
 /** At least 10 s: seconds; 10 ms: milliseconds; 10 us: microseconds; else nanoseconds. Truncated. */
-function duration(writer: TextWriter, at: number, microseconds: number): number {
-  const bytes = writer.bytes;
-  if (microseconds < 0) {
-    bytes[at] = DASH;
-    return at + 1;
-  }
-  if (microseconds < 10) {
-    at = writer.decimal(at, (microseconds * 1000) | 0);
-    bytes[at++] = LETTER_N;
-  } else if (microseconds < 10_000) {
-    at = writer.decimal(at, microseconds | 0);
-    bytes[at++] = MU_FIRST;
-    bytes[at++] = MU_SECOND;
-  } else if (microseconds < 1e7) {
-    at = writer.decimal(at, (microseconds / 1000) | 0);
-    bytes[at++] = LETTER_M;
-  } else {
+function duration(writer: TextWriter, at: number, microseconds: number, following: number): number {
+  let unit = DASH;
+  let unitLength = 1;
+  if (microseconds >= 1e7) {
     at = writer.decimal(at, Math.floor(microseconds / 1e6));
+    unit = LETTER_S;
+  } else if (microseconds >= 10_000) {
+    at = writer.decimal(at, (microseconds / 1000) | 0);
+    unit = LETTER_M | (LETTER_S << 8);
+    unitLength = 2;
+  } else if (microseconds >= 10) {
+    at = writer.decimal(at, microseconds | 0);
+    unit = MU_FIRST | (MU_SECOND << 8) | (LETTER_S << 16);
+    unitLength = 3;
+  } else if (microseconds >= 0) {
+    at = writer.decimal(at, (microseconds * 1000) | 0);
+    unit = LETTER_N | (LETTER_S << 8);
+    unitLength = 2;
   }
-  bytes[at++] = LETTER_S;
-  return at;
+  writer.word(at, unit | (following << (unitLength << 3)));
+  return (at + unitLength + 1) | 0;
 }
 
 function latin1(character: string): number {

@@ -18,7 +18,7 @@ export class LogTime {
 
   /** `bytes`: where the time is kept, at the start; at least LOG_TIME_LENGTH bytes. */
   constructor(bytes: Uint8Array) {
-    this.writer = new TextWriter(bytes);
+    this.writer = new TextWriter(bytes, bytes);
     this.second = -1;
   }
 
