@@ -142,8 +142,9 @@ export class FieldSection {
     let count = head.count;
     let present = head.present;
     let repeated = head.repeated;
-    let line = from;
-    // `| 0` on sums of positions spares compiled code the check for overflow, which costs as much as the sum.
+    // `| 0` on sums of positions spares compiled code the check for overflow, which costs as much as the sum; here it makes
+    // the position a machine integer throughout the loop.
+    let line = from | 0;
     while (count < FIELDS_MAX && line <= limit) {
       const first = view.getInt32(line, true);
       // The blank line, checked first: a body may follow it, in which no colon is to be looked for.
