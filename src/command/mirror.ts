@@ -8,6 +8,13 @@ import { KIND } from "./flat.ts";
 import type { Change } from "./objects.ts";
 import { ShardedMap } from "./sharded-map.ts";
 
+/** The hash of one cluster, in two unsigned halves. */
+export interface ClusterHash {
+  readonly id: string;
+  readonly low: number;
+  readonly high: number;
+}
+
 /** What one process knows of the state: an identity and a hash for each object. */
 export class StateMirror {
   /** Sums of all objects, each an unsigned 32-bit number. */
@@ -64,10 +71,25 @@ export class StateMirror {
   /** Hash per existing cluster, as QueryClustersHashes answers it. */
   clusterHashes(): Map<string, bigint> {
     const hashes = new Map<string, bigint>();
-    for (const [id, sum] of this.#clusters.entries()) {
-      if (sum.exists) hashes.set(id, (BigInt(sum.high >>> 0) << 32n) | BigInt(sum.low >>> 0));
+    for (const { id, low, high } of this.clusterSums()) {
+      hashes.set(id, (BigInt(high) << 32n) | BigInt(low));
     }
     return hashes;
+  }
+
+  /** The same in halves, unsigned; a copy that later changes leave alone. */
+  clusterSums(): ClusterHash[] {
+    const sums: ClusterHash[] = [];
+    for (const [id, sum] of this.#clusters.entries()) {
+      if (sum.exists) sums.push({ id, low: sum.low >>> 0, high: sum.high >>> 0 });
+    }
+    return sums;
+  }
+
+  /** The hash of one cluster in halves, unsigned; null when it does not exist. */
+  clusterSum(id: string): ClusterHash | null {
+    const sum = this.#clusters.get(id);
+    return sum === undefined || !sum.exists ? null : { id, low: sum.low >>> 0, high: sum.high >>> 0 };
   }
 
   #put(change: Change, bytes: Uint8Array, start: number, identityEnd: number, end: number): void {

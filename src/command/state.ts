@@ -4,10 +4,16 @@
 // match. Pure: no clock, no files, no sockets. Kinds that are added later are siblings under state/.
 
 import { create } from "@bufbuild/protobuf";
-import { compareAddresses } from "./address.ts";
-import { CommandError, commandError } from "./errors.ts";
+import { addressFromMessage, compareAddresses, formatAddress } from "./address.ts";
+import { CommandError, type CommandErrorCode, commandError } from "./errors.ts";
 import { ChangeWriter } from "./flat.ts";
-import type { ActivateListener, DeactivateListener, RemoveListener, Request } from "./gen/sozu_pb.ts";
+import type {
+  ActivateListener,
+  DeactivateListener,
+  HttpListenerConfig,
+  RemoveListener,
+  Request,
+} from "./gen/sozu_pb.ts";
 import { ListenerType, RequestSchema } from "./gen/sozu_pb.ts";
 import { StateMirror } from "./mirror.ts";
 import type { Change } from "./objects.ts";
@@ -15,6 +21,7 @@ import type { ShardedMap } from "./sharded-map.ts";
 import * as clusters from "./state/clusters.ts";
 import * as frontends from "./state/http-frontends.ts";
 import * as listeners from "./state/http-listeners.ts";
+import { reattachFrontends } from "./state/reattach.ts";
 import type { Origin, Step } from "./state/table.ts";
 
 export type { Entry, Origin } from "./state/table.ts";
@@ -45,10 +52,29 @@ export class ConfigState {
   readonly backends: clusters.BackendTable = clusters.backendTable();
   /** Whole-state and per-cluster hashes. */
   readonly mirror: StateMirror = new StateMirror();
+  /** How many requests of each name were dispatched, refused ones included (CountRequests). */
+  readonly requestCounts: Map<string, number> = new Map();
   readonly #scratch: ChangeWriter = new ChangeWriter();
+
+  /** Counts a request; apply() does it by itself. */
+  count(name: Request["requestType"]["case"]): void {
+    if (name === undefined) return;
+    const key = requestName(name);
+    this.requestCounts.set(key, (this.requestCounts.get(key) ?? 0) + 1);
+  }
+
+  /**
+   * Why a request could never be applied, whatever the state holds; null when it is well-formed. Whether it would change
+   * something (EXISTS, NOT_FOUND, NO_CHANGE) is left to apply().
+   */
+  check(request: Request): CommandError | null {
+    const outcome = this.#dispatch(request.requestType, "socket", this.revision + 1);
+    return outcome instanceof CommandError && !STATE_DEPENDENT.includes(outcome.code) ? outcome : null;
+  }
 
   /** Applies one request, all or nothing. */
   apply(request: Request, origin: Origin): ApplyResult {
+    this.count(request.requestType.case);
     const outcome = this.#dispatch(request.requestType, origin, this.revision + 1);
     if (outcome instanceof CommandError) return { ok: false, error: outcome };
     const changes: Change[] = [];
@@ -57,7 +83,7 @@ export class ConfigState {
     return { ok: true, changes, steps: outcome };
   }
 
-  /** Takes back what apply() did, and only if nothing else was applied since; returns what workers have to do. */
+  /** Takes back what apply() did, but for objects that were changed again since; returns what workers have to do. */
   revert(applied: Applied): readonly Change[] {
     const changes: Change[] = [];
     for (let i = applied.steps.length - 1; i >= 0; i--) changes.push(...applied.steps[i]!.back());
@@ -129,7 +155,7 @@ export class ConfigState {
       case "removeHttpFrontend":
         return frontends.removeHttpFrontend(this.httpFrontends, request.value);
       case "addHttpListener":
-        return listeners.addHttpListener(this.httpListeners, request.value, origin, revision);
+        return this.#addHttpListener(request.value, origin, revision);
       case "removeListener":
       case "activateListener":
       case "deactivateListener":
@@ -139,6 +165,14 @@ export class ConfigState {
       default:
         return commandError(LATER.has(request.case) ? "NOT_SUPPORTED" : "UNDISPATCHABLE", requestName(request.case));
     }
+  }
+
+  #addHttpListener(message: HttpListenerConfig, origin: Origin, revision: number): clusters.Outcome {
+    const steps = listeners.addHttpListener(this.httpListeners, message, origin, revision);
+    if (steps instanceof CommandError || message.address === undefined) return steps;
+    const address = addressFromMessage(message.address);
+    const again = typeof address === "string" ? null : reattachFrontends(this.httpFrontends, formatAddress(address));
+    return again === null ? steps : [...steps, again];
   }
 
   #listener(
@@ -201,6 +235,9 @@ const LATER: ReadonlySet<string> = new Set([
 ]);
 
 const LISTENER_TYPES: readonly string[] = ["HTTP", "HTTPS", "TCP", "UDP"];
+
+/** Refusals that the same request may not meet in another state. */
+const STATE_DEPENDENT: readonly CommandErrorCode[] = ["NOT_FOUND", "EXISTS", "NO_CHANGE"];
 
 function activation(address: NonNullable<ActivateListener["address"]>): ActivateListener {
   const value = { address, proxy: ListenerType.HTTP, fromScm: false };

@@ -36,6 +36,8 @@ export const PACKET = {
   LOGGING: 8,
   /** Body: JSON of `Listen`: stop accepting on the sockets of a sibling (decisions 26). No descriptors. */
   UNLISTEN: 9,
+  /** Body: JSON of `HashQuery`. Answered by HASHES packets with the same number. */
+  QUERY_HASHES: 10,
 
   /** The state is in place and the listeners accept. Body: `Standing`. Number: the revision. */
   READY: 64,
@@ -47,6 +49,8 @@ export const PACKET = {
   DRAINED: 67,
   /** Body: `Standing`. Number: that of the PING. */
   PONG: 68,
+  /** Body: some of the hashes that were asked for (`decodeHashes`). Number: that of the query. */
+  HASHES: 69,
 } as const;
 
 /** A decoded packet. `body` is a view of what was given to decodePacket. */
@@ -88,6 +92,12 @@ export interface Listen {
   readonly addresses: readonly SocketAddress[];
   /** The slot whose worker cannot accept now: its sockets are to be accepted on too. null: the worker's own slot. */
   readonly lentBy: number | null;
+}
+
+/** Body of QUERY_HASHES. */
+export interface HashQuery {
+  /** The clusters whose hashes are wanted; null: all. */
+  readonly clusterIds: readonly string[] | null;
 }
 
 /** Builds a packet; the body is copied. The caller keeps it within PACKET_BYTES_MAX. */

@@ -71,6 +71,9 @@ export async function parseConfig(text: string, options: ParseOptions): Promise<
       `command_buffer_size (${first}) exceeds max_command_buffer_size (${most})`,
     );
   }
+  if (values.automatic_state_save === true && values.saved_state === undefined) {
+    problems.error(["automatic_state_save"], "automatic_state_save needs saved_state, the file to write", null, true);
+  }
   if (values.slab_entries_per_connection !== undefined) {
     problems.warning(["slab_entries_per_connection"], "slab_entries_per_connection has no effect here", null, true);
   }

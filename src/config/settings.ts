@@ -24,6 +24,10 @@ export interface GlobalSettings extends SocketSettings {
   readonly workerAutomaticRestart: boolean;
   readonly workerTimeoutSeconds: number;
   readonly pidFilePath: string | null;
+  /** Absolute path of the state file; null: none. */
+  readonly savedState: string | null;
+  /** Only with `savedState`. */
+  readonly automaticStateSave: boolean;
   readonly activateListeners: boolean;
   /** Defaults of listeners, seconds; 0 is off. */
   readonly frontTimeoutSeconds: number;
@@ -57,6 +61,8 @@ export function resolveSettings(
     workerAutomaticRestart: values.worker_automatic_restart ?? true,
     workerTimeoutSeconds: values.worker_timeout ?? 10,
     pidFilePath: values.pid_file_path === undefined ? null : absolutePath(values.pid_file_path, folder),
+    savedState: values.saved_state === undefined ? null : absolutePath(values.saved_state, folder),
+    automaticStateSave: values.automatic_state_save ?? false,
     activateListeners: values.activate_listeners ?? true,
     frontTimeoutSeconds: values.front_timeout ?? 60,
     backTimeoutSeconds: values.back_timeout ?? 30,

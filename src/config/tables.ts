@@ -50,8 +50,8 @@ export const GLOBAL_KEYS = {
   retry_after: laterKey("Seconds of `Retry-After` on 429.", 60),
   splice_pipe_capacity_bytes: laterKey("Size of splice pipes."),
   command_allowed_uids: key(integers(0xffffffff), "any", "Users that may use the command socket."),
-  saved_state: laterKey("State file that is loaded at start."),
-  automatic_state_save: laterKey("Save the state after each change.", false),
+  saved_state: key(path(), "none", "State file that is loaded at start, after this file."),
+  automatic_state_save: key(bool(), "`false`", "Write `saved_state` after changes over the socket."),
   log_level: key(
     text((value) => checkName(value, 1024)),
     "`info`",

@@ -39,12 +39,15 @@ export class Table<M, O> {
     return this.entries.size;
   }
 
-  /** A step that puts or (with undefined) deletes the entry of `key`. Nothing happens before take(). */
+  /**
+   * A step that puts or (with undefined) deletes the entry of `key`. Nothing happens before take(). Taking it back leaves
+   * an entry alone that was changed again since.
+   */
   step(key: string, after: Entry<M, O> | undefined): Step {
     const before = this.entries.get(key);
     return {
       take: () => this.#set(key, before, after),
-      back: () => this.#set(key, after, before),
+      back: () => (this.entries.get(key) === after ? this.#set(key, after, before) : []),
     };
   }
 
