@@ -10,6 +10,8 @@ export const TICK_MS = 100;
 const TICK_US = TICK_MS * 1000;
 const SLOTS = 1024;
 const SLOT_MASK = SLOTS - 1;
+/** Up to here a delay in microseconds is a 32-bit integer, with room for two ticks. */
+const DELAY_MS_SHORT = 2_000_000;
 /** Longer delays are cut to this: 100 days. */
 const DELAY_MS_MAX = 8.64e9;
 /** `timerTick` of an entry that is off. */
@@ -82,10 +84,15 @@ export class TimerWheel {
       return;
     }
     if (this.#count === 0) this.#begin();
-    const delayUs = delayMs > DELAY_MS_MAX ? DELAY_MS_MAX * 1000 : delayMs * 1000;
-    // Rounded up: never early.
-    let tick = Math.ceil((this.#clock[0] - this.#originUs + delayUs) / TICK_US) | 0;
-    if (tick <= this.#tick) tick = this.#tick + 1;
+    let tick = this.#tick;
+    const sinceTickUs = this.#clock[0] - this.nextTickUs + TICK_US;
+    // Rounded up: never early. In integers when it can be, for requests arm several times.
+    if (sinceTickUs >= 0 && sinceTickUs < TICK_US && delayMs <= DELAY_MS_SHORT) {
+      tick += ((Math.ceil(sinceTickUs) + Math.ceil(delayMs * 1000) + TICK_US - 1) / TICK_US) | 0;
+    } else {
+      const delayUs = delayMs > DELAY_MS_MAX ? DELAY_MS_MAX * 1000 : delayMs * 1000;
+      tick = Math.max(tick + 1, Math.ceil((this.#clock[0] - this.#originUs + delayUs) / TICK_US) | 0);
+    }
     timed.timerTick = tick;
     if (timed.timerLinkedTick !== -1) {
       if (timed.timerLinkedTick <= tick) return;
