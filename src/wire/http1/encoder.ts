@@ -267,13 +267,13 @@ export function encodeConstant(target: Uint8Array, at: number, constant: Constan
 /** A short constant: a few bytes of another array, copied one by one. */
 export function encodeBytes(target: Uint8Array, at: number, bytes: Uint8Array): number {
   const length = bytes.length;
-  for (let i = 0; i < length; i++) target[at + i] = bytes[i];
-  return at + length;
+  for (let i = 0; i < length; i++) target[(at + i) | 0] = bytes[i];
+  return (at + length) | 0;
 }
 
 /** Bytes [from, to) of `source`, which may be `target` itself as long as the ranges do not overlap. */
 export function encodeSpan(target: Uint8Array, at: number, source: Uint8Array, from: number, to: number): number {
-  const length = to - from;
+  const length = (to - from) | 0;
   if (source !== target) {
     for (let i = 0; i < length; i++) target[at + i] = source[from + i];
   } else if (length < 4) {
@@ -283,7 +283,7 @@ export function encodeSpan(target: Uint8Array, at: number, source: Uint8Array, f
   } else {
     target.copyWithin(at, from, to);
   }
-  return at + length;
+  return (at + length) | 0;
 }
 
 /** Copies at least 4 bytes inside one array, eight at a time; the last word overlaps the one before it. */

@@ -27,6 +27,7 @@ const SPACES = 0x20202020;
 /** `: ` in the low bytes of a little-endian word; CRLF in its middle. */
 const COLON_SPACE = 0x203a;
 const CRLF_BEHIND = 0x0a0d00;
+const CRLF_PAIR = 0x0a0d;
 
 /** The state of one field section and the table that it fills. */
 export class FieldSection {
@@ -75,6 +76,11 @@ export class FieldSection {
     const view = this.viewOf(bytes);
     let i = from;
     let state = this.state;
+    if (state === STATE.LINE_START) {
+      i = this.cleanLines(bytes, view, base, from, to);
+      // Nearly every section is whole and of the usual shape: the blank line is next.
+      if (i <= to - 2 && view.getUint16(i, true) === CRLF_PAIR) return i + 2 - base;
+    }
     while (i < to) {
       switch (state) {
         case STATE.LINE_START: {

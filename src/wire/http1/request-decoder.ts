@@ -36,6 +36,10 @@ const GET_WORD = littleEndianWord("GET ");
 const HTTP_WORD = littleEndianWord("HTTP");
 const VERSION_11_WORD = littleEndianWord("/1.1");
 const CRLF_PAIR = 0x0a0d;
+// ` HTTP/1.1 CRLF` in three words, the last of which overlaps.
+const SPACE_HTT_WORD = littleEndianWord(" HTT");
+const P_SLASH_1_DOT_WORD = littleEndianWord("P/1.");
+const DOT_1_CRLF_WORD = littleEndianWord(".1\r\n");
 
 const SLASH = 0x2f;
 const ASTERISK = 0x2a;
@@ -167,13 +171,41 @@ export class RequestDecoder {
   decode(bytes: Uint8Array, base: number, from: number, to: number): number {
     let at = from;
     if (this.state !== STATE.FIELDS) {
-      at = this.decodeLine(bytes, base, from, to);
+      at = this.state === STATE.START && from === base ? this.usualLine(bytes, base, to) : 0;
+      if (at === 0) at = this.decodeLine(bytes, base, from, to);
       if (at <= 0) return at;
     }
     const end = this.section.decode(bytes, base, at, to);
     if (end <= 0) return end;
     const error = this.settle(bytes, base);
     return error < 0 ? error : end;
+  }
+
+  /** `GET /path?query HTTP/1.1 CRLF` that is there as a whole. 0: it is anything else. */
+  private usualLine(bytes: Uint8Array, base: number, to: number): number {
+    const target = (base + 4) | 0;
+    if (target >= to || bytes[target] !== SLASH) return 0;
+    const view = this.section.viewOf(bytes);
+    if (view.getInt32(base, true) !== GET_WORD) return 0;
+    let i = target;
+    while (i < to && TARGET[bytes[i]] === 1) i = (i + 1) | 0;
+    let query = -1;
+    if (i < to && bytes[i] === QUESTION) {
+      query = i - base;
+      while (i < to && QUERY[bytes[i]] === 1) i = (i + 1) | 0;
+    }
+    if (i > to - 11 || view.getInt32(i, true) !== SPACE_HTT_WORD) return 0;
+    if (view.getInt32(i + 4, true) !== P_SLASH_1_DOT_WORD || view.getInt32(i + 7, true) !== DOT_1_CRLF_WORD) return 0;
+    this.method = METHOD.GET;
+    this.requestStart = this.methodStart = 0;
+    this.methodEnd = 3;
+    this.pathStart = this.targetStart = 4;
+    this.targetEnd = this.pathEnd = i - base;
+    this.queryStart = query;
+    this.targetForm = TARGET_FORM.ORIGIN;
+    this.versionMinor = 1;
+    this.state = STATE.FIELDS;
+    return i + 11;
   }
 
   /** The request line (RFC 9112 3): absolute position after its CRLF, 0 for "need more", or an error. */
