@@ -19,7 +19,7 @@ export function record(values: Float64Array, base: number, microseconds: number)
     return;
   }
   values[base] += microseconds;
-  values[base + HISTOGRAM_LANES + (bucketOf(microseconds) << 2)] += 1;
+  values[(base + HISTOGRAM_LANES + (bucketOf(microseconds) << 2)) | 0] += 1;
 }
 
 /** The bucket of a value >= 0. */
@@ -29,7 +29,7 @@ export function bucketOf(microseconds: number): number {
     return value;
   }
   const shift = 27 - Math.clz32(value);
-  return (shift << 4) + (value >> shift);
+  return ((shift << 4) + (value >> shift)) | 0;
 }
 
 /** The smallest value (microseconds) that falls in a bucket. */
