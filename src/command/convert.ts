@@ -28,6 +28,7 @@ import {
 } from "./limits.ts";
 import type { BackendObject, ClusterObject, HttpFrontendObject, HttpListenerObject, SocketAddress } from "./objects.ts";
 import { PATH_REGEX } from "./objects.ts";
+import { compilePattern } from "./pattern.ts";
 import { checkName, checkText, checkToken, normalizeHost } from "./text.ts";
 
 /** Default of `sticky_name`. */
@@ -36,8 +37,6 @@ export const STICKY_NAME_DEFAULT = "SOZUBALANCEID";
 export const SOZU_ID_HEADER_DEFAULT = "Sozu-Id";
 /** What a missing weight and weight 0 mean (decisions 9). */
 export const WEIGHT_DEFAULT = 100;
-/** LoadBalancingAlgorithms that are built: the numbers below this one. */
-export const LOAD_BALANCING_COUNT = 4;
 
 /** An error, or the record. */
 export type Converted<T> = T | CommandError;
@@ -52,9 +51,6 @@ export function toCluster(message: Cluster): Converted<ClusterObject> {
     checkUnsupported(message, CLUSTER_LATER) ??
     checkUnknownEnums(message);
   if (bad !== null) return bad;
-  if (message.loadBalancing >= LOAD_BALANCING_COUNT) {
-    return commandError("NOT_SUPPORTED", `load_balancing ${message.loadBalancing === 4 ? "HRW" : "MAGLEV"}`);
-  }
   const port = message.httpsRedirectPort;
   const portGiven = has(message, "httpsRedirectPort");
   if (portGiven && (port < 1 || port > 65535)) {
@@ -122,7 +118,8 @@ export function toHttpFrontend(message: RequestHttpFrontend): Converted<HttpFron
     checkUnknownEnums(message) ??
     (message.path === undefined ? null : checkUnknownEnums(message.path));
   if (bad !== null) return bad;
-  if (pathKind === PATH_REGEX) return commandError("NOT_SUPPORTED", "a path that is a regular expression");
+  const pattern = pathKind === PATH_REGEX ? compilePattern(path) : null;
+  if (pattern !== null && "reason" in pattern) return commandError("INVALID_VALUE", "path", pattern.reason);
   const host = normalizeHost(message.hostname);
   if ("reason" in host) return commandError("INVALID_VALUE", "hostname", host.reason);
   const tags = toTags(message.tags);
@@ -170,7 +167,6 @@ export function toAddress(field: string, message: AddressMessage | undefined): C
 
 /** Message fields, by local name, that ask for parts that are not built yet. */
 const CLUSTER_LATER = {
-  stickySession: "sticky_session",
   proxyProtocol: "proxy_protocol",
   answer503: "answer_503",
   http2: "http2",

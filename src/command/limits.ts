@@ -9,6 +9,13 @@ export const HOST_BYTES_MAX = 253;
 export const HOST_LABEL_BYTES_MAX = 63;
 /** Bytes of a path rule; a request target longer than a buffer is refused anyway. */
 export const PATH_BYTES_MAX = 4096;
+/** Characters of a regular expression, for a path or a whole host name. */
+export const PATTERN_LENGTH_MAX = 1000;
+/**
+ * Steps that a regular expression may compile to. The work for a request grows with the steps times the bytes of the
+ * path: the worst pattern of this size and the longest path that a buffer holds take about a tenth of a second.
+ */
+export const PATTERN_SIZE_MAX = 1000;
 /** Bytes of a method; the longest registered one has 17. */
 export const METHOD_BYTES_MAX = 32;
 /** Bytes of a header or cookie name given by an operator. */

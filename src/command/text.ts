@@ -3,7 +3,8 @@
 // like any other. Each check returns null, or the reason; host names come back normalised.
 
 import { canonicalIpv6 } from "./address.ts";
-import { HOST_BYTES_MAX, HOST_LABEL_BYTES_MAX } from "./limits.ts";
+import { isHostPattern, parseHostPattern } from "./host-pattern.ts";
+import { HOST_BYTES_MAX, HOST_LABEL_BYTES_MAX, PATTERN_LENGTH_MAX } from "./limits.ts";
 
 /** Text without control characters and of at most `bytesMax` bytes of UTF-8. Returns null or the reason. */
 export function checkText(text: string, bytesMax: number): string | null {
@@ -32,14 +33,15 @@ export type HostResult = { readonly host: string } | { readonly reason: string }
 
 /**
  * Normalises the host name of a frontend: ASCII lower case, no trailing dot, IDNA form, canonical IPv6 in brackets.
- * Accepted are exact names, `*.suffix`, `*`, IPv4 and `[IPv6]`; `_` may appear in labels (decisions 16).
+ * Accepted are exact names, `*.suffix`, `*`, IPv4 and `[IPv6]`; `_` may appear in labels (decisions 16), and regular
+ * expressions between slashes (host-pattern.ts).
  */
 export function normalizeHost(text: string): HostResult {
   if (text === "") return { reason: "it is empty" };
-  const bad = checkText(text, HOST_BYTES_MAX + 1);
+  const bad = checkText(text, isHostPattern(text) ? PATTERN_LENGTH_MAX : HOST_BYTES_MAX + 1);
   if (bad !== null) return { reason: bad };
   if (text === "*") return { host: text };
-  if (text.includes("/")) return { reason: "regular expressions are not supported yet" };
+  if (isHostPattern(text)) return parseHostPattern(text);
   if (text.startsWith("[")) {
     const ip = text.endsWith("]") ? canonicalIpv6(text.slice(1, -1)) : null;
     return ip === null ? { reason: "it is not an IPv6 address in brackets" } : { host: `[${ip}]` };
