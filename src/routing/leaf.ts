@@ -1,6 +1,7 @@
 // All rules that can apply to one host, merged in the total order: what is left of routing on the hot path.
 // A connection keeps the leaf of its last request and asks for another only when the authority or the router's
-// generation changed. Matching compares bytes of the request head with bytes of the rules; nothing is allocated.
+// generation changed. Matching compares bytes of the request head with bytes of the rules; nothing is allocated, unless
+// a regular expression is next in the order: then the path becomes a string, once.
 
 import { PATH_EQUALS, PATH_PREFIX } from "../command/objects.ts";
 import type { Candidate } from "./rule.ts";
@@ -10,6 +11,8 @@ export class HostLeaf<T> {
   /** The host, lower case, without port and trailing dot. */
   readonly hostBytes: Uint8Array;
   readonly candidates: readonly Candidate<T>[];
+  /** Whether a rule has a regular expression for the path. */
+  readonly hasPatterns: boolean;
   /** What every request leads to when the first rule takes any path and method; null otherwise. */
   private readonly always: T | null;
   /** What every path that starts with `/` leads to; null when that depends on more. */
@@ -24,6 +27,7 @@ export class HostLeaf<T> {
   constructor(hostBytes: Uint8Array, candidates: readonly Candidate<T>[]) {
     this.hostBytes = hostBytes;
     this.candidates = candidates;
+    this.hasPatterns = candidates.some((candidate) => candidate.pattern !== null);
     const first = candidates[0];
     const open = first.method === null && first.pathKind === PATH_PREFIX;
     this.always = open && first.path.length === 0 ? first.payload : null;
@@ -62,6 +66,7 @@ export class HostLeaf<T> {
     const lengths = this.lengths;
     const lastBytes = this.lastBytes;
     const length = pathEnd - pathStart;
+    let text: string | null = null;
     for (let i = 0; i < candidates.length; i++) {
       if (i < lengths.length) {
         const end = lengths[i];
@@ -74,9 +79,16 @@ export class HostLeaf<T> {
       if (wanted.length > length || (candidate.pathKind === PATH_EQUALS && wanted.length !== length)) {
         continue;
       }
-      if (startsWith(path, pathStart, wanted) && methodFits(candidate.method, bytes, methodStart, methodEnd)) {
-        return candidate.payload;
+      if (!startsWith(path, pathStart, wanted) || !methodFits(candidate.method, bytes, methodStart, methodEnd)) {
+        continue;
       }
+      if (candidate.pattern !== null) {
+        text ??= latin1(path, pathStart, pathEnd);
+        if (!candidate.pattern.test(text)) {
+          continue;
+        }
+      }
+      return candidate.payload;
     }
     return null;
   }
@@ -94,6 +106,15 @@ function startsWith(bytes: Uint8Array, start: number, wanted: Uint8Array): boole
 
 function methodFits(method: Uint8Array | null, bytes: Uint8Array, start: number, end: number): boolean {
   return method === null || (method.length === end - start && startsWith(bytes, start, method));
+}
+
+/** A request target is visible ASCII (RFC 3986 2), so its bytes are its characters. */
+function latin1(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let i = start; i < end; i++) {
+    text += String.fromCharCode(bytes[i]);
+  }
+  return text;
 }
 
 const SLASH = 0x2f;

@@ -1,19 +1,25 @@
 // Finds what a request leads to: host first (a string, once per connection and host), then path and method (bytes).
 //
-// A host can be named by rules of three kinds: its own name, `*.` before its parent, and `*`. Each kind is one
-// lookup, so a host costs three at most, whatever the number of rules. The merged rules of an exact name are kept
-// with it and so are those of each wildcard; hosts that only a wildcard knows share them. What is remembered per host
-// name is bounded and in two halves, so a flood of random names cannot push out names that are in use; names without
-// a rule are not remembered.
+// A host can be named by rules of four kinds: its own name, `*.` before its parent, regular expressions, and `*`. Each
+// of the first is one lookup and expressions are found by their literal ending, so a host costs the same whatever the
+// number of rules. The merged rules of an exact name are kept with it and so are those of each wildcard; hosts that only
+// wildcards and expressions know share them. What is remembered per host name is bounded and in two halves, so a flood
+// of random names cannot push out names that are in use; names without a rule are not remembered.
 // Invariants: the order of insertion decides nothing; `generation` grows with every change, and leaves of an older one
 // must not be used any more.
 
+import { PATH_REGEX } from "../command/objects.ts";
+import { ShardedMap } from "../command/sharded-map.ts";
+import { HostPatterns } from "./host-patterns.ts";
 import { HostLeaf } from "./leaf.ts";
+import { type PathPattern, PatternTable } from "./pattern-table.ts";
 import {
   Candidate,
   compareCandidates,
   foldHost,
+  HOST_ANY,
   HOST_EXACT,
+  HOST_REGEX,
   HOST_SUFFIX,
   type RouteRule,
   refuseRule,
@@ -26,12 +32,17 @@ export type { HostLeaf, RouteRule };
 export class Router<T> {
   /** Grows with every change. */
   generation: number;
-  private readonly rules: Map<string, Candidate<T>>;
-  private readonly exact: Map<string, HostNode<T>>;
-  private readonly suffixes: Map<string, HostNode<T>>;
+  private readonly rules: ShardedMap<Candidate<T>>;
+  private readonly exact: ShardedMap<HostNode<T>>;
+  private readonly suffixes: ShardedMap<HostNode<T>>;
+  private readonly hostPatterns: HostPatterns<HostNode<T>>;
   private readonly any: HostNode<T>;
-  /** Grows when a wildcard changes: merged rules of an older one are merged anew. */
+  private readonly pathPatterns: PatternTable;
+  /** Grows when a wildcard or an expression changes: merged rules of an older one are merged anew. */
   private sharedGeneration: number;
+  /** Merged rules of hosts that expressions match, by the nodes that were merged. */
+  private combined: Map<string, readonly Candidate<T>[]>;
+  private nodesMade: number;
   private recent: Map<string, HostLeaf<T>>;
   private older: Map<string, HostLeaf<T>>;
   private readonly rememberedMin: number;
@@ -39,11 +50,15 @@ export class Router<T> {
   /** `rememberedMin`: host names known only through wildcards that are kept at least; at most twice as many. */
   constructor(rememberedMin = HOSTS_REMEMBERED) {
     this.generation = 0;
-    this.rules = new Map();
-    this.exact = new Map();
-    this.suffixes = new Map();
-    this.any = new HostNode();
+    this.rules = new ShardedMap();
+    this.exact = new ShardedMap();
+    this.suffixes = new ShardedMap();
+    this.hostPatterns = new HostPatterns();
+    this.any = new HostNode(0);
+    this.pathPatterns = new PatternTable();
     this.sharedGeneration = 0;
+    this.combined = new Map();
+    this.nodesMade = 0;
     this.recent = new Map();
     this.older = new Map();
     this.rememberedMin = rememberedMin;
@@ -65,12 +80,21 @@ export class Router<T> {
     if (refused !== null) {
       return refused;
     }
-    const candidate = new Candidate(rule, payload);
-    if (this.rules.has(candidate.key)) {
+    if (this.rules.has(ruleKey(rule))) {
       return `could not add route: ${describe(rule)} exists already`;
     }
+    const pattern = rule.pathKind === PATH_REGEX ? this.pathPatterns.take(rule.path) : null;
+    if (typeof pattern === "string") {
+      return pattern;
+    }
+    const candidate = new Candidate(rule, pattern, payload);
+    const node = this.ensureNode(candidate);
+    if (typeof node === "string") {
+      this.giveBack(pattern);
+      return node;
+    }
     this.rules.set(candidate.key, candidate);
-    this.node(candidate).insert(candidate);
+    node.insert(candidate);
     this.changed(candidate);
     return null;
   }
@@ -83,10 +107,12 @@ export class Router<T> {
       return `could not remove route: there is no ${describe(rule)}`;
     }
     this.rules.delete(key);
-    const node = this.node(candidate);
+    this.giveBack(candidate.pattern);
+    const nodes = this.nodesOf(candidate);
+    const node = nodes?.get(candidate.host) ?? this.any;
     node.remove(candidate);
-    if (node.candidates.length === 0 && node !== this.any) {
-      (candidate.hostClass === HOST_EXACT ? this.exact : this.suffixes).delete(candidate.host);
+    if (node.candidates.length === 0) {
+      nodes?.delete(candidate.host);
     }
     this.changed(candidate);
     return null;
@@ -104,7 +130,8 @@ export class Router<T> {
     const own = this.exact.get(name);
     if (own !== undefined) {
       if (own.leaf === null || own.mergedAt !== this.sharedGeneration) {
-        own.leaf = new HostLeaf(ENCODER.encode(name), this.merge(name, own));
+        const merged = this.merge(own, this.suffixes.get(parentOf(name)), this.hostPatterns.matching(name));
+        own.leaf = new HostLeaf(ENCODER.encode(name), merged);
         own.mergedAt = this.sharedGeneration;
       }
       return own.leaf;
@@ -113,30 +140,51 @@ export class Router<T> {
     if (known !== undefined) {
       return known;
     }
-    const shared = this.suffixes.get(parentOf(name)) ?? this.any;
-    if (shared.merged === null || shared.mergedAt !== this.sharedGeneration) {
-      shared.merged = this.merge(name, null);
-      shared.mergedAt = this.sharedGeneration;
-    }
-    if (shared.merged.length === 0) {
+    const merged = this.mergedFor(name);
+    if (merged.length === 0) {
       return null;
     }
-    const leaf = new HostLeaf(ENCODER.encode(name), shared.merged);
+    const leaf = new HostLeaf(ENCODER.encode(name), merged);
     this.remember(name, leaf);
     return leaf;
   }
 
-  private node(candidate: Candidate<T>): HostNode<T> {
-    if (candidate.hostClass !== HOST_EXACT && candidate.hostClass !== HOST_SUFFIX) {
+  /** Where the nodes of a rule's kind of host are; null: there is but one. */
+  private nodesOf(candidate: Candidate<T>): Nodes<T> | null {
+    switch (candidate.hostClass) {
+      case HOST_EXACT:
+        return this.exact;
+      case HOST_SUFFIX:
+        return this.suffixes;
+      case HOST_REGEX:
+        return this.hostPatterns;
+      default:
+        return null;
+    }
+  }
+
+  /** The node of a rule's host, made when there is none; or why there cannot be one. */
+  private ensureNode(candidate: Candidate<T>): HostNode<T> | string {
+    if (candidate.hostClass === HOST_ANY) {
       return this.any;
     }
-    const nodes = candidate.hostClass === HOST_EXACT ? this.exact : this.suffixes;
-    let node = nodes.get(candidate.host);
-    if (node === undefined) {
-      node = new HostNode();
-      nodes.set(candidate.host, node);
+    const known = this.nodesOf(candidate)?.get(candidate.host);
+    if (known !== undefined) {
+      return known;
     }
+    this.nodesMade++;
+    const node = new HostNode<T>(this.nodesMade);
+    if (candidate.hostClass === HOST_REGEX) {
+      return this.hostPatterns.add(candidate.host, node) ?? node;
+    }
+    (candidate.hostClass === HOST_EXACT ? this.exact : this.suffixes).set(candidate.host, node);
     return node;
+  }
+
+  private giveBack(pattern: PathPattern | null): void {
+    if (pattern !== null) {
+      this.pathPatterns.give(pattern);
+    }
   }
 
   private changed(candidate: Candidate<T>): void {
@@ -148,19 +196,58 @@ export class Router<T> {
       return;
     }
     this.sharedGeneration++;
+    if (this.combined.size > 0) {
+      this.combined = new Map();
+    }
     if (this.recent.size > 0 || this.older.size > 0) {
       this.recent = new Map();
       this.older = new Map();
     }
   }
 
-  private merge(name: string, own: HostNode<T> | null): readonly Candidate<T>[] {
+  /** The merged rules of a name that no rule names exactly. */
+  private mergedFor(name: string): readonly Candidate<T>[] {
     const suffix = this.suffixes.get(parentOf(name));
-    const parts = own === null ? [] : own.candidates.slice();
-    if (suffix !== undefined) {
-      parts.push(...suffix.candidates);
+    const matching = this.hostPatterns.matching(name);
+    if (matching.length > 0) {
+      return this.combine(suffix, matching);
     }
-    parts.push(...this.any.candidates);
+    const shared = suffix ?? this.any;
+    if (shared.merged === null || shared.mergedAt !== this.sharedGeneration) {
+      shared.merged = this.merge(null, suffix, matching);
+      shared.mergedAt = this.sharedGeneration;
+    }
+    return shared.merged;
+  }
+
+  /** As many names match the same expressions, their merged rules are kept by what was merged. */
+  private combine(suffix: HostNode<T> | undefined, matching: readonly HostNode<T>[]): readonly Candidate<T>[] {
+    let key = suffix === undefined ? "" : `${suffix.id}`;
+    for (const node of matching) {
+      key += ` ${node.id}`;
+    }
+    let merged = this.combined.get(key);
+    if (merged === undefined) {
+      merged = this.merge(null, suffix, matching);
+      if (this.combined.size >= this.rememberedMin) {
+        this.combined = new Map();
+      }
+      this.combined.set(key, merged);
+    }
+    return merged;
+  }
+
+  private merge(
+    own: HostNode<T> | null,
+    suffix: HostNode<T> | undefined,
+    matching: readonly HostNode<T>[],
+  ): readonly Candidate<T>[] {
+    const parts = own === null ? [] : own.candidates.slice();
+    append(parts, suffix);
+    for (const node of matching) {
+      append(parts, node);
+    }
+    append(parts, this.any);
     return parts.sort(compareCandidates);
   }
 
@@ -187,12 +274,22 @@ export class Router<T> {
 
 /** The rules of one host pattern. */
 class HostNode<T> {
-  readonly candidates: Candidate<T>[] = [];
+  /** Different for each node of a router. */
+  readonly id: number;
+  readonly candidates: Candidate<T>[];
   /** Of an exact name: its leaf. */
-  leaf: HostLeaf<T> | null = null;
+  leaf: HostLeaf<T> | null;
   /** Of a wildcard: the rules of every host that it is the best name for. */
-  merged: readonly Candidate<T>[] | null = null;
-  mergedAt = -1;
+  merged: readonly Candidate<T>[] | null;
+  mergedAt: number;
+
+  constructor(id: number) {
+    this.id = id;
+    this.candidates = [];
+    this.leaf = null;
+    this.merged = null;
+    this.mergedAt = -1;
+  }
 
   insert(candidate: Candidate<T>): void {
     this.candidates.push(candidate);
@@ -207,6 +304,20 @@ class HostNode<T> {
   private forget(): void {
     this.leaf = null;
     this.merged = null;
+  }
+}
+
+/** What a kind of host keeps its nodes in. */
+interface Nodes<T> {
+  get(host: string): HostNode<T> | undefined;
+  delete(host: string): void;
+}
+
+function append<T>(parts: Candidate<T>[], node: HostNode<T> | undefined): void {
+  if (node !== undefined) {
+    for (const candidate of node.candidates) {
+      parts.push(candidate);
+    }
   }
 }
 

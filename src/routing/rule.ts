@@ -1,8 +1,9 @@
 // What a route rule says, and the one total order of rules (decisions 14): PRE, TREE, POST; exact host, `*.suffix`,
-// hosts with regex segments, `*`; EQUALS, REGEX, PREFIX (longest first); with a method before without; the bytes of
+// hosts with regex segments (most literal labels first), `*`; EQUALS, REGEX, PREFIX (longest first); with a method before without; the bytes of
 // the state key. The first rule in this order that matches a request decides, so the order of insertion never does,
 // and a rule of a more exact host that does not match the path lets the next one try (backtracking).
 
+import { foldHostPattern, isHostPattern, literalLabels } from "../command/host-pattern.ts";
 import {
   PATH_EQUALS,
   PATH_PREFIX,
@@ -11,13 +12,17 @@ import {
   POSITION_PRE,
   POSITION_TREE,
 } from "../command/objects.ts";
+import type { PathPattern } from "./pattern-table.ts";
 
 /** A rule: what a request must look like. The constants are those of command/objects.ts. */
 export interface RouteRule {
-  /** `example.com`, `*.example.com` (exactly one label more), `*`, `[::1]`. Case and a trailing dot do not matter. */
+  /**
+   * `example.com`, `*.example.com` (exactly one label more), `*`, `[::1]`, `/regex/.example.com` (host-pattern.ts). Case
+   * and a trailing dot do not matter.
+   */
   readonly hostname: string;
   readonly pathKind: number;
-  /** Compared with the request path without its query. */
+  /** Compared with the request path without its query; of PATH_REGEX searched for in it, unanchored (decisions 15). */
   readonly path: string;
   /** Case-sensitive; null: any. */
   readonly method: string | null;
@@ -36,47 +41,63 @@ export class Candidate<T> {
   readonly hostClass: number;
   /** The host folded: for HOST_SUFFIX without `*.`. */
   readonly host: string;
+  /** Of HOST_REGEX: labels without a regular expression. */
+  readonly literalLabels: number;
   readonly pathKind: number;
+  /** Empty for PATH_REGEX. */
   readonly path: Uint8Array;
+  /** Of PATH_REGEX only. */
+  readonly pattern: PathPattern | null;
   readonly method: Uint8Array | null;
   readonly position: number;
   readonly key: string;
+  /** The state key behind the address, which is the same for all rules of a router; made when first compared. */
+  private order: Uint8Array | null;
 
-  constructor(rule: RouteRule, payload: T) {
-    const host = foldHost(rule.hostname);
+  constructor(rule: RouteRule, pattern: PathPattern | null, payload: T) {
+    const host = foldRuleHost(rule.hostname);
     this.payload = payload;
     this.hostClass = hostClassOf(host);
     this.host = this.hostClass === HOST_SUFFIX ? host.slice(2) : host;
+    this.literalLabels = this.hostClass === HOST_REGEX ? literalLabels(host) : 0;
     this.pathKind = rule.pathKind;
-    this.path = ENCODER.encode(rule.path);
+    this.path = rule.pathKind === PATH_REGEX ? NO_BYTES : ENCODER.encode(rule.path);
+    this.pattern = pattern;
     this.method = rule.method === null ? null : ENCODER.encode(rule.method);
     this.position = rule.position;
     this.key = ruleKey(rule);
+    this.order = null;
+  }
+
+  get stateKey(): Uint8Array {
+    if (this.order === null) {
+      const [host, kind, path, method] = this.key.split("\0");
+      const end = method === undefined ? "" : `;${method}`;
+      this.order = ENCODER.encode(`${host};${KIND_LETTERS[Number(kind)]}${path}${end}`);
+    }
+    return this.order;
   }
 }
 
 /** Names a rule among the rules of a listener. The position is no part of it, as in the state (spec 4.7). */
 export function ruleKey(rule: RouteRule): string {
   const method = rule.method === null ? "" : `\0${rule.method}`;
-  return `${foldHost(rule.hostname)}\0${rule.pathKind}\0${rule.path}${method}`;
+  return `${foldRuleHost(rule.hostname)}\0${rule.pathKind}\0${rule.path}${method}`;
 }
 
-/** Why a rule cannot be routed, or null. */
+/** Why a rule cannot be routed, or null. Regular expressions are judged when they are compiled, not here. */
 export function refuseRule(rule: RouteRule): string | null {
-  const host = foldHost(rule.hostname);
-  if (host.includes("/") || rule.pathKind === PATH_REGEX) {
-    return "regular expressions are not supported yet";
-  }
+  const host = foldRuleHost(rule.hostname);
   if (host === "") {
     return "the hostname is empty";
   }
-  if (host !== "*" && !HOST.test(host)) {
-    return `"${rule.hostname}" is not a hostname: use example.com, *.example.com, * or [::1]`;
+  if (host !== "*" && !isHostPattern(host) && !HOST.test(host)) {
+    return `"${rule.hostname}" is not a hostname: use example.com, *.example.com, *, [::1] or /regex/.example.com`;
   }
-  if (rule.path.includes("\0") || rule.method?.includes("\0")) {
-    return "a path or method must not contain NUL";
+  if (host.includes("\0") || rule.path.includes("\0") || rule.method?.includes("\0")) {
+    return "a host, path or method must not contain NUL";
   }
-  if (rule.pathKind !== PATH_PREFIX && rule.pathKind !== PATH_EQUALS) {
+  if (KIND_ORDER[rule.pathKind] === undefined) {
     return `unknown path kind ${rule.pathKind}`;
   }
   if (POSITION_ORDER[rule.position] === undefined) {
@@ -92,16 +113,21 @@ export function foldHost(host: string): string {
   return folded.length > 1 && folded.endsWith(".") && folded !== "*." ? folded.slice(0, -1) : folded;
 }
 
+/** As foldHost for the host of a rule: regular expressions keep their case. */
+function foldRuleHost(host: string): string {
+  return isHostPattern(host) ? foldHostPattern(host) : foldHost(host);
+}
+
 /** Negative when `a` is tried before `b`. Only rules whose hosts match one and the same host are ever compared. */
 export function compareCandidates<T>(a: Candidate<T>, b: Candidate<T>): number {
   return (
     POSITION_ORDER[a.position] - POSITION_ORDER[b.position] ||
     a.hostClass - b.hostClass ||
-    (a.hostClass === HOST_SUFFIX ? b.host.length - a.host.length : 0) ||
+    (a.hostClass === HOST_SUFFIX ? b.host.length - a.host.length : b.literalLabels - a.literalLabels) ||
     KIND_ORDER[a.pathKind] - KIND_ORDER[b.pathKind] ||
     (a.pathKind === PATH_PREFIX ? b.path.length - a.path.length : 0) ||
     (a.method === null ? 1 : 0) - (b.method === null ? 1 : 0) ||
-    compareBytes(stateKey(a), stateKey(b))
+    compareBytes(a.stateKey, b.stateKey)
   );
 }
 
@@ -109,16 +135,10 @@ function hostClassOf(host: string): number {
   if (host === "*") {
     return HOST_ANY;
   }
-  if (host.includes("/")) {
+  if (isHostPattern(host)) {
     return HOST_REGEX;
   }
   return host.startsWith("*.") ? HOST_SUFFIX : HOST_EXACT;
-}
-
-/** The state key behind the address, which is the same for all rules of a router. */
-function stateKey<T>(candidate: Candidate<T>): Uint8Array {
-  const [host, kind, path, method] = candidate.key.split("\0");
-  return ENCODER.encode(`${host};${KIND_LETTERS[Number(kind)]}${path}${method === undefined ? "" : `;${method}`}`);
 }
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {
@@ -132,6 +152,7 @@ function compareBytes(a: Uint8Array, b: Uint8Array): number {
 }
 
 const ENCODER = new TextEncoder();
+const NO_BYTES = new Uint8Array(0);
 /** Labels of letters, digits, `-` and `_`; the first may be `*`; or an IPv6 literal. */
 const HOST = /^(?:(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/;
 const KIND_LETTERS: Readonly<Record<number, string>> = { [PATH_PREFIX]: "P", [PATH_REGEX]: "R", [PATH_EQUALS]: "=" };

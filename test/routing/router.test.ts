@@ -135,8 +135,9 @@ test("what cannot be routed is refused with the reason, and nothing changes", ()
     [rule("a b"), /not a hostname/],
     [rule("a:80"), /not a hostname/],
     [rule("é.fr"), /not a hostname/],
-    [rule("/a+/.b"), /regular expressions are not supported yet/],
-    [rule("a", "^/x", { pathKind: PATH_REGEX }), /regular expressions are not supported yet/],
+    [rule("/a+/.b\0"), /must not contain NUL/],
+    [rule("/a+.b"), /begins with a slash and does not end with one/],
+    [rule("a", "^/(x", { pathKind: PATH_REGEX }), /missing closing \) for "\(" at character 3/],
     [rule("a", "/", { pathKind: 9 }), /unknown path kind 9/],
     [rule("a", "/", { position: 9 }), /unknown rule position 9/],
     [rule("a", "/\0"), /must not contain NUL/],
@@ -235,22 +236,47 @@ interface Named {
 const KINDS = [PATH_EQUALS, PATH_REGEX, PATH_PREFIX];
 const POSITIONS = [POSITION_PRE, POSITION_TREE, POSITION_POST];
 
-function modelMatches({ rule }: Named, host: string, path: string, method: string): boolean {
-  const hostname = rule.hostname;
-  const hostFits =
+/** Hosts with regular expressions, as the model understands them: a RegExp per label, and how many are literal. */
+const PATTERNS: Readonly<Record<string, { readonly labels: readonly RegExp[]; readonly literal: number }>> = {
+  "/[ac]/.b": { labels: [/^[ac]$/, /^b$/], literal: 1 },
+  "/.+/.b": { labels: [/^.+$/, /^b$/], literal: 1 },
+  "/B|c/.a.b": { labels: [/^(b|c)$/, /^a$/, /^b$/], literal: 2 },
+  "a./a?/.b": { labels: [/^a$/, /^a?$/, /^b$/], literal: 2 },
+  "a./.*/": { labels: [/^a$/, /^.*$/], literal: 1 },
+  "/./": { labels: [/^.$/], literal: 0 },
+  "/.+/./.+/": { labels: [/^.+$/, /^.+$/], literal: 0 },
+};
+
+function modelHostFits(hostname: string, host: string): boolean {
+  const labels = host.split(".");
+  const pattern = PATTERNS[hostname]?.labels;
+  if (pattern !== undefined) {
+    return pattern.length === labels.length && pattern.every((one, at) => labels[at] !== "" && one.test(labels[at]));
+  }
+  return (
     hostname === "*" ||
     hostname === host ||
-    (hostname.startsWith("*.") && host.split(".").slice(1).join(".") === hostname.slice(2) && host[0] !== ".");
-  const pathFits = rule.pathKind === PATH_EQUALS ? path === rule.path : path.startsWith(rule.path);
-  return hostFits && pathFits && (rule.method === null || rule.method === method);
+    (hostname.startsWith("*.") && labels.slice(1).join(".") === hostname.slice(2) && host[0] !== ".")
+  );
+}
+
+function modelMatches({ rule }: Named, host: string, path: string, method: string): boolean {
+  const pathFits =
+    rule.pathKind === PATH_EQUALS
+      ? path === rule.path
+      : rule.pathKind === PATH_REGEX
+        ? new RegExp(rule.path).test(path)
+        : path.startsWith(rule.path);
+  return modelHostFits(rule.hostname, host) && pathFits && (rule.method === null || rule.method === method);
 }
 
 function modelRank({ rule, key }: Named): (number | string)[] {
-  const hostClass = rule.hostname === "*" ? 3 : rule.hostname.startsWith("*.") ? 1 : 0;
+  const pattern = PATTERNS[rule.hostname];
+  const hostClass = rule.hostname === "*" ? 3 : pattern !== undefined ? 2 : rule.hostname.startsWith("*.") ? 1 : 0;
   return [
     POSITIONS.indexOf(rule.position),
     hostClass,
-    hostClass === 1 ? -rule.hostname.length : 0,
+    hostClass === 1 ? -rule.hostname.length : -(pattern?.literal ?? 0),
     KINDS.indexOf(rule.pathKind),
     rule.pathKind === PATH_PREFIX ? -rule.path.length : 0,
     rule.method === null ? 1 : 0,
@@ -273,20 +299,25 @@ function modelRoute(rules: readonly Named[], host: string, path: string, method:
 const hostArbitrary = fc.constantFrom("a", "b", "a.b", "b.b", "c.b", "a.a.b", "c.a.b");
 const pathArbitrary = fc.constantFrom("", "/", "/x", "/x/", "/x/y", "/y", "/xx");
 const methodArbitrary = fc.constantFrom("GET", "POST");
-const ruleArbitrary: fc.Arbitrary<RouteRule> = fc.record({
-  hostname: fc.oneof(
-    { weight: 4, arbitrary: hostArbitrary },
-    { weight: 3, arbitrary: hostArbitrary.map((host) => `*.${host}`) },
-    { weight: 1, arbitrary: fc.constant("*") },
-  ),
-  pathKind: fc.constantFrom(PATH_PREFIX, PATH_EQUALS),
-  path: pathArbitrary,
-  method: fc.option(methodArbitrary),
-  position: fc.constantFrom(...POSITIONS),
-});
+const ruleArbitrary: fc.Arbitrary<RouteRule> = fc
+  .record({
+    hostname: fc.oneof(
+      { weight: 4, arbitrary: hostArbitrary },
+      { weight: 3, arbitrary: hostArbitrary.map((host) => `*.${host}`) },
+      { weight: 4, arbitrary: fc.constantFrom(...Object.keys(PATTERNS)) },
+      { weight: 1, arbitrary: fc.constant("*") },
+    ),
+    path: fc.oneof(
+      fc.tuple(fc.constantFrom(PATH_PREFIX, PATH_EQUALS), pathArbitrary),
+      fc.tuple(fc.constant(PATH_REGEX), fc.constantFrom("", "/x", "^/x$", "/(x+|y)/?$", "[^/x]", "^.$")),
+    ),
+    method: fc.option(methodArbitrary),
+    position: fc.constantFrom(...POSITIONS),
+  })
+  .map(({ path: [pathKind, path], ...rest }) => ({ ...rest, pathKind, path }));
 
 function keyOf(added: RouteRule): string {
-  const kind = added.pathKind === PATH_PREFIX ? "P" : "=";
+  const kind = added.pathKind === PATH_PREFIX ? "P" : added.pathKind === PATH_REGEX ? "R" : "=";
   return `${added.hostname};${kind}${added.path}${added.method === null ? "" : `;${added.method}`}`;
 }
 
