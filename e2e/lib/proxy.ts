@@ -45,8 +45,10 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** The folder of the current release, resolved; what `./sozu` would run. */
+/** The folder of the current release, resolved; what `./sozu` would run. SOZU_E2E_RELEASE names another one. */
 export function currentRelease(): string {
+  const other = process.env["SOZU_E2E_RELEASE"];
+  if (other !== undefined) return other;
   return join(root, ".releases", readlinkSync(join(root, ".releases", "current")));
 }
 
