@@ -63,6 +63,11 @@ request_timeout = 5
 const CLUSTER_TEXT = `A cluster is a service: which requests it takes (frontends) and who answers them
 (backends). Its id appears in logs, metrics and commands.
 
+All policies honour the weights of the backends. \`ROUND_ROBIN\` takes turns, \`RANDOM\` draws, \`LEAST_LOADED\` takes
+the backend with the least of \`load_metric\` for its weight, \`POWER_OF_TWO\` the better one of two drawn. \`HRW\` and
+\`MAGLEV\` need an affinity key, which requests over HTTP do not have: for these they take turns. With
+\`sticky_session\` a client stays on the backend that its cookie names, as long as that one can be reached.
+
 \`\`\`toml
 [clusters.shop]
 protocol = "http"
@@ -82,9 +87,15 @@ backends = [
 
 const FRONTEND_TEXT = `A frontend is a rule: requests on this listener, for this host, path and method.
 Of several that match, the most precise wins:
-\`PRE\`, then \`TREE\`, then \`POST\`; the exact host before \`*.suffix\` (longest first)
-before \`*\`; \`EQUALS\` before \`PREFIX\` (longest first); a rule with a method before one without. The order
-in the file never decides.
+\`PRE\`, then \`TREE\`, then \`POST\`; the exact host before \`*.suffix\`, before hosts with regular expressions
+(most literal labels first), before \`*\`; \`EQUALS\` before \`REGEX\`, before \`PREFIX\` (longest first); a rule with
+a method before one without. The order in the file never decides.
+
+A path of type \`REGEX\` is searched for anywhere in the path: begin it with \`^\` if it is meant from the start on. In
+a host, what stands between slashes is a regular expression: \`cdn/[0-9]+/.example.com\`. It matches a whole label
+together with what is beside it, and never over a dot. The syntax is that of RE2: no look-around and no
+back-references, and in return the time to match grows no faster than the length of the path. An expression
+has at most 1,000 characters and compiles to at most 1,000 steps.
 
 \`\`\`toml
 [clusters.blog]
@@ -97,6 +108,12 @@ hostname = "blog.example.com"
 path = "/feed.xml"
 path_type = "EQUALS"
 method = "GET"
+
+[[clusters.blog.frontends]]
+address = "0.0.0.0:8080"
+hostname = "/[a-z]+/.blog.example.com"
+path = "^/v[0-9]+/"
+path_type = "REGEX"
 \`\`\`
 `;
 
@@ -134,8 +151,7 @@ function later(): string {
 
 These keys of Sōzu are recognised and refused with "not supported yet"; a value that says what is done anyway
 (such as \`http2 = false\`) passes. The same goes for listeners other than \`http\`, clusters other than
-\`http\`, regular expressions in hosts and paths, the policies \`HRW\` and \`MAGLEV\`, and log targets other
-than \`stdout\` and files.
+\`http\`, and log targets other than \`stdout\` and files.
 
 ${rows.join("\n")}
 `;

@@ -21,6 +21,7 @@ import { ConfigState } from "../command/state.ts";
 import { checkName } from "../command/text.ts";
 import { type CheckContext, checkTable } from "./check.ts";
 import { isTable, type ValuesOf } from "./keys.ts";
+import { hintPattern } from "./pattern-hints.ts";
 import { type ConfigPath, formatPath } from "./problems.ts";
 import type { GlobalSettings } from "./settings.ts";
 import {
@@ -130,7 +131,7 @@ class Builder {
     if (values === null || reason !== null) return;
     const message = create(ClusterSchema);
     message.clusterId = id;
-    message.stickySession = false;
+    message.stickySession = values.sticky_session ?? false;
     message.httpsRedirect = values.https_redirect ?? false;
     message.loadBalancing = numberOf(LOAD_BALANCING, values.load_balancing, 0);
     if (values.load_metric !== undefined) message.loadMetric = numberOf(LOAD_METRICS, values.load_metric, 0);
@@ -170,7 +171,14 @@ class Builder {
       Object.defineProperty(message.tags, name, { value, writable: true, enumerable: true, configurable: true });
     }
     this.#push(this.#clusterRequests, { case: "addHttpFrontend", value: message }, path);
-    this.#hintPath(values.path ?? "", path);
+    if (values.path_type === "REGEX") this.#hintRegex(values.path ?? "", path);
+    else this.#hintPath(values.path ?? "", path);
+  }
+
+  /** A regex is searched for anywhere in the path (decisions 15), which those who write one do not always expect. */
+  #hintRegex(source: string, path: ConfigPath): void {
+    const hint = hintPattern(source);
+    if (hint !== null) this.#context.problems.warning([...path, "path"], `path: ${hint}`);
   }
 
   /** A path rule that no request can match is most likely a mistake, but not an error in Sozu. */

@@ -152,10 +152,10 @@ export const CLUSTER_KEYS = {
   protocol: requiredKey(word(["http", "tcp"], ["tcp"]), "What its backends speak."),
   frontends: requiredKey(tables(), "Which requests it serves; see below."),
   backends: requiredKey(tables(), "Who answers them; see below."),
-  sticky_session: laterKey("Keep a client on one backend, by cookie.", false),
+  sticky_session: key(bool(), "`false`", "Keep a client on one backend, by cookie."),
   https_redirect: key(bool(), "`false`", "Answer 301 to https on plain HTTP listeners."),
   https_redirect_port: key(integer(1, 65_535), "none", "Port in that `Location`."),
-  load_balancing: key(word(LOAD_BALANCING, ["HRW", "MAGLEV"]), "`ROUND_ROBIN`", "How a backend is chosen."),
+  load_balancing: key(word(LOAD_BALANCING), "`ROUND_ROBIN`", "How a backend is chosen; see above."),
   load_metric: key(word(LOAD_METRICS), "`CONNECTIONS`", "What LEAST_LOADED and POWER_OF_TWO compare."),
   shared_backend_connections: key(bool(), "`true`", "Share backend connections between clients (an addition)."),
   send_proxy: laterKey("Send a PROXY protocol header.", false),
@@ -173,13 +173,13 @@ export const CLUSTER_KEYS = {
 /** Keys of a frontend. */
 export const FRONTEND_KEYS = {
   address: requiredKey(address(), "Listener it belongs to; a missing listener is created with defaults."),
-  hostname: requiredKey(text(), "Host: `example.com`, `*.example.com` or `*`."),
+  hostname: requiredKey(text(), "Host: `example.com`, `*.example.com`, `*` or one with `/regex/` in it."),
   path: key(
     text((value) => checkText(value, PATH_BYTES_MAX)),
     "all",
     "Path to match, without the query.",
   ),
-  path_type: key(word(PATH_TYPES, ["REGEX"]), "`PREFIX`", "How `path` is compared."),
+  path_type: key(word(PATH_TYPES), "`PREFIX`", "How `path` is compared; see above."),
   method: key(
     text((value) => checkToken(value, HEADER_NAME_BYTES_MAX)),
     "any",

@@ -1,0 +1,44 @@
+// What `config check` says of path regexes that look as if their author took them for anchored (decisions 15). They are
+// valid and do what they say, so these are warnings.
+
+/** A warning, or null. `source` may be invalid: that is said elsewhere. */
+export function hintPattern(source: string): string | null {
+  const alternatives = splitAlternatives(source);
+  const anchored = alternatives.map((one) => ANCHOR.test(one));
+  if (anchored.includes(true) && anchored.includes(false)) {
+    return `"^" holds for one alternative only: write ^(?:...|...) to anchor all of them`;
+  }
+  const open = alternatives.find((one, at) => !anchored[at] && SLASH.test(one));
+  if (open !== undefined) {
+    return `this is searched for anywhere in the path, so it matches below other folders too: begin it with "^" to anchor it`;
+  }
+  if (/\\\?|\[\?\]|\\x3[fF]/.test(source)) return "the query is not part of what is compared, so this never matches";
+  return null;
+}
+
+/** The alternatives outside of groups and classes. */
+function splitAlternatives(source: string): string[] {
+  const found: string[] = [];
+  let from = 0;
+  let depth = 0;
+  let inClass = false;
+  for (let at = 0; at < source.length; at++) {
+    const char = source.charAt(at);
+    if (char === "\\") at++;
+    else if (inClass) inClass = char !== "]";
+    else if (char === "[") inClass = true;
+    else if (char === "(") depth++;
+    else if (char === ")") depth--;
+    else if (char === "|" && depth === 0) {
+      found.push(source.slice(from, at));
+      from = at + 1;
+    }
+  }
+  found.push(source.slice(from));
+  return found;
+}
+
+/** The start of the text, perhaps behind flags and openings of groups. */
+const ANCHOR = /^(?:\((?:\?(?:[a-zA-Z-]*[:)]|P?<\w+>))?)*(?:\^|\\A)/;
+/** What begins like a path: a slash behind the same. */
+const SLASH = /^(?:\((?:\?(?:[a-zA-Z-]*[:)]|P?<\w+>))?)*\\?\//;
