@@ -10,8 +10,8 @@ export const TICK_MS = 100;
 const TICK_US = TICK_MS * 1000;
 const SLOTS = 1024;
 const SLOT_MASK = SLOTS - 1;
-/** Up to here a delay in microseconds is a 32-bit integer, with room for two ticks. */
-const DELAY_MS_SHORT = 2_000_000;
+/** Up to here a delay is counted in 32-bit integers. */
+const DELAY_MS_SHORT = 1e9;
 /** Longer delays are cut to this: 100 days. */
 const DELAY_MS_MAX = 8.64e9;
 /** `timerTick` of an entry that is off. */
@@ -84,14 +84,13 @@ export class TimerWheel {
       return;
     }
     if (this.#count === 0) this.#begin();
-    let tick = this.#tick;
-    const sinceTickUs = this.#clock[0] - this.nextTickUs + TICK_US;
-    // Rounded up: never early. In integers when it can be, for requests arm several times.
-    if (sinceTickUs >= 0 && sinceTickUs < TICK_US && delayMs <= DELAY_MS_SHORT) {
-      tick += ((Math.ceil(sinceTickUs) + Math.ceil(delayMs * 1000) + TICK_US - 1) / TICK_US) | 0;
+    // Rounded up: never early. While the current tick is current, that takes no arithmetic on doubles.
+    let tick = this.#tick + 1;
+    if (this.#clock[0] < this.nextTickUs && delayMs <= DELAY_MS_SHORT) {
+      tick += Math.ceil(delayMs / TICK_MS);
     } else {
       const delayUs = delayMs > DELAY_MS_MAX ? DELAY_MS_MAX * 1000 : delayMs * 1000;
-      tick = Math.max(tick + 1, Math.ceil((this.#clock[0] - this.#originUs + delayUs) / TICK_US) | 0);
+      tick = Math.max(tick, Math.ceil((this.#clock[0] - this.#originUs + delayUs) / TICK_US) | 0);
     }
     timed.timerTick = tick;
     if (timed.timerLinkedTick !== -1) {
