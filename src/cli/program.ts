@@ -52,6 +52,7 @@ function addDaemonVerbs(program: Command): void {
     .command("start")
     .description("run the proxy in the foreground")
     .option("--demo", "also run the demo backend that the sample configuration points at")
+    .option("--strict", "refuse to start when records of saved_state are broken, instead of keeping them aside")
     .addOption(unknownKeys())
     .addHelpText("after", START_HELP)
     .action(async (own: StartOptions, command: Command) => {
@@ -131,6 +132,7 @@ export interface ConfigOptions {
 /** What `start` was given. */
 export interface StartOptions extends ConfigOptions {
   readonly demo?: boolean;
+  readonly strict?: boolean;
 }
 
 /** What `backend add` and `backend remove` were given. */

@@ -22,6 +22,7 @@ export async function start(options: GlobalOptions, own: StartOptions): Promise<
     await runMain({
       settings,
       state,
+      strict: own.strict === true,
       warnings: warnings.map(renderProblem),
       onReady: () => {
         if (own.demo === true) process.stderr.write(welcome(url));

@@ -245,6 +245,7 @@ function activation(address: NonNullable<ActivateListener["address"]>): Activate
     .value as ActivateListener;
 }
 
-function sortedEntries<E>(entries: ShardedMap<E>): E[] {
+/** The entries of a table by the order of their keys. */
+export function sortedEntries<E>(entries: ShardedMap<E>): E[] {
   return [...entries.keys()].sort().map((key) => entries.get(key)!);
 }

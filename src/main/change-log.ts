@@ -5,11 +5,12 @@
 
 import type { Standing } from "../command/worker-protocol.ts";
 
-/** How a change ended. */
-export type Outcome =
+/** How a change ended. `accepted` and `failed` count workers: those that took it, and those that refused or were late. */
+export type Outcome = { readonly accepted: number; readonly failed: number } & (
   | { readonly kind: "applied" /** What an operator should know besides, or "". */; readonly note: string }
   | { readonly kind: "refused"; readonly reason: string }
-  | { readonly kind: "timed out"; readonly workers: readonly number[] };
+  | { readonly kind: "timed out"; readonly workers: readonly number[] }
+);
 
 /** A 64-bit hash in two halves. */
 export interface StateHash {
@@ -128,7 +129,8 @@ export class ChangeLog {
       if (entry.deadlineMs > nowMs) continue;
       const late = [...entry.waiting];
       this.#entries.delete(entry.revision);
-      entry.resolve({ kind: "timed out", workers: late });
+      const failed = late.length + entry.refused.size;
+      entry.resolve({ kind: "timed out", workers: late, accepted: entry.accepted, failed });
       for (const worker of late) this.#replace(worker, "it did not acknowledge a change in time", true);
     }
   }
@@ -142,21 +144,24 @@ export class ChangeLog {
 
   #settle(entry: Entry): void {
     this.#entries.delete(entry.revision);
-    if (entry.refused.size === 0) {
-      entry.resolve({ kind: "applied", note: "" });
+    const { accepted } = entry;
+    const failed = entry.refused.size;
+    if (failed === 0) {
+      entry.resolve({ kind: "applied", note: "", accepted, failed });
       return;
     }
     const reasons = [...entry.refused].map(([worker, reason]) => `${worker}: ${oneWord(reason)}`).join(", ");
-    if (entry.accepted === 0) {
+    if (accepted === 0) {
       entry.undo();
       this.#unsureUntil = this.#revision;
       for (const worker of entry.refused.keys()) this.#doomed.delete(worker);
-      entry.resolve({ kind: "refused", reason: reasons });
+      entry.resolve({ kind: "refused", reason: reasons, accepted, failed });
       return;
     }
     for (const worker of entry.refused.keys()) this.#replace(worker, "it refused a change that others took");
     const names = [...entry.refused.keys()].join(", ");
-    entry.resolve({ kind: "applied", note: `refused by worker ${names}, which is being replaced (${reasons})` });
+    const note = `refused by worker ${names}, which is being replaced (${reasons})`;
+    entry.resolve({ kind: "applied", note, accepted, failed });
   }
 
   #replace(worker: number, reason: string, kill = false): void {

@@ -11,6 +11,7 @@ import { statsPageBytes } from "../observe/stats-layout.ts";
 import { openTarget } from "../observe/target.ts";
 import { getNofile, setNofile } from "../os/process.ts";
 import { close } from "../os/sockets.ts";
+import { AutoSave } from "./auto-save.ts";
 import { CommandServer } from "./command-server.ts";
 import { openCommandSocket, removeCommandSocket } from "./command-socket.ts";
 import { raiseOpenFiles, readFileMax } from "./limits.ts";
@@ -19,6 +20,8 @@ import { notifySystemd } from "./notify.ts";
 import { describeOrphans } from "./orphans.ts";
 import { removePidFile, writePidFile } from "./pid-file.ts";
 import { handleRequest } from "./requests.ts";
+import { applySavedState } from "./saved-state.ts";
+import { StateFiles } from "./state-files.ts";
 import { StateKeeper } from "./state-keeper.ts";
 import { Supervisor } from "./supervisor.ts";
 
@@ -34,6 +37,8 @@ export interface MainOptions {
   readonly settings: GlobalSettings;
   /** The state that the configuration makes; main owns it from now on. */
   readonly state: ConfigState;
+  /** Refuse to start when records of the saved state are broken. */
+  readonly strict: boolean;
   /** Warnings of the configuration, for the log. */
   readonly warnings: readonly string[];
   /** Called once, when every worker serves. */
@@ -73,11 +78,13 @@ class Main {
   readonly #logger: Logger;
   readonly #sockets: ListenSockets;
   readonly #keeper: StateKeeper;
+  readonly #files: StateFiles;
   readonly #supervisor: Supervisor;
   readonly #logTimer: NodeJS.Timeout;
   readonly #onSignal: (signal: NodeJS.Signals) => void;
   #commandFd: number;
   #pidWritten: boolean;
+  #autoSave: AutoSave | null;
   #server: CommandServer | null;
   #stopping: Promise<void> | null;
   #resolveEnded: () => void;
@@ -103,7 +110,10 @@ class Main {
       sockets: this.#sockets,
       workerTimeoutMs: settings.workerTimeoutSeconds * 1000,
       targets: this.#supervisor,
+      onChange: () => this.#autoSave?.touch(),
     });
+    this.#files = new StateFiles(this.#keeper);
+    this.#autoSave = null;
     this.#logTimer = setInterval(() => this.#sink.tick(), LOG_TICK_MS);
     this.#onSignal = (signal) => this.#handleSignal(signal);
     this.#commandFd = -1;
@@ -124,6 +134,7 @@ class Main {
     refuseStart(socket.problem);
     this.#commandFd = socket.fd;
     if (settings.pidFilePath !== null) this.#writePid(settings.pidFilePath);
+    await this.#loadSavedState();
     const taken = this.#keeper.bindActive();
     if (taken !== null) throw new StartError(taken + describeOrphans(settings.commandSocket));
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);
@@ -134,6 +145,7 @@ class Main {
     if (this.#stopping !== null) return;
     refuseStart(problem);
     this.#logger.info("main", `ready: ${settings.workerCount} workers, pid ${process.pid}`);
+    this.#startAutoSave();
     this.#notify("READY=1");
     this.#options.onReady?.();
   }
@@ -174,9 +186,26 @@ class Main {
   async #end(): Promise<void> {
     // The client that asked for the stop gets its answer first: its handler runs on the same promise.
     await new Promise(setImmediate);
+    await this.#autoSave?.finish();
     this.#logger.info("main", "stopped");
     await this.takeDown();
     this.#resolveEnded();
+  }
+
+  async #loadSavedState(): Promise<void> {
+    const path = this.#settings.savedState;
+    if (path === null) return;
+    const { strict, state } = this.#options;
+    refuseStart(await applySavedState({ state, path, strict, logger: this.#logger }));
+  }
+
+  #startAutoSave(): void {
+    const path = this.#settings.savedState;
+    if (path === null || !this.#settings.automaticStateSave) return;
+    const save = (): Promise<string | null> => this.#files.write(path);
+    const revision = (): number => this.#keeper.state.revision;
+    // Not saved yet: what keeps it from being saved shows at start, not after the first change.
+    this.#autoSave = new AutoSave({ logger: this.#logger, revision, save });
   }
 
   #makeSupervisor(): Supervisor {
@@ -200,6 +229,7 @@ class Main {
     const targets = {
       keeper: this.#keeper,
       supervisor: this.#supervisor,
+      files: this.#files,
       logger: this.#logger,
       workerTimeoutMs: this.#settings.workerTimeoutSeconds * 1000,
       stop: (hard: boolean) => this.stop(hard),

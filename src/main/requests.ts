@@ -1,13 +1,17 @@
 // What main does with a request of a client (spec 4.3, 4.4): asks the workers, changes the state, or ends the proxy.
 // Requests of parts that are not built yet are refused by name; nothing is left without an answer (decisions 6).
 
+import { isFieldSet } from "@bufbuild/protobuf";
 import { commandError } from "../command/errors.ts";
 import type { Request, Response } from "../command/gen/sozu_pb.ts";
-import { RunState } from "../command/gen/sozu_pb.ts";
+import { QueryClusterByDomainSchema, RunState } from "../command/gen/sozu_pb.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
 import { changesState, requestName } from "../command/state.ts";
 import { parseFilter } from "../observe/filter.ts";
 import type { Logger } from "../observe/logger.ts";
+import { type ClusterQueryTargets, queryClusters, queryHashes } from "./cluster-queries.ts";
+import { clustersByDomain, countRequests, listFrontends, listListeners } from "./queries.ts";
+import type { StateFiles } from "./state-files.ts";
 import type { StateKeeper } from "./state-keeper.ts";
 import type { Supervisor, WorkerReport } from "./supervisor.ts";
 import { WORKER } from "./worker-process.ts";
@@ -16,6 +20,7 @@ import { WORKER } from "./worker-process.ts";
 export interface RequestTargets {
   readonly keeper: StateKeeper;
   readonly supervisor: Supervisor;
+  readonly files: StateFiles;
   readonly logger: Logger;
   /** How long a worker may take to answer, in milliseconds. */
   readonly workerTimeoutMs: number;
@@ -30,6 +35,7 @@ export async function handleRequest(
   progress: (text: string) => void,
 ): Promise<Response> {
   const { case: name, value } = request.requestType;
+  const { state } = targets.keeper;
   switch (name) {
     case "status": {
       const reports = await targets.supervisor.status(targets.workerTimeoutMs);
@@ -43,13 +49,45 @@ export async function handleRequest(
       await targets.stop(name === "hardStop");
       return okResponse(`Successfully ${name === "softStop" ? "soft" : "hard"} stopped all workers`);
     case "Logging":
+      targets.keeper.state.count(name);
       return setLogging(value, targets);
+    case "saveState":
+      return targets.files.save(value, progress);
+    case "loadState":
+      return targets.files.load(value, progress);
+    case "listFrontends":
+      return okResponse("Successfully listed frontends", listFrontends(state, value));
+    case "listListeners":
+      return okResponse("Successfully listed listeners", listListeners(state));
+    case "countRequests":
+      return okResponse("Successfully counted requests", countRequests(state));
+    case "queryClusterById":
+      progress(QUERYING);
+      return queryClusters(queryTargets(targets), [value]);
+    case "queryClustersByDomain": {
+      progress(QUERYING);
+      const path = isFieldSet(value, QueryClusterByDomainSchema.field.path) ? value.path : null;
+      return queryClusters(queryTargets(targets), clustersByDomain(state, value.hostname, path));
+    }
+    case "queryClustersHashes":
+      progress(QUERYING);
+      return queryHashes(queryTargets(targets));
     case undefined:
       return failureResponse(commandError("EMPTY_REQUEST").message);
     default:
       if (changesState(name)) return targets.keeper.apply(request, "socket", progress);
       return failureResponse(commandError("NOT_SUPPORTED", requestName(name)).message);
   }
+}
+
+const QUERYING = "Querying cluster...";
+
+function queryTargets({ keeper, supervisor, workerTimeoutMs }: RequestTargets): ClusterQueryTargets {
+  return {
+    state: keeper.state,
+    flush: () => keeper.changes.flush(),
+    queryHashes: (ids) => supervisor.queryHashes(ids, workerTimeoutMs),
+  };
 }
 
 function setLogging(directives: string, targets: RequestTargets): Response {

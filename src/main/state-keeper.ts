@@ -2,7 +2,8 @@
 // activated and closed after it is deactivated, and the change goes to the workers (change-log.ts). A request ends in
 // exactly one of: applied everywhere, or refused with the reason and nothing changed anywhere.
 
-import { formatAddress } from "../command/address.ts";
+import { addressFromMessage, formatAddress } from "../command/address.ts";
+import type { CommandError } from "../command/errors.ts";
 import type { Request, Response } from "../command/gen/sozu_pb.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
 import type { Change, SocketAddress } from "../command/objects.ts";
@@ -20,7 +21,18 @@ export interface StateKeeperOptions {
   readonly workerTimeoutMs: number;
   /** The workers; asked for late, because they are started from this state. */
   readonly targets: ChangeTargets & { listenOn(address: SocketAddress): void };
+  /** Called after each change of the state. */
+  onChange(): void;
 }
+
+/** What became of a request on main. */
+export type Submission =
+  | { readonly kind: "refused"; readonly error: CommandError }
+  /** A listening socket cannot be had; nothing has changed. */
+  | { readonly kind: "unbound"; readonly reason: string }
+  /** It is already so. */
+  | { readonly kind: "unchanged" }
+  | { readonly kind: "published"; readonly outcome: Promise<Outcome> };
 
 /** Owns the state of main. */
 export class StateKeeper {
@@ -47,24 +59,71 @@ export class StateKeeper {
 
   /** Applies a request and resolves with its answer once every worker has it. */
   async apply(request: Request, origin: Origin, progress: (text: string) => void): Promise<Response> {
-    const applied = this.state.apply(request, origin);
-    if (!applied.ok) {
-      return failureResponse(`could not dispatch request on the main process state: ${applied.error.message}`);
+    const homeless = this.#missingListener(request);
+    if (homeless !== null) return failureResponse(homeless);
+    const submission = this.submit(request, origin);
+    switch (submission.kind) {
+      case "refused":
+        return failureResponse(`could not dispatch request on the main process state: ${submission.error.message}`);
+      case "unbound":
+        return failureResponse(submission.reason);
+      case "unchanged":
+        return okResponse(APPLIED);
+      case "published":
+        progress("Processing worker request...");
+        return answerOf(await submission.outcome, this.#options.workerTimeoutMs);
     }
-    progress("Processing worker request...");
-    if (applied.changes.length === 0) return okResponse(APPLIED);
+  }
+
+  /** Applies a request to main's state, binds what it activates and sends it to the workers with the next batch. */
+  submit(request: Request, origin: Origin): Submission {
+    const applied = this.state.apply(request, origin);
+    if (!applied.ok) return { kind: "refused", error: applied.error };
+    if (applied.changes.length === 0) return { kind: "unchanged" };
     const problem = this.#bind(applied);
-    if (problem !== null) return failureResponse(problem);
+    if (problem !== null) return { kind: "unbound", reason: problem };
     for (const address of activated(applied.changes)) this.#options.targets.listenOn(address);
-    const outcome = await this.#publish(applied);
-    this.#unbind(outcome.kind === "refused" ? activated(applied.changes) : deactivated(applied.changes));
-    return answerOf(outcome, this.#options.workerTimeoutMs);
+    this.#options.onChange();
+    return { kind: "published", outcome: this.#followUp(applied) };
+  }
+
+  /** The listening sockets that a request would need and that are not open: opens them. Returns those, or the problem. */
+  openFor(request: Request): readonly SocketAddress[] | string {
+    const { requestType } = request;
+    if (requestType.case !== "activateListener") return [];
+    const address = addressFromMessage(requestType.value.address);
+    if (typeof address === "string" || this.#options.sockets.has(address)) return [];
+    return this.#options.sockets.open(address) ?? [address];
+  }
+
+  /** Closes sockets of openFor() that no active listener uses. */
+  closeUnused(addresses: readonly SocketAddress[]): void {
+    this.#unbind(addresses);
   }
 
   /** The whole state for a new worker; whatever was recorded before it has been sent to the others. */
   snapshot(): { readonly revision: number; readonly bytes: Uint8Array } {
     this.changes.flush();
     return { revision: this.state.revision, bytes: encodeState(this.state) };
+  }
+
+  async #followUp(applied: Applied): Promise<Outcome> {
+    const outcome = await this.#publish(applied);
+    this.#unbind(outcome.kind === "refused" ? activated(applied.changes) : deactivated(applied.changes));
+    return outcome;
+  }
+
+  /**
+   * Sozu's workers refuse a frontend whose listener does not exist; here main says so itself. In a saved state it may
+   * stand before its listener, or be left over from one that was removed: then it waits for it.
+   */
+  #missingListener({ requestType }: Request): string | null {
+    if (requestType.case !== "addHttpFrontend") return null;
+    const address = addressFromMessage(requestType.value.address);
+    if (typeof address === "string") return null;
+    const name = formatAddress(address);
+    if (this.state.httpListeners.get(name) !== undefined) return null;
+    return `no listener found at ${name}; add it first: sozu listener http add --address ${name}`;
   }
 
   #publish(applied: Applied): Promise<Outcome> {
@@ -74,7 +133,10 @@ export class StateKeeper {
       hash: { low: state.mirror.hashLow, high: state.mirror.hashHigh },
       block: encodeChanges(state, applied.changes),
       deadlineMs: performance.now() + this.#options.workerTimeoutMs,
-      undo: () => state.revert(applied),
+      undo: () => {
+        state.revert(applied);
+        this.#options.onChange();
+      },
     });
     this.#scheduleFlush();
     return outcome;

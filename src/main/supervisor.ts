@@ -11,6 +11,7 @@ import { readClock } from "../os/clock.ts";
 import type { ExitStatus } from "../os/process.ts";
 import { mapShared, memfd } from "../os/shared.ts";
 import type { ChangeTargets } from "./change-log.ts";
+import { HashQueries, type WorkerHashes } from "./hash-queries.ts";
 import { lend, needsSibling, takeBack } from "./lending.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
 import { WORKER, WorkerProcess } from "./worker-process.ts";
@@ -61,6 +62,7 @@ export class Supervisor implements ChangeTargets {
   readonly #workers: Map<number, WorkerProcess>;
   readonly #ended: WorkerReport[];
   readonly #pongs: Map<number, (worker: number) => void>;
+  readonly #hashQueries: HashQueries;
   #nextId: number;
   #nextPing: number;
   #stopping: boolean;
@@ -75,6 +77,7 @@ export class Supervisor implements ChangeTargets {
     this.#workers = new Map();
     this.#ended = [];
     this.#pongs = new Map();
+    this.#hashQueries = new HashQueries();
     this.#nextId = 0;
     this.#nextPing = 1;
     this.#stopping = false;
@@ -128,6 +131,12 @@ export class Supervisor implements ChangeTargets {
       const fd = this.#options.sockets.fd(address, slot.index);
       if (fd >= 0) slot.worker?.listen({ addresses: [address], lentBy: null }, [fd]);
     }
+  }
+
+  /** What each serving worker holds, by hashes of these clusters (null: of all). */
+  queryHashes(clusterIds: readonly string[] | null, timeoutMs: number): Promise<WorkerHashes> {
+    const asked = this.#slots.flatMap(({ worker }) => (worker?.state === WORKER.SERVING ? [worker] : []));
+    return this.#hashQueries.ask(asked, clusterIds, timeoutMs);
   }
 
   setLogging(directives: string): void {
@@ -254,6 +263,9 @@ export class Supervisor implements ChangeTargets {
     onPong: (worker: WorkerProcess, number: number): void => {
       this.#pongs.get(number)?.(worker.id);
     },
+    onHashes: (worker: WorkerProcess, number: number, body: Uint8Array): void => {
+      if (!this.#hashQueries.onHashes(worker.id, number, body)) this.#events.onTrouble(worker, "it sent broken hashes");
+    },
     onTrouble: (worker: WorkerProcess, reason: string): void => {
       this.#logger.error("supervisor", `worker ${worker.id} (pid ${worker.pid}): ${reason}`);
       if (worker.state === WORKER.STARTING) this.#started(`worker ${worker.id}: ${reason}`);
@@ -296,6 +308,7 @@ export class Supervisor implements ChangeTargets {
     if (this.#ended.length > REMEMBERED_MAX) this.#ended.shift();
     this.#options.onGone(worker.id);
     for (const check of [...this.#pongs.values()]) check(-1);
+    this.#hashQueries.onGone(worker.id);
   }
 
   #started(problem: string | null): void {

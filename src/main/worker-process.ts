@@ -10,6 +10,7 @@ import {
   encodeJsonPacket,
   encodePacket,
   encodeTextPacket,
+  type HashQuery,
   type Hello,
   type Listen,
   PACKET,
@@ -55,6 +56,8 @@ export interface WorkerEvents {
   onReady(worker: WorkerProcess, revision: number, standing: Standing): void;
   onAck(worker: WorkerProcess, revision: number, standing: Standing): void;
   onPong(worker: WorkerProcess, number: number, standing: Standing): void;
+  /** Part of the answer to queryHashes(); `body` is valid during the call. */
+  onHashes(worker: WorkerProcess, number: number, body: Uint8Array): void;
   /** It cannot go on, by its own words or because its channel broke. It may still run. */
   onTrouble(worker: WorkerProcess, reason: string): void;
   onExit(worker: WorkerProcess, status: ExitStatus): void;
@@ -170,6 +173,12 @@ export class WorkerProcess {
     this.#channel.send(encodePacket(PACKET.PING, number));
   }
 
+  /** Asks for the hashes of these clusters (null: all); answered by onHashes. */
+  queryHashes(number: number, clusterIds: readonly string[] | null): void {
+    const query: HashQuery = { clusterIds };
+    this.#channel.send(encodeJsonPacket(PACKET.QUERY_HASHES, number, query));
+  }
+
   logging(directives: string): void {
     this.#channel.send(encodeTextPacket(PACKET.LOGGING, 0, directives));
   }
@@ -194,6 +203,10 @@ export class WorkerProcess {
       return;
     }
     if (packet.kind === PACKET.DRAINED) return;
+    if (packet.kind === PACKET.HASHES) {
+      this.#events.onHashes(this, packet.number, packet.body);
+      return;
+    }
     const standing = decodeStanding(packet.body);
     if (standing === null) {
       this.#events.onTrouble(this, `it sent a broken packet of kind ${packet.kind}`);

@@ -1,9 +1,11 @@
 // A worker's copy of the state: applies changes to the proxy and keeps the hash that main compares (decisions 13).
 // Activation needs a socket: main hands it over before the change that uses it, and it waits in `held` until then.
+// A frontend whose listener is not there (it was removed, or stands later in a saved state) belongs to the state all the
+// same: it counts in the hash, and main sends it again with the listener.
 
 import { formatAddress } from "../command/address.ts";
 import { FLAT, FLAT_HEADER_BYTES } from "../command/flat.ts";
-import { StateMirror } from "../command/mirror.ts";
+import { type ClusterHash, StateMirror } from "../command/mirror.ts";
 import type { Change, SocketAddress } from "../command/objects.ts";
 import { followChanges } from "../command/snapshot.ts";
 import type { Refusal } from "../command/worker-protocol.ts";
@@ -27,12 +29,26 @@ export class Replica {
   readonly #held: Map<string, number>;
   /** Sockets of siblings, by slot and address. */
   readonly #borrowed: Map<string, number>;
+  /** Addresses of the listeners that exist. */
+  readonly #listeners: Set<string>;
 
   constructor(target: ReplicaTarget) {
     this.mirror = new StateMirror();
     this.#target = target;
     this.#held = new Map();
     this.#borrowed = new Map();
+    this.#listeners = new Set();
+  }
+
+  /** The hashes of these clusters, null: of all; those that do not exist are left out. */
+  hashes(clusterIds: readonly string[] | null): ClusterHash[] {
+    if (clusterIds === null) return this.mirror.clusterSums();
+    const hashes: ClusterHash[] = [];
+    for (const id of clusterIds) {
+      const hash = this.mirror.clusterSum(id);
+      if (hash !== null) hashes.push(hash);
+    }
+    return hashes;
   }
 
   /** Takes a listening socket for a listener that is or will be activated. */
@@ -91,12 +107,21 @@ export class Replica {
   }
 
   #apply(change: Change): string | null {
-    if (change.kind === "activate_http_listener") return this.#activate(change.address);
-    if (change.kind === "deactivate_http_listener") {
-      this.#release(change.address);
-      return null;
+    switch (change.kind) {
+      case "activate_http_listener":
+        return this.#activate(change.address);
+      case "deactivate_http_listener":
+        this.#release(change.address);
+        return null;
+      case "add_http_frontend":
+      case "remove_http_frontend":
+        return this.#listeners.has(formatAddress(change.frontend.address)) ? this.#target.apply(change) : null;
     }
-    return this.#target.apply(change);
+    const refusal = this.#target.apply(change);
+    if (refusal !== null) return refusal;
+    if (change.kind === "add_http_listener") this.#listeners.add(formatAddress(change.listener.address));
+    else if (change.kind === "remove_http_listener") this.#listeners.delete(formatAddress(change.address));
+    return null;
   }
 
   #release(address: SocketAddress): void {

@@ -4,11 +4,13 @@
 
 import { randomFillSync } from "node:crypto";
 import { flushCompileCache } from "node:module";
+import { encodeHashes } from "../command/hash-packets.ts";
 import {
   decodeJson,
   decodeText,
   encodePacket,
   encodeStanding,
+  type HashQuery,
   type Listen,
   PACKET,
   type Packet,
@@ -105,6 +107,9 @@ export class Worker {
       case PACKET.PING:
         this.#standing(PACKET.PONG, packet.number, []);
         break;
+      case PACKET.QUERY_HASHES:
+        this.#sendHashes(packet.number, decodeJson<HashQuery>(packet.body)?.clusterIds ?? null);
+        break;
       case PACKET.LOGGING: {
         const problem = this.#logs.logger.setDirectives(decodeText(packet.body));
         if (problem !== null) this.#logs.logger.warn("log", problem);
@@ -143,6 +148,18 @@ export class Worker {
     const { hashLow, hashHigh } = this.#replica.mirror;
     const standing = { hashLow, hashHigh, sessions: this.#proxy.sessions, refusals };
     this.#channel.send(encodeStanding(kind, number, standing));
+  }
+
+  // One packet per turn: traffic has its turn between them.
+  #sendHashes(number: number, clusterIds: readonly string[] | null): void {
+    const packets = encodeHashes(number, this.#replica.hashes(clusterIds));
+    const sendNext = (): void => {
+      const { value, done } = packets.next();
+      if (done === true) return;
+      this.#channel.send(value);
+      setImmediate(sendNext);
+    };
+    sendNext();
   }
 
   #softStop(): void {

@@ -54,7 +54,7 @@ test("a change is applied when every serving worker has acknowledged it", async 
   assert.deepEqual(outcomes, []);
   log.onAck(2, 1, standing(10));
   await settled();
-  assert.deepEqual(outcomes, [{ kind: "applied", note: "" }]);
+  assert.deepEqual(outcomes, [{ kind: "applied", note: "", accepted: 2, failed: 0 }]);
   assert.deepEqual(targets.replaced, []);
   assert.equal(log.pending, 0);
 });
@@ -85,7 +85,7 @@ test("decisions 12: a change that every worker refuses is taken back", async () 
   log.onAck(1, 1, standing(0, refusals));
   log.onAck(2, 1, standing(0, refusals));
   await settled();
-  assert.deepEqual(outcomes, [{ kind: "refused", reason: "1: no? a?b, 2: no? a?b" }]);
+  assert.deepEqual(outcomes, [{ kind: "refused", reason: "1: no? a?b, 2: no? a?b", accepted: 0, failed: 2 }]);
   assert.deepEqual(undone, [1]);
   assert.deepEqual(targets.replaced, []);
 });
@@ -111,7 +111,7 @@ test("decisions 12: a worker that is late is named and replaced by force", async
   assert.deepEqual(outcomes, []);
   log.expire(500);
   await settled();
-  assert.deepEqual(outcomes, [{ kind: "timed out", workers: [2] }]);
+  assert.deepEqual(outcomes, [{ kind: "timed out", workers: [2], accepted: 1, failed: 1 }]);
   assert.equal(targets.replaced[0].kill, true);
 });
 
@@ -145,7 +145,7 @@ test("a worker that dies holds no change up", async () => {
   log.onAck(1, 1, standing(10));
   log.onGone(2);
   await settled();
-  assert.deepEqual(outcomes, [{ kind: "applied", note: "" }]);
+  assert.deepEqual(outcomes, [{ kind: "applied", note: "", accepted: 1, failed: 0 }]);
 });
 
 test("without a serving worker a change is applied at once", async () => {
@@ -153,5 +153,5 @@ test("without a serving worker a change is applied at once", async () => {
   targets.workers = [];
   record(1);
   await settled();
-  assert.deepEqual(outcomes, [{ kind: "applied", note: "" }]);
+  assert.deepEqual(outcomes, [{ kind: "applied", note: "", accepted: 0, failed: 0 }]);
 });

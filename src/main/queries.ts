@@ -1,0 +1,75 @@
+// What main answers from its state: lists of frontends and listeners, clusters with all that belongs to them, counts of
+// requests (spec 4.5, 4.7). Pure: a state in, the content of an answer out. Lists are sorted, so that equal states give
+// equal answers.
+
+import type {
+  AddBackend,
+  Cluster,
+  FrontendFilters,
+  HttpListenerConfig,
+  RequestHttpFrontend,
+} from "../command/gen/sozu_pb.ts";
+import type { ContentInit } from "../command/messages.ts";
+import { compareBackends } from "../command/state/clusters.ts";
+import { type ConfigState, sortedEntries } from "../command/state.ts";
+
+/** Frontends by protocol (none chosen: all) and by a part of the host name. */
+export function listFrontends(state: ConfigState, filters: FrontendFilters): ContentInit {
+  const all = !filters.http && !filters.https && !filters.tcp;
+  const httpFrontends: RequestHttpFrontend[] = [];
+  if (filters.http || all) {
+    const part = filters.domain.toLowerCase();
+    for (const { message, object } of sortedEntries(state.httpFrontends.entries)) {
+      if (object.hostname.includes(part)) httpFrontends.push(message);
+    }
+  }
+  return { case: "frontendList", value: { httpFrontends } };
+}
+
+/** All listeners, by address. */
+export function listListeners(state: ConfigState): ContentInit {
+  const httpListeners: Record<string, HttpListenerConfig> = {};
+  for (const [address, { message }] of state.httpListeners.entries.entries()) httpListeners[address] = message;
+  return { case: "listenersList", value: { httpListeners } };
+}
+
+/** How often each kind of request was dispatched. */
+export function countRequests(state: ConfigState): ContentInit {
+  return { case: "requestCounts", value: { map: Object.fromEntries(state.requestCounts) } };
+}
+
+/** A cluster and what belongs to it, as ClusterInformation takes it. */
+export interface ClusterFacts {
+  readonly configuration: Cluster;
+  readonly httpFrontends: RequestHttpFrontend[];
+  readonly backends: AddBackend[];
+}
+
+/** Everything about the clusters with these ids that exist, in the order of the ids. */
+export function describeClusters(state: ConfigState, ids: Iterable<string>): Map<string, ClusterFacts> {
+  const found = new Map<string, ClusterFacts>();
+  for (const id of ids) {
+    const entry = state.clusters.get(id);
+    if (entry !== undefined) found.set(id, { configuration: entry.message, httpFrontends: [], backends: [] });
+  }
+  if (found.size === 0) return found;
+  for (const { message, object } of sortedEntries(state.httpFrontends.entries)) {
+    if (object.clusterId !== null) found.get(object.clusterId)?.httpFrontends.push(message);
+  }
+  const backends = [...state.backends.entries.values()].filter(({ object }) => found.has(object.clusterId));
+  for (const { message, object } of backends.sort((a, b) => compareBackends(a.object, b.object))) {
+    found.get(object.clusterId)?.backends.push(message);
+  }
+  return found;
+}
+
+/** Ids of the clusters with a frontend for exactly this host and, if given, this path rule; sorted. */
+export function clustersByDomain(state: ConfigState, hostname: string, path: string | null): string[] {
+  const host = hostname.toLowerCase();
+  const ids = new Set<string>();
+  for (const { object } of state.httpFrontends.entries.values()) {
+    if (object.clusterId === null || object.hostname !== host) continue;
+    if (path === null || object.path === path) ids.add(object.clusterId);
+  }
+  return [...ids].sort();
+}
