@@ -43,6 +43,11 @@ export class ClientRecords {
     return this.#start + this.#used++ * RECORD_BYTES;
   }
 
+  /** Records lent out. */
+  get inUse(): number {
+    return this.#used - this.#freeCount;
+  }
+
   give(record: number): void {
     this.#free[this.#freeCount++] = record;
   }

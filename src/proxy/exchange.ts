@@ -17,6 +17,7 @@
 
 import type { Backend } from "../balancing/backend.ts";
 import type { Cluster } from "../balancing/cluster.ts";
+import { METRIC_HTTP_REQUESTS } from "../observe/metrics.ts";
 import { ULID_LENGTH } from "../observe/ulid.ts";
 import type { Head } from "../wire/http1/head.ts";
 import type { TrafficContext } from "./context.ts";
@@ -253,6 +254,7 @@ export class Exchange {
     this.isChunkedRequest = message.hasBody && message.contentLength < 0;
     this.requestDone = !message.hasBody;
     this.connectionAuth = message.connectionAuth;
+    this.context.stats.values[METRIC_HTTP_REQUESTS]++;
     if (!this.#pool.encoder.encode(this, message, base)) {
       answerLocally(this, 503);
       return;

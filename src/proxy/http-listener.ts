@@ -215,6 +215,8 @@ export class HttpListener {
     connection.previous = null;
     connection.following = null;
     const { context } = this.http;
+    // Its bytes stay as they are until the next connection, so what ends now can still be logged.
+    context.records.give(connection.record);
     this.http.releaseOwned(connection);
     const { values } = context.stats;
     values[METRIC_CLIENT_CONNECTIONS]--;

@@ -128,4 +128,5 @@ test("no connection of a client is left behind", async () => {
   assert.equal(rig.stats.values[METRIC_CLIENT_CONNECTIONS], 0);
   assert.equal(rig.proxy.http.exchanges.active, 0);
   assert.equal(rig.proxy.context.slots.inUse, 0);
+  assert.equal(rig.proxy.context.records.inUse, 0);
 });
