@@ -1,37 +1,38 @@
 // `sozu backend add` and `sozu backend remove`.
 
-import { addressToMessage, parseAddress } from "../command/address.ts";
-import type { SocketAddress } from "../command/gen/sozu_pb.ts";
 import { control } from "./control.ts";
-import { CliError } from "./errors.ts";
-import type { BackendOptions, GlobalOptions } from "./program.ts";
+import type { GlobalOptions } from "./options.ts";
+import { readAddress } from "./values.ts";
+
+/** What `backend add` and `backend remove` were given. */
+export interface BackendOptions extends GlobalOptions {
+  readonly id: string;
+  readonly backendId: string;
+  /** `ip:port`, not yet parsed. */
+  readonly address: string;
+  readonly stickyId?: string;
+  readonly backup?: "true" | "false";
+}
 
 /** Adds a backend, or replaces the one with the same id and address. Weight 0 is the default one (decisions 9). */
-export async function addBackend(options: GlobalOptions, backend: BackendOptions): Promise<void> {
+export async function addBackend(options: BackendOptions): Promise<void> {
   await control(options, {
     case: "addBackend",
     value: {
-      clusterId: backend.id,
-      backendId: backend.backendId,
-      address: readAddress(backend.address),
+      clusterId: options.id,
+      backendId: options.backendId,
+      address: readAddress(options.address),
       loadBalancingParameters: { weight: 0 },
-      ...(backend.stickyId === undefined ? {} : { stickyId: backend.stickyId }),
-      ...(backend.backup === undefined ? {} : { backup: backend.backup === "true" }),
+      ...(options.stickyId === undefined ? {} : { stickyId: options.stickyId }),
+      ...(options.backup === undefined ? {} : { backup: options.backup === "true" }),
     },
   });
 }
 
 /** Removes a backend; its requests in flight are finished. */
-export async function removeBackend(options: GlobalOptions, backend: BackendOptions): Promise<void> {
-  const address = readAddress(backend.address);
-  await control(options, {
-    case: "removeBackend",
-    value: { clusterId: backend.id, backendId: backend.backendId, address },
-  });
-}
-
-function readAddress(text: string): SocketAddress {
-  const address = parseAddress(text);
-  if (address !== null) return addressToMessage(address);
-  throw new CliError(`"${text}" is not an address`, "write ip:port, for example 127.0.0.1:1026 or [::1]:1026");
+export async function removeBackend(options: BackendOptions): Promise<void> {
+  const { id: clusterId, backendId } = options;
+  const address = readAddress(options.address);
+  const next = `sozu cluster list --id ${clusterId} shows its backends`;
+  await control(options, { case: "removeBackend", value: { clusterId, backendId, address } }, next);
 }

@@ -4,7 +4,7 @@ import { loadConfig } from "../config/load.ts";
 import type { ParsedConfig } from "../config/parse.ts";
 import { renderProblems } from "../config/problems.ts";
 import { CliError } from "./errors.ts";
-import type { ConfigOptions, GlobalOptions } from "./program.ts";
+import type { ConfigOptions, GlobalOptions } from "./options.ts";
 
 /** Prints `Configuration file is valid`, and warnings on stderr. @throws CliError with every problem of the file. */
 export async function checkConfig(options: GlobalOptions, own: ConfigOptions): Promise<void> {

@@ -6,18 +6,19 @@ import type { RequestSchema } from "../command/gen/sozu_pb.ts";
 import { ResponseStatus } from "../command/gen/sozu_pb.ts";
 import { request } from "../command/messages.ts";
 import { loadSocketSettings } from "../config/load.ts";
-import { contentJson, contentText } from "./display.ts";
+import { contentJson, contentText } from "./display/content.ts";
 import { CliError } from "./errors.ts";
-import type { GlobalOptions } from "./program.ts";
+import type { GlobalOptions } from "./options.ts";
 
 /** A request as `{ case, value }`. */
 export type RequestInit = MessageInitShape<typeof RequestSchema>["requestType"] & object;
 
 /**
  * Sends one request and prints its answer: `Success: <message>` and the content, or with `--json` only the content.
+ * `next` is what to do when the proxy refuses.
  * @throws CliError when the proxy refuses, the client's errors when it cannot be reached or is silent.
  */
-export async function control(options: GlobalOptions, verb: RequestInit): Promise<void> {
+export async function control(options: GlobalOptions, verb: RequestInit, next: string | null = null): Promise<void> {
   const { settings } = await loadSocketSettings(options.config);
   const client = await connect({
     socketPath: settings.commandSocket,
@@ -26,7 +27,7 @@ export async function control(options: GlobalOptions, verb: RequestInit): Promis
   });
   try {
     const answer = await client.send(request(verb));
-    if (answer.status !== ResponseStatus.OK) throw new CliError(`Request failed: ${answer.message}`);
+    if (answer.status !== ResponseStatus.OK) throw new CliError(`Request failed: ${answer.message}`, next);
     if (options.json) process.stdout.write(contentJson(answer.content));
     else process.stdout.write(`Success: ${answer.message}\n${contentText(answer.content)}`);
   } finally {

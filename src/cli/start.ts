@@ -5,7 +5,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { ConfigState } from "../command/state.ts";
 import { readConfig } from "./check.ts";
 import { DEMO_PORT } from "./demo.ts";
-import type { GlobalOptions, StartOptions } from "./program.ts";
+import type { GlobalOptions } from "./options.ts";
+import type { StartOptions } from "./verbs/daemon.ts";
 
 /**
  * Runs the proxy in the foreground; resolves when it has stopped.

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { contentJson, contentText } from "../../src/cli/display.ts";
-import { renderTable } from "../../src/cli/table.ts";
+import { contentJson, contentText } from "../../src/cli/display/content.ts";
+import { renderTable } from "../../src/cli/display/table.ts";
 import { ResponseContentSchema } from "../../src/command/gen/sozu_pb.ts";
 
 test("a table is as wide as its widest cells, counted in characters", () => {

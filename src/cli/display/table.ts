@@ -2,7 +2,12 @@
 
 /** Draws a table. Every row has as many cells as `header`; widths count code points. Ends with a newline. */
 export function renderTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = header.map((title, column) => Math.max(...[title, ...rows.map((row) => row[column])].map(width)));
+  const widths = header.map(width);
+  for (const row of rows) {
+    for (let column = 0; column < widths.length; column++) {
+      widths[column] = Math.max(widths[column], width(row[column]));
+    }
+  }
   const rule = (left: string, middle: string, right: string): string =>
     `${left}${widths.map((size) => "─".repeat(size + 2)).join(middle)}${right}\n`;
   const line = (cells: readonly string[]): string =>

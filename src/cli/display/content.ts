@@ -1,0 +1,74 @@
+// What the content of an answer looks like: a table for people, exact JSON for programs (decisions 1 and 3). Pure.
+
+import type { ResponseContent } from "../../command/gen/sozu_pb.ts";
+import { ResponseContentSchema } from "../../command/gen/sozu_pb.ts";
+import { oneofToPrettyJson } from "../../command/json.ts";
+import { clustersText, hashesText } from "./clusters.ts";
+import { frontendsText, listenersText } from "./objects.ts";
+import { renderTable } from "./table.ts";
+
+const RUN_STATES: readonly string[] = ["RUNNING", "STOPPING", "STOPPED", "NOT_ANSWERING"];
+
+/** The JSON of a content, ending in a newline; `{}` when there is none. */
+export function contentJson(content: ResponseContent | undefined): string {
+  return content === undefined ? "{}\n" : `${oneofToPrettyJson(ResponseContentSchema, content)}\n`;
+}
+
+/** The text of a content for people, ending in a newline; `No content` when there is none. */
+export function contentText(content: ResponseContent | undefined): string {
+  const held = content?.contentType;
+  switch (held?.case) {
+    case undefined:
+      return "No content\n";
+    case "workers":
+      return renderTable(
+        ["worker id", "pid", "run state"],
+        [...held.value.vec].sort((a, b) => a.id - b.id).map(workerRow),
+      );
+    case "frontendList":
+      return frontendsText(held.value);
+    case "listenersList":
+      return listenersText(held.value);
+    case "requestCounts": {
+      const counts = Object.entries(held.value.map).sort(([a], [b]) => (a < b ? -1 : 1));
+      return renderTable(
+        ["request type", "count"],
+        counts.map(([name, count]) => [name, String(count)]),
+      );
+    }
+    case "workerResponses":
+      return responsesText(held.value.map);
+    default:
+      // A kind of answer that has no table yet is still shown, exactly.
+      return contentJson(content);
+  }
+}
+
+function workerRow(worker: { id: number; pid: number; runState: number }): string[] {
+  return [String(worker.id), String(worker.pid), RUN_STATES[worker.runState] ?? String(worker.runState)];
+}
+
+/** Answers of several processes: by what they answer, one table for all, or one after the other. */
+function responsesText(map: Readonly<Record<string, ResponseContent>>): string {
+  const names = Object.keys(map).sort(compareProcesses);
+  const contents = names.map((name) => map[name].contentType);
+  if (contents.some((content) => content.case === "clusters")) {
+    return clustersText(names, (name) => {
+      const { contentType } = map[name];
+      return contentType.case === "clusters" ? contentType.value.vec : [];
+    });
+  }
+  if (contents.some((content) => content.case === "clusterHashes")) {
+    return hashesText(names, (name) => {
+      const { contentType } = map[name];
+      return contentType.case === "clusterHashes" ? contentType.value.map : {};
+    });
+  }
+  return names.map((name) => `${name === "main" ? "Main" : `Worker ${name}`}\n${contentText(map[name])}`).join("\n");
+}
+
+/** Main first, then workers by number. */
+function compareProcesses(a: string, b: string): number {
+  if (a === "main" || b === "main") return a === b ? 0 : a === "main" ? -1 : 1;
+  return Number(a) - Number(b);
+}

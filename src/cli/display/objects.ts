@@ -1,0 +1,94 @@
+// Tables of frontends and listeners. Pure. Text that operators gave is shown with control characters replaced, so that
+// no name can move the cursor of a terminal.
+
+import { addressFromMessage, formatAddress } from "../../command/address.ts";
+import type {
+  HttpListenerConfig,
+  ListedFrontends,
+  ListenersList,
+  RequestHttpFrontend,
+  RequestTcpFrontend,
+  RequestUdpFrontend,
+  SocketAddress,
+} from "../../command/gen/sozu_pb.ts";
+import { renderTable } from "./table.ts";
+
+const PATH_KINDS: readonly string[] = ["PREFIX", "REGEX", "EQUALS"];
+const POSITIONS: readonly string[] = ["PRE", "POST", "TREE"];
+
+/** One table per protocol that has frontends. */
+export function frontendsText(list: ListedFrontends): string {
+  const parts: string[] = [];
+  if (list.httpFrontends.length > 0) parts.push(section("HTTP frontends", httpFrontendsTable(list.httpFrontends)));
+  if (list.httpsFrontends.length > 0) parts.push(section("HTTPS frontends", httpFrontendsTable(list.httpsFrontends)));
+  if (list.tcpFrontends.length > 0) parts.push(section("TCP frontends", streamFrontendsTable(list.tcpFrontends)));
+  if (list.udpFrontends.length > 0) parts.push(section("UDP frontends", streamFrontendsTable(list.udpFrontends)));
+  return parts.length === 0 ? "No frontends\n" : parts.join("\n");
+}
+
+/** The table of HTTP or HTTPS frontends. */
+export function httpFrontendsTable(frontends: readonly RequestHttpFrontend[]): string {
+  const rows = frontends.map((frontend) => [
+    Object.hasOwn(frontend, "clusterId") ? shown(frontend.clusterId) : "Deny",
+    addressText(frontend.address),
+    shown(frontend.hostname),
+    frontend.path === undefined ? "" : `${PATH_KINDS[frontend.path.kind] ?? ""} ${shown(frontend.path.value)}`.trim(),
+    Object.hasOwn(frontend, "method") ? shown(frontend.method) : "",
+    POSITIONS[frontend.position] ?? "",
+    tagsText(frontend.tags),
+  ]);
+  return renderTable(["cluster_id", "address", "hostname", "path", "method", "position", "tags"], rows);
+}
+
+/** The table of TCP or UDP frontends. */
+export function streamFrontendsTable(frontends: readonly (RequestTcpFrontend | RequestUdpFrontend)[]): string {
+  const rows = frontends.map(({ clusterId, address, tags }) => [
+    shown(clusterId),
+    addressText(address),
+    tagsText(tags),
+  ]);
+  return renderTable(["Cluster ID", "address", "tags"], rows);
+}
+
+/** A section per protocol that has listeners; HTTP listeners as keys and values. */
+export function listenersText(list: ListenersList): string {
+  const parts: string[] = [];
+  for (const address of Object.keys(list.httpListeners).sort())
+    parts.push(httpListenerTable(list.httpListeners[address]));
+  return parts.length === 0 ? "No listeners\n" : `HTTP LISTENERS\n================\n${parts.join("\n")}`;
+}
+
+function httpListenerTable(listener: HttpListenerConfig): string {
+  const rows = [
+    ["socket address", addressText(listener.address)],
+    ["public address", listener.publicAddress === undefined ? "" : addressText(listener.publicAddress)],
+    ["expect proxy", String(listener.expectProxy)],
+    ["sticky name", shown(listener.stickyName)],
+    ["front timeout", String(listener.frontTimeout)],
+    ["back timeout", String(listener.backTimeout)],
+    ["connect timeout", String(listener.connectTimeout)],
+    ["request timeout", String(listener.requestTimeout)],
+    ["activated", String(listener.active)],
+  ];
+  return renderTable(["key", "value"], rows);
+}
+
+/** `ip:port`. */
+export function addressText(address: SocketAddress | undefined): string {
+  const record = addressFromMessage(address);
+  return typeof record === "string" ? "" : formatAddress(record);
+}
+
+/** Text without anything a terminal would obey. */
+export function shown(text: string): string {
+  return text.replace(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+}
+
+function tagsText(tags: Readonly<Record<string, string>>): string {
+  const keys = Object.keys(tags).sort();
+  return keys.map((key) => `${shown(key)}=${shown(tags[key])}`).join(", ");
+}
+
+function section(title: string, table: string): string {
+  return `${title}\n${table}`;
+}

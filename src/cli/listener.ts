@@ -1,0 +1,86 @@
+// `sozu listener http add`, `remove`, `activate`, `deactivate` and `listener list`.
+
+import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert.ts";
+import { ListenerType } from "../command/gen/sozu_pb.ts";
+import { control } from "./control.ts";
+import type { GlobalOptions } from "./options.ts";
+import { readAddress } from "./values.ts";
+
+/** What `listener http add` was given. */
+export interface ListenerOptions extends GlobalOptions {
+  readonly address: string;
+  readonly publicAddress?: string;
+  readonly stickyName?: string;
+  /** Seconds; absent: the global value of the configuration file. */
+  readonly frontTimeout?: number;
+  readonly backTimeout?: number;
+  readonly requestTimeout?: number;
+  readonly connectTimeout?: number;
+}
+
+/** Adds a listener; it accepts once it is activated. */
+export async function addHttpListener(options: ListenerOptions): Promise<void> {
+  const address = readAddress(options.address);
+  const defaults = await timeouts(options);
+  await control(options, {
+    case: "addHttpListener",
+    value: {
+      address,
+      ...(options.publicAddress === undefined ? {} : { publicAddress: readAddress(options.publicAddress) }),
+      expectProxy: false,
+      stickyName: options.stickyName ?? STICKY_NAME_DEFAULT,
+      sozuIdHeader: SOZU_ID_HEADER_DEFAULT,
+      frontTimeout: options.frontTimeout ?? defaults.front,
+      backTimeout: options.backTimeout ?? defaults.back,
+      connectTimeout: options.connectTimeout ?? defaults.connect,
+      requestTimeout: options.requestTimeout ?? defaults.request,
+      active: false,
+    },
+  });
+}
+
+const ALL = "sozu listener list shows all listeners";
+
+/** Removes a listener; connections it has are served to their end, its frontends wait for one at the same address. */
+export async function removeHttpListener(options: ListenerOptions): Promise<void> {
+  const value = { address: readAddress(options.address), proxy: ListenerType.HTTP };
+  await control(options, { case: "removeListener", value }, ALL);
+}
+
+/** Opens the listening sockets. */
+export async function activateHttpListener(options: ListenerOptions): Promise<void> {
+  const value = { address: readAddress(options.address), proxy: ListenerType.HTTP, fromScm: false };
+  await control(options, { case: "activateListener", value }, ALL);
+}
+
+/** Closes the listening sockets; connections go on. */
+export async function deactivateHttpListener(options: ListenerOptions): Promise<void> {
+  const value = { address: readAddress(options.address), proxy: ListenerType.HTTP, toScm: false };
+  await control(options, { case: "deactivateListener", value }, ALL);
+}
+
+interface Timeouts {
+  readonly front: number;
+  readonly back: number;
+  readonly connect: number;
+  readonly request: number;
+}
+
+const BUILT_IN: Timeouts = { front: 60, back: 30, connect: 3, request: 10 };
+
+/** The defaults of the configuration file; a broken one must not stop a change (decisions 7). */
+async function timeouts(options: ListenerOptions): Promise<Timeouts> {
+  const { loadConfig } = await import("../config/load.ts");
+  const result = await loadConfig(options.config, { unknownKeys: "warn" });
+  if (!result.ok) {
+    process.stderr.write(`${options.config} cannot be read as a whole: built-in timeouts are used\n`);
+    return BUILT_IN;
+  }
+  const { settings } = result;
+  return {
+    front: settings.frontTimeoutSeconds,
+    back: settings.backTimeoutSeconds,
+    connect: settings.connectTimeoutSeconds,
+    request: settings.requestTimeoutSeconds,
+  };
+}

@@ -1,0 +1,85 @@
+// Options as verbs share them: the global ones, how values are read, and what is known from Sozu but not built yet.
+
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { CliError } from "./errors.ts";
+
+/** The options every verb accepts. */
+export interface GlobalOptions {
+  /** Path of config.toml; default `./config.toml`. */
+  readonly config: string;
+  /** Wait for each message of the proxy, in milliseconds; 0 waits for ever. Absent: `ctl_command_timeout` of the file. */
+  readonly timeout?: number;
+  /** Print only the JSON of the answer's content. */
+  readonly json: boolean;
+}
+
+/** What verbs that read the whole file were given. */
+export interface ConfigOptions {
+  readonly unknownKeys: "error" | "warn";
+}
+
+/** The global options of a command line, wherever on it they stood. */
+export function globals(command: Command): GlobalOptions {
+  return command.optsWithGlobals() as GlobalOptions;
+}
+
+/** Everything that was given to a verb and to the verbs it is a part of. */
+export function given<T>(command: Command): T & GlobalOptions {
+  return command.optsWithGlobals() as T & GlobalOptions;
+}
+
+/** The escape hatch for a file written for another version (decisions 7). */
+export function unknownKeys(): Option {
+  const option = new Option("--unknown-keys <how>", "what to do with keys this version does not know");
+  return option.choices(["error", "warn"]).default("error");
+}
+
+export function milliseconds(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new InvalidArgumentError("It must be a number of milliseconds.");
+  return Number(text);
+}
+
+export function seconds(text: string): number {
+  if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError("It must be a number of seconds.");
+  return Number(text);
+}
+
+export function port(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,5}$/.test(text) || value < 1 || value > 65_535) throw new InvalidArgumentError("It must be 1 to 65535.");
+  return value;
+}
+
+/** Flags of Sozu whose parts are not built yet: recognised, and refused with exit code 1. */
+export function laterFlags(command: Command, flags: readonly string[]): Command {
+  for (const text of flags) {
+    const option = new Option(text).hideHelp();
+    command.addOption(option);
+    command.on(`option:${option.name()}`, () => {
+      throw notSupported(`the option --${option.name()} of ${nameOf(command)}`);
+    });
+  }
+  const names = flags.map((text) => text.split(" ")[0]);
+  return command.addHelpText("after", `\nKnown and not supported yet: ${names.join(", ")}`);
+}
+
+/** Verbs of Sozu whose parts are not built yet. */
+export function laterVerbs(parent: Command, names: readonly string[]): void {
+  for (const name of names) {
+    const verb = parent.command(name, { hidden: true }).argument("[words...]").allowUnknownOption().helpOption(false);
+    verb.action(() => {
+      throw notSupported(nameOf(verb));
+    });
+  }
+}
+
+function notSupported(what: string): CliError {
+  return new CliError(`${what} is not supported yet`, "sozu --help lists what is");
+}
+
+/** The words that call a verb: `sozu frontend http add`. */
+function nameOf(command: Command): string {
+  const words: string[] = [];
+  for (let at: Command | null = command; at !== null; at = at.parent) words.unshift(at.name());
+  return words.join(" ");
+}

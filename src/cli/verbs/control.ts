@@ -1,0 +1,61 @@
+// The verbs that concern the running proxy as a whole: status, shutdown, logging, state.
+
+import type { Command } from "commander";
+import { given, globals } from "../options.ts";
+import type { StateOptions } from "../state.ts";
+
+export function addControlVerbs(program: Command): void {
+  program
+    .command("status")
+    .description("show the workers")
+    .action(async (_own: object, command: Command) => {
+      const { control } = await import("../control.ts");
+      await control(globals(command), { case: "status", value: {} });
+    });
+  program
+    .command("shutdown")
+    .description("stop the proxy: requests in flight are finished first")
+    .option("--hard", "stop at once, cutting requests in flight")
+    .action(async (own: { hard?: boolean }, command: Command) => {
+      const { control } = await import("../control.ts");
+      await control(globals(command), { case: own.hard === true ? "hardStop" : "softStop", value: {} });
+    });
+  program
+    .command("logging")
+    .description("change what is logged, while it runs")
+    .argument("<filter>", "a level (error, warn, info, debug, trace, off), or module=level,...")
+    .addHelpText("after", "\nExample: sozu logging info,supervisor=debug")
+    .action(async (filter: string, _own: object, command: Command) => {
+      const { control } = await import("../control.ts");
+      const next = "write a level, or module=level separated by commas";
+      await control(globals(command), { case: "Logging", value: filter }, next);
+    });
+  addStateVerbs(program);
+}
+
+function addStateVerbs(program: Command): void {
+  const state = program.command("state").description("save, load and count what the proxy is configured to do");
+  state
+    .command("save")
+    .description("write all listeners, clusters, frontends and backends to a file")
+    .requiredOption("-f, --file <path>", "where to write it; replaced as a whole or not at all")
+    .action(async (_own: object, command: Command) => {
+      const { saveState } = await import("../state.ts");
+      await saveState(given<StateOptions>(command));
+    });
+  state
+    .command("load")
+    .description("add what a state file holds; all of it is checked before any of it is applied")
+    .requiredOption("-f, --file <path>", "a file that state save has written")
+    .action(async (_own: object, command: Command) => {
+      const { loadState } = await import("../state.ts");
+      await loadState(given<StateOptions>(command));
+    });
+  state
+    .command("stats")
+    .description("show how often each kind of request was dispatched")
+    .action(async (_own: object, command: Command) => {
+      const { showStats } = await import("../state.ts");
+      await showStats(globals(command));
+    });
+}

@@ -1,0 +1,53 @@
+// The verbs that run something, or look at the configuration file.
+
+import { type Command, Option } from "commander";
+import { type ConfigOptions, globals, port, unknownKeys } from "../options.ts";
+
+/** What `start` was given. */
+export interface StartOptions extends ConfigOptions {
+  readonly demo?: boolean;
+  readonly strict?: boolean;
+}
+
+export function addDaemonVerbs(program: Command): void {
+  program
+    .command("start")
+    .description("run the proxy in the foreground")
+    .option("--demo", "also run the demo backend that the sample configuration points at")
+    .option("--strict", "refuse to start when records of saved_state are broken, instead of keeping them aside")
+    .addOption(unknownKeys())
+    .addHelpText("after", START_HELP)
+    .action(async (own: StartOptions, command: Command) => {
+      const { start } = await import("../start.ts");
+      await start(globals(command), own);
+    });
+  program
+    .command("demo")
+    .description("run a small HTTP backend that shows what the proxy sends it")
+    .option("-p, --port <port>", "port to listen on", port, 1026)
+    .option("--host <ip>", "address to listen on", "127.0.0.1")
+    .addOption(new Option("--until-eof", "stop when standard input ends").hideHelp())
+    .action(async (own: { port: number; host: string; untilEof?: boolean }) => {
+      const { runDemo } = await import("../run-demo.ts");
+      await runDemo(own.host, own.port, own.untilEof === true);
+    });
+  program
+    .command("config")
+    .description("look at the configuration file")
+    .command("check")
+    .description("validate the configuration file; every error with file:line:column")
+    .addOption(unknownKeys())
+    .action(async (own: ConfigOptions, command: Command) => {
+      const { checkConfig } = await import("../check.ts");
+      await checkConfig(globals(command), own);
+    });
+}
+
+const START_HELP = `
+The proxy runs until it is told to stop: SIGTERM, SIGINT (Ctrl-C) and "sozu shutdown" finish the requests in flight, the
+signal a second time and "sozu shutdown --hard" cut them. SIGHUP is ignored.
+
+Examples:
+  sozu start                           serve ./config.toml
+  sozu start -c /etc/sozu/config.toml  serve another file
+  sozu start --demo                    with the demo backend of the sample configuration`;
