@@ -3,13 +3,13 @@
 //
 //   npm run bench -- [--rounds 5] [--seconds 3] [--cases small-64,16k] [--targets sozu,nginx]
 //                    [--callgrind] [--memory] [--growth [--requests 5000000] [--connections 200000]] [--plain-peers]
-//                    [--no-table]
+//                    [--no-table] [--docs]
 //
 // Prints a table with ratios and writes it to bench/out/results.md and results.json. nginx, HAProxy and wrk are installed
 // with apt-get when missing and when that is allowed (root); otherwise it says what is missing and ends with exit code 0.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -38,6 +38,7 @@ const { values: options } = parseArgs({
     connections: { type: "string", default: "200000" },
     "plain-peers": { type: "boolean", default: false },
     "no-table": { type: "boolean", default: false },
+    docs: { type: "boolean", default: false },
   },
 });
 const rounds = Number(options.rounds);
@@ -71,11 +72,21 @@ async function main(): Promise<void> {
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, "results.md"), text);
     writeFileSync(join(out, "results.json"), `${JSON.stringify(results, null, 1)}\n`);
+    if (options.docs) writeDocs(text);
     console.log(`\n${text}\nWritten to bench/out/results.md and bench/out/results.json`);
   } finally {
     stopAll();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Replaces the results in docs/benchmarks.md. */
+function writeDocs(text: string): void {
+  const path = join(root, "docs", "benchmarks.md");
+  const page = readFileSync(path, "utf8");
+  const begin = page.indexOf("-->\n", page.indexOf("<!-- results")) + 4;
+  const end = page.indexOf("<!-- end of results");
+  writeFileSync(path, `${page.slice(0, begin)}\n${text}\n${page.slice(end)}`);
 }
 
 /** All cases against all targets: those with the access log first, then those without. */

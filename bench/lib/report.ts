@@ -50,14 +50,14 @@ interface Row {
 export function render(results: Results): string {
   const counted = results.samples.some((sample) => sample.cost.instructionsUser !== null);
   const parts = [
-    `Machine: ${cpus()[0]?.model.trim()} (${cpus().length} cores), ${(totalmem() / 2 ** 30).toFixed(0)} GB, Linux ${release()}`,
-    Object.entries(results.versions)
+    `- Machine: ${cpus()[0]?.model.trim()} (${cpus().length} cores), ${(totalmem() / 2 ** 30).toFixed(0)} GB, Linux ${release()}`,
+    `- ${Object.entries(results.versions)
       .map(([name, version]) => `${name} ${version}`)
-      .join(", "),
-    `${results.date}, \`${results.command}\`, ${results.rounds} alternating rounds of ${results.seconds} s, medians.`,
+      .join(", ")}`,
+    `- ${results.date}, \`${results.command}\`, ${results.rounds} alternating rounds of ${results.seconds} s, medians.`,
     counted
-      ? "Instructions and cycles are hardware counters of the worker (perf)."
-      : "This machine has no hardware counters: the cost of a request is the CPU time of the worker, user and kernel.",
+      ? "- Instructions and cycles are hardware counters of the worker (perf)."
+      : "- This machine has no hardware counters: the cost of a request is the CPU time of the worker, user and kernel.",
     "",
     ...caseTable(results, counted),
     "",
@@ -118,6 +118,7 @@ function ratio(own: Row | undefined, row: Row, counted: boolean): string {
   if (own === undefined || row.target === "sozu") return "";
   const total = (of: Row): number => (of.instructionsUser ?? 0) + (of.instructionsKernel ?? 0);
   const value = counted ? total(own) / total(row) : own.totalUs / row.totalUs;
+  if (!Number.isFinite(value)) return "served nothing";
   return `${value.toFixed(2)} of ${row.target}`;
 }
 

@@ -1,0 +1,96 @@
+// The documentation is checked like code: pages made from tables are current, every configuration shown loads, every script
+// and verb named exists, and docs/hardening.md tells the truth about the tests.
+
+import assert from "node:assert/strict";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { errorsPage } from "../scripts/errors-page.ts";
+import { buildProgram } from "../src/cli/program.ts";
+import { loadConfig } from "../src/config/load.ts";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => join("docs", name))].filter((name) =>
+  name.endsWith(".md"),
+);
+const read = (path: string): string => readFileSync(join(root, path), "utf8");
+
+/** Code blocks of a language in a page. */
+function blocks(page: string, language: string): string[] {
+  return [...read(page).matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\``, "gm"))].map(
+    (match) => match[1] as string,
+  );
+}
+
+test("docs/errors.md is current", () => {
+  assert.equal(read("docs/errors.md"), errorsPage(), "run: node scripts/errors-page.ts");
+});
+
+test("every whole configuration in the documentation loads, and the sample", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "sozu-docs-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const shown = pages.flatMap((page) => blocks(page, "toml").map((text) => ({ page, text })));
+  const whole = [
+    ...shown.filter(({ text }) => text.includes("[clusters.")),
+    { page: "config.toml", text: read("config.toml") },
+  ];
+  assert.ok(whole.length >= 2);
+  for (const { page, text } of whole) {
+    const path = join(folder, "config.toml");
+    writeFileSync(path, text);
+    const result = await loadConfig(path);
+    assert.ok(result.ok, `${page}:\n${result.ok ? "" : result.text}`);
+  }
+});
+
+test("every npm script that is named exists", () => {
+  const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+  for (const page of pages) {
+    for (const [, name] of read(page).matchAll(/npm run ([a-z0-9:-]+)/g)) {
+      assert.ok(scripts[name as string] !== undefined, `${page}: npm run ${name}`);
+    }
+  }
+});
+
+test("every verb and flag that is shown exists", () => {
+  const program = buildProgram();
+  for (const page of pages) {
+    for (const block of blocks(page, "sh")) {
+      for (const [, line] of block.matchAll(/(?:^|[;&] *)\.\/sozu ([^#&\n]+)/gm)) {
+        const words = (line as string).trim().split(/\s+/);
+        let command = program;
+        for (const word of words) {
+          const found = command.commands.find((candidate) => candidate.name() === word);
+          if (found !== undefined) command = found;
+          if (!word.startsWith("-")) continue;
+          const options = [...command.options, ...program.options];
+          assert.ok(
+            options.some((option) => [option.long, option.short].includes(word.split("=")[0] as string)),
+            `${page}: ${word} in ${line}`,
+          );
+        }
+        assert.notEqual(command, program, `${page}: unknown verb in ./sozu ${line}`);
+      }
+    }
+  }
+});
+
+test("docs/hardening.md has every case, and the tests it names exist", () => {
+  const rows = new Map<string, string>();
+  for (const [, id, where] of read("docs/hardening.md").matchAll(/^\| ([A-Z0-9]+-\d\d) \| .* \| ([^|]+) \|$/gm)) {
+    rows.set(id as string, where as string);
+  }
+  const groups: Readonly<Record<string, number>> = { H1: 62, BE: 20, RX: 24, CP: 24, UP: 26 };
+  for (const [group, count] of Object.entries(groups)) {
+    for (let i = 1; i <= count; i++) assert.ok(rows.has(`${group}-${String(i).padStart(2, "0")}`), `${group}-${i}`);
+  }
+  for (const [id, where] of rows) {
+    for (const [, file] of where.matchAll(/\]\(\.\.\/([^)]+)\)/g)) {
+      assert.ok(existsSync(join(root, file as string)), `${id}: ${file}`);
+      const named = new RegExp(`^.*\\b(test|it|describe)\\(\\s*["\`][^"\`]*${id}\\b`, "m");
+      assert.ok(named.test(read(file as string)), `${id}: no test in ${file} carries this id`);
+    }
+  }
+});
