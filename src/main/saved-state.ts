@@ -100,4 +100,5 @@ function named(texts: readonly string[]): string {
   return `${texts.slice(0, NAMED_MAX).join("; ")}${more}`;
 }
 
-const RECORD_END = Buffer.from("\n\0");
+/** Raw bytes end before the NUL. */
+const RECORD_END: Uint8Array = Uint8Array.of(0);
