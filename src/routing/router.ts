@@ -10,6 +10,7 @@
 
 import { PATH_REGEX } from "../command/objects.ts";
 import { ShardedMap } from "../command/sharded-map.ts";
+import { HostNode } from "./host-node.ts";
 import { HostPatterns } from "./host-patterns.ts";
 import { HostLeaf } from "./leaf.ts";
 import { type PathPattern, PatternTable } from "./pattern-table.ts";
@@ -17,13 +18,14 @@ import {
   Candidate,
   compareCandidates,
   foldHost,
+  foldRuleHost,
   HOST_ANY,
   HOST_EXACT,
   HOST_REGEX,
   HOST_SUFFIX,
+  hostClassOf,
   type RouteRule,
   refuseRule,
-  ruleKey,
 } from "./rule.ts";
 
 export type { HostLeaf, RouteRule };
@@ -32,7 +34,6 @@ export type { HostLeaf, RouteRule };
 export class Router<T> {
   /** Grows with every change. */
   generation: number;
-  private readonly rules: ShardedMap<Candidate<T>>;
   private readonly exact: ShardedMap<HostNode<T>>;
   private readonly suffixes: ShardedMap<HostNode<T>>;
   private readonly hostPatterns: HostPatterns<HostNode<T>>;
@@ -43,6 +44,7 @@ export class Router<T> {
   /** Merged rules of hosts that expressions match, by the nodes that were merged. */
   private combined: Map<string, readonly Candidate<T>[]>;
   private nodesMade: number;
+  private count: number;
   private recent: Map<string, HostLeaf<T>>;
   private older: Map<string, HostLeaf<T>>;
   private readonly rememberedMin: number;
@@ -50,7 +52,7 @@ export class Router<T> {
   /** `rememberedMin`: host names known only through wildcards that are kept at least; at most twice as many. */
   constructor(rememberedMin = HOSTS_REMEMBERED) {
     this.generation = 0;
-    this.rules = new ShardedMap();
+    this.count = 0;
     this.exact = new ShardedMap();
     this.suffixes = new ShardedMap();
     this.hostPatterns = new HostPatterns();
@@ -66,7 +68,7 @@ export class Router<T> {
 
   /** Number of rules. */
   get size(): number {
-    return this.rules.size;
+    return this.count;
   }
 
   /** Number of host names that are kept although no rule names them. */
@@ -80,48 +82,52 @@ export class Router<T> {
     if (refused !== null) {
       return refused;
     }
-    if (this.rules.has(ruleKey(rule))) {
+    const host = foldRuleHost(rule.hostname);
+    const hostClass = hostClassOf(host);
+    const known = this.nodeOf(hostClass, host);
+    if (known?.find(rule) != null) {
       return `could not add route: ${describe(rule)} exists already`;
     }
     const pattern = rule.pathKind === PATH_REGEX ? this.pathPatterns.take(rule.path) : null;
     if (typeof pattern === "string") {
       return pattern;
     }
-    const candidate = new Candidate(rule, pattern, payload);
-    const node = this.ensureNode(candidate);
+    const node = known ?? this.makeNode(hostClass, host);
     if (typeof node === "string") {
       this.giveBack(pattern);
       return node;
     }
-    this.rules.set(candidate.key, candidate);
+    const candidate = new Candidate(rule, host, hostClass, pattern, payload);
     node.insert(candidate);
+    this.count++;
     this.changed(candidate);
     return null;
   }
 
   /** Removes the rule with this host, path and method, whatever its position. Returns null, or why nothing changed. */
   remove(rule: RouteRule): string | null {
-    const key = ruleKey(rule);
-    const candidate = this.rules.get(key);
-    if (candidate === undefined) {
+    const host = foldRuleHost(rule.hostname);
+    const hostClass = hostClassOf(host);
+    const node = this.nodeOf(hostClass, host);
+    const candidate = node?.find(rule) ?? null;
+    if (node === undefined || candidate === null) {
       return `could not remove route: there is no ${describe(rule)}`;
     }
-    this.rules.delete(key);
-    this.giveBack(candidate.pattern);
-    const nodes = this.nodesOf(candidate);
-    const node = nodes?.get(candidate.host) ?? this.any;
     node.remove(candidate);
     if (node.candidates.length === 0) {
-      nodes?.delete(candidate.host);
+      this.nodesOf(hostClass)?.delete(host);
     }
+    this.giveBack(candidate.pattern);
+    this.count--;
     this.changed(candidate);
     return null;
   }
 
   /** What the rule with this host, path and method leads to, or null. */
   get(rule: RouteRule): T | null {
-    const candidate = this.rules.get(ruleKey(rule));
-    return candidate === undefined ? null : candidate.payload;
+    const host = foldRuleHost(rule.hostname);
+    const candidate = this.nodeOf(hostClassOf(host), host)?.find(rule) ?? null;
+    return candidate === null ? null : candidate.payload;
   }
 
   /** The rules for a host (without port; any case), or null when none can apply. Valid while `generation` stays. */
@@ -130,7 +136,7 @@ export class Router<T> {
     const own = this.exact.get(name);
     if (own !== undefined) {
       if (own.leaf === null || own.mergedAt !== this.sharedGeneration) {
-        const merged = this.merge(own, this.suffixes.get(parentOf(name)), this.hostPatterns.matching(name));
+        const merged = this.merge(own, this.suffixOf(name), this.hostPatterns.matching(name));
         own.leaf = new HostLeaf(ENCODER.encode(name), merged);
         own.mergedAt = this.sharedGeneration;
       }
@@ -149,9 +155,13 @@ export class Router<T> {
     return leaf;
   }
 
-  /** Where the nodes of a rule's kind of host are; null: there is but one. */
-  private nodesOf(candidate: Candidate<T>): Nodes<T> | null {
-    switch (candidate.hostClass) {
+  private suffixOf(name: string): HostNode<T> | undefined {
+    return this.suffixes.size === 0 ? undefined : this.suffixes.get(`*.${parentOf(name)}`);
+  }
+
+  /** Where the nodes of a kind of host are; null: there is but one. */
+  private nodesOf(hostClass: number): Nodes<T> | null {
+    switch (hostClass) {
       case HOST_EXACT:
         return this.exact;
       case HOST_SUFFIX:
@@ -163,21 +173,18 @@ export class Router<T> {
     }
   }
 
-  /** The node of a rule's host, made when there is none; or why there cannot be one. */
-  private ensureNode(candidate: Candidate<T>): HostNode<T> | string {
-    if (candidate.hostClass === HOST_ANY) {
-      return this.any;
-    }
-    const known = this.nodesOf(candidate)?.get(candidate.host);
-    if (known !== undefined) {
-      return known;
-    }
+  private nodeOf(hostClass: number, host: string): HostNode<T> | undefined {
+    return hostClass === HOST_ANY ? this.any : this.nodesOf(hostClass)?.get(host);
+  }
+
+  /** A node for a host that has none; or why there cannot be one. */
+  private makeNode(hostClass: number, host: string): HostNode<T> | string {
     this.nodesMade++;
     const node = new HostNode<T>(this.nodesMade);
-    if (candidate.hostClass === HOST_REGEX) {
-      return this.hostPatterns.add(candidate.host, node) ?? node;
+    if (hostClass === HOST_REGEX) {
+      return this.hostPatterns.add(host, node) ?? node;
     }
-    (candidate.hostClass === HOST_EXACT ? this.exact : this.suffixes).set(candidate.host, node);
+    (hostClass === HOST_EXACT ? this.exact : this.suffixes).set(host, node);
     return node;
   }
 
@@ -207,7 +214,7 @@ export class Router<T> {
 
   /** The merged rules of a name that no rule names exactly. */
   private mergedFor(name: string): readonly Candidate<T>[] {
-    const suffix = this.suffixes.get(parentOf(name));
+    const suffix = this.suffixOf(name);
     const matching = this.hostPatterns.matching(name);
     if (matching.length > 0) {
       return this.combine(suffix, matching);
@@ -269,41 +276,6 @@ export class Router<T> {
       this.recent = new Map();
     }
     this.recent.set(name, leaf);
-  }
-}
-
-/** The rules of one host pattern. */
-class HostNode<T> {
-  /** Different for each node of a router. */
-  readonly id: number;
-  readonly candidates: Candidate<T>[];
-  /** Of an exact name: its leaf. */
-  leaf: HostLeaf<T> | null;
-  /** Of a wildcard: the rules of every host that it is the best name for. */
-  merged: readonly Candidate<T>[] | null;
-  mergedAt: number;
-
-  constructor(id: number) {
-    this.id = id;
-    this.candidates = [];
-    this.leaf = null;
-    this.merged = null;
-    this.mergedAt = -1;
-  }
-
-  insert(candidate: Candidate<T>): void {
-    this.candidates.push(candidate);
-    this.forget();
-  }
-
-  remove(candidate: Candidate<T>): void {
-    this.candidates.splice(this.candidates.indexOf(candidate), 1);
-    this.forget();
-  }
-
-  private forget(): void {
-    this.leaf = null;
-    this.merged = null;
   }
 }
 

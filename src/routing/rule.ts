@@ -38,8 +38,9 @@ export const HOST_ANY = 3;
 /** A rule as the router holds it: parsed once, with what it leads to. */
 export class Candidate<T> {
   readonly payload: T;
+  readonly rule: RouteRule;
   readonly hostClass: number;
-  /** The host folded: for HOST_SUFFIX without `*.`. */
+  /** The host folded. */
   readonly host: string;
   /** Of HOST_REGEX: labels without a regular expression. */
   readonly literalLabels: number;
@@ -50,39 +51,32 @@ export class Candidate<T> {
   readonly pattern: PathPattern | null;
   readonly method: Uint8Array | null;
   readonly position: number;
-  readonly key: string;
   /** The state key behind the address, which is the same for all rules of a router; made when first compared. */
   private order: Uint8Array | null;
 
-  constructor(rule: RouteRule, pattern: PathPattern | null, payload: T) {
-    const host = foldRuleHost(rule.hostname);
+  /** `host` and `hostClass`: of foldRuleHost and hostClassOf. */
+  constructor(rule: RouteRule, host: string, hostClass: number, pattern: PathPattern | null, payload: T) {
     this.payload = payload;
-    this.hostClass = hostClassOf(host);
-    this.host = this.hostClass === HOST_SUFFIX ? host.slice(2) : host;
-    this.literalLabels = this.hostClass === HOST_REGEX ? literalLabels(host) : 0;
+    this.rule = rule;
+    this.hostClass = hostClass;
+    this.host = host;
+    this.literalLabels = hostClass === HOST_REGEX ? literalLabels(host) : 0;
     this.pathKind = rule.pathKind;
-    this.path = rule.pathKind === PATH_REGEX ? NO_BYTES : ENCODER.encode(rule.path);
+    this.path = rule.pathKind === PATH_REGEX ? NO_BYTES : encode(rule.path);
     this.pattern = pattern;
-    this.method = rule.method === null ? null : ENCODER.encode(rule.method);
+    this.method = rule.method === null ? null : encode(rule.method);
     this.position = rule.position;
-    this.key = ruleKey(rule);
     this.order = null;
   }
 
   get stateKey(): Uint8Array {
     if (this.order === null) {
-      const [host, kind, path, method] = this.key.split("\0");
-      const end = method === undefined ? "" : `;${method}`;
-      this.order = ENCODER.encode(`${host};${KIND_LETTERS[Number(kind)]}${path}${end}`);
+      const { path, method } = this.rule;
+      const end = method === null ? "" : `;${method}`;
+      this.order = ENCODER.encode(`${this.host};${KIND_LETTERS[this.pathKind]}${path}${end}`);
     }
     return this.order;
   }
-}
-
-/** Names a rule among the rules of a listener. The position is no part of it, as in the state (spec 4.7). */
-export function ruleKey(rule: RouteRule): string {
-  const method = rule.method === null ? "" : `\0${rule.method}`;
-  return `${foldRuleHost(rule.hostname)}\0${rule.pathKind}\0${rule.path}${method}`;
 }
 
 /** Why a rule cannot be routed, or null. Regular expressions are judged when they are compiled, not here. */
@@ -114,7 +108,7 @@ export function foldHost(host: string): string {
 }
 
 /** As foldHost for the host of a rule: regular expressions keep their case. */
-function foldRuleHost(host: string): string {
+export function foldRuleHost(host: string): string {
   return isHostPattern(host) ? foldHostPattern(host) : foldHost(host);
 }
 
@@ -131,7 +125,8 @@ export function compareCandidates<T>(a: Candidate<T>, b: Candidate<T>): number {
   );
 }
 
-function hostClassOf(host: string): number {
+/** The class of a folded host. */
+export function hostClassOf(host: string): number {
   if (host === "*") {
     return HOST_ANY;
   }
@@ -151,8 +146,17 @@ function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return a.length - b.length;
 }
 
+/** Rules share the bytes of the paths and methods that nearly all of them have. */
+function encode(text: string): Uint8Array {
+  if (text === "") {
+    return NO_BYTES;
+  }
+  return text === "/" ? SLASH : ENCODER.encode(text);
+}
+
 const ENCODER = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
+const SLASH = new Uint8Array([0x2f]);
 /** Labels of letters, digits, `-` and `_`; the first may be `*`; or an IPv6 literal. */
 const HOST = /^(?:(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/;
 const KIND_LETTERS: Readonly<Record<number, string>> = { [PATH_PREFIX]: "P", [PATH_REGEX]: "R", [PATH_EQUALS]: "=" };
