@@ -65,7 +65,8 @@ function receive(peer: Peer, size: number, isChunked: boolean): void {
   let line = "";
   const done = (): void => {
     upload = { bytes, hash: hash.digest("hex") };
-    peer.send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    // This connection has lost its parser: it serves no other request.
+    peer.end("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
   };
   const take = (data: Buffer): void => {
     hash.update(data);
