@@ -71,6 +71,7 @@ function sourceFiles(): string[] {
     "tsconfig.build.json",
     "scripts/release.ts",
     "scripts/rolldown.config.ts",
+    "scripts/plain-fields.ts",
   ].map((file) => join(root, file));
   const entries = readdirSync(join(root, "src"), { recursive: true, withFileTypes: true });
   for (const entry of entries) if (entry.isFile()) files.push(join(entry.parentPath, entry.name));

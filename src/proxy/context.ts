@@ -21,6 +21,7 @@ import { OUTBOX_BUFFERS, Outboxes } from "./outbox.ts";
 
 /** Room beside the body in one read's output: an encoded response head's additions, chunk framing. */
 const OUTPUT_MARGIN = 2048;
+const PAGE_BYTES = 4096;
 const GATHER_AREA_BYTES = 96 * 1024;
 /** Encoded heads of requests in flight: this many bytes per connection allowed, at least one small slot each. */
 const SLOT_BYTES_PER_CONNECTION = 2048;
@@ -42,13 +43,14 @@ export interface ProxyOptions {
 
 /** Bytes of arena that a proxy with these settings allocates: the worker sizes its memory with it. */
 export function arenaBytesFor(settings: WorkerSettings): number {
-  const stride = Math.ceil(settings.bufferSize / 4096) * 4096;
+  const stride = Math.ceil(settings.bufferSize / PAGE_BYTES) * PAGE_BYTES;
   return (
     settings.maxBuffers * stride +
     slotBytes(settings) +
     ClientRecords.bytesFor(settings.maxConnections) +
     2 * GATHER_AREA_BYTES +
-    4 * settings.bufferSize +
+    2 * stride +
+    2 * settings.bufferSize +
     64 * 1024
   );
 }
@@ -77,6 +79,8 @@ export class TrafficContext {
   readonly toBack: Gather;
   /** Where reads land; shared by all connections, valid within one event. */
   readonly scratch: number;
+  /** Input that a pooled buffer holds: its size rounded up to whole pages, as the pool lays them out. */
+  readonly holdMax: number;
   /** Bytes of one read: its output always fits into an outbox. */
   readonly readMax: number;
   /** Room for one socket address, for connect. */
@@ -105,8 +109,9 @@ export class TrafficContext {
     const back = memory.allocate(GATHER_AREA_BYTES, 64);
     this.toFront = new Gather(memory.bytes, front, front + GATHER_AREA_BYTES);
     this.toBack = new Gather(memory.bytes, back, back + GATHER_AREA_BYTES);
+    this.holdMax = Math.ceil(settings.bufferSize / PAGE_BYTES) * PAGE_BYTES;
     this.readMax = Math.max(settings.bufferSize, 2 * settings.bufferSize - OUTPUT_MARGIN);
-    this.scratch = memory.allocate(this.readMax, 64);
+    this.scratch = memory.allocate(Math.max(this.readMax, this.holdMax), 64);
     this.sockaddr = memory.allocate(128, 8);
     this.#waiting = [];
     this.closing = false;

@@ -67,6 +67,11 @@ export class BodyReader {
     return this.#kind === KIND_UNTIL_CLOSE;
   }
 
+  /** Bytes that certainly belong to the body still; 0 when that is not known. */
+  get remaining(): number {
+    return this.#kind === KIND_LENGTH ? this.#remaining : 0;
+  }
+
   /** Known to end within `bytes` more bytes. */
   isShorterThan(bytes: number): boolean {
     return this.#kind === KIND_LENGTH && this.#remaining < bytes;

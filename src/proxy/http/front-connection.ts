@@ -18,7 +18,7 @@ import {
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN } from "../../os/errno.ts";
-import { recv, SHUT_WR, shutdown, tcpInfo } from "../../os/sockets.ts";
+import { recv, SHUT_WR, shutdown, tcpInfo, unsentBytes } from "../../os/sockets.ts";
 import type { HostLeaf } from "../../routing/router.ts";
 import { statusOf } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
@@ -90,6 +90,8 @@ export class FrontConnection extends Connection implements FrontStream {
   /** Guards against `exchangeDone` re-entering the input loop. */
   #consuming: boolean;
   #lingered: number;
+  /** Bytes that waited in the kernel at the last timeout, -1 when something was written since. */
+  #unsent: number;
   #rttUs: number;
   #rttAtS: number;
 
@@ -116,6 +118,7 @@ export class FrontConnection extends Connection implements FrontStream {
     this.#progress = 0;
     this.#consuming = false;
     this.#lingered = 0;
+    this.#unsent = -1;
     this.#rttUs = -1;
     this.#rttAtS = 0;
   }
@@ -150,7 +153,7 @@ export class FrontConnection extends Connection implements FrontStream {
         return;
       case BODY:
       case WAIT:
-        if (exchange === null) return;
+        if (exchange === null || this.#takesBytes()) return;
         if (exchange.responseStarted || this.outbox !== null) this.#lost(NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
         else if (this.#state === BODY && exchange.canTakeRequestBody()) exchange.giveUp(408, 0, NOTE_CLIENT_TIMEOUT);
         else exchange.giveUp(504, 0, NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
@@ -158,6 +161,19 @@ export class FrontConnection extends Connection implements FrontStream {
       default:
         this.#close();
     }
+  }
+
+  /**
+   * The socket becomes writable only when a third of its buffer is free, which a slow client may take long to drain. So
+   * before it counts as stalled, the kernel is asked whether fewer bytes wait than at the last timeout.
+   */
+  #takesBytes(): boolean {
+    if (this.outbox === null) return false;
+    const unsent = unsentBytes(this.fd);
+    const moves = this.#unsent === -1 || unsent < this.#unsent;
+    this.#unsent = unsent;
+    if (moves) this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
+    return moves;
   }
 
   /** Soft stop: idle connections close now, others after their current request. */
@@ -200,10 +216,10 @@ export class FrontConnection extends Connection implements FrontStream {
   #readOnce(): boolean {
     const context = this.context;
     let at = context.scratch;
-    let room = context.readMax;
+    let room = this.#roomFor();
     if (this.#held !== -1) {
       at = this.#held + this.#heldEnd;
-      room = context.buffers.bufferSize - this.#heldEnd;
+      room = context.holdMax - this.#heldEnd;
     }
     const n = recv(this.fd, at, room);
     if (n <= 0) {
@@ -229,6 +245,13 @@ export class FrontConnection extends Connection implements FrontStream {
       this.#consume(at, at, at + n);
     }
     return this.fd !== -1;
+  }
+
+  /** Bytes to read: what may be left of them, a request that came early, must fit into one buffer. */
+  #roomFor(): number {
+    const { readMax, holdMax } = this.context;
+    if (this.#state === HEAD || this.#body === null) return holdMax;
+    return Math.min(readMax, this.#body.remaining + holdMax);
   }
 
   #onEnd(isReset: boolean): void {
@@ -367,7 +390,7 @@ export class FrontConnection extends Connection implements FrontStream {
     }
     const { bytes, buffers } = this.context;
     if (this.#held === -1) {
-      const buffer = end - at > buffers.bufferSize ? -1 : buffers.take();
+      const buffer = end - at > this.context.holdMax ? -1 : buffers.take();
       if (buffer === -1) {
         this.#noBuffer();
         return;
@@ -495,6 +518,8 @@ export class FrontConnection extends Connection implements FrontStream {
     const exchange = this.#exchange as Exchange;
     const written = this.writeGather(gather, true);
     if (written < 0) {
+      // What this client did not get is for nobody else.
+      gather.reset();
       this.#lost();
       return;
     }
@@ -568,6 +593,7 @@ export class FrontConnection extends Connection implements FrontStream {
       return false;
     }
     this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
+    this.#unsent = -1;
     if (result === 0) return true;
     if (this.#state === CLOSING) {
       this.#shut();
