@@ -1,7 +1,7 @@
 // All rules that can apply to one host, merged in the total order: what is left of routing on the hot path.
 // A connection keeps the leaf of its last request and asks for another only when the authority or the router's
-// generation changed. Matching compares bytes of the request head with bytes of the rules; nothing is allocated, unless
-// a regular expression is next in the order: then the path becomes a string, once.
+// generation changed. Matching compares bytes of the request head with bytes of the rules; nothing is allocated, also
+// by regular expressions once they know their way.
 
 import { PATH_EQUALS, PATH_PREFIX } from "../command/objects.ts";
 import type { Candidate } from "./rule.ts";
@@ -66,7 +66,6 @@ export class HostLeaf<T> {
     const lengths = this.lengths;
     const lastBytes = this.lastBytes;
     const length = pathEnd - pathStart;
-    let text: string | null = null;
     for (let i = 0; i < candidates.length; i++) {
       if (i < lengths.length) {
         const end = lengths[i];
@@ -82,11 +81,8 @@ export class HostLeaf<T> {
       if (!startsWith(path, pathStart, wanted) || !methodFits(candidate.method, bytes, methodStart, methodEnd)) {
         continue;
       }
-      if (candidate.pattern !== null) {
-        text ??= latin1(path, pathStart, pathEnd);
-        if (!candidate.pattern.test(text)) {
-          continue;
-        }
+      if (candidate.pattern !== null && !candidate.pattern.automaton.test(path, pathStart, pathEnd)) {
+        continue;
       }
       return candidate.payload;
     }
@@ -106,15 +102,6 @@ function startsWith(bytes: Uint8Array, start: number, wanted: Uint8Array): boole
 
 function methodFits(method: Uint8Array | null, bytes: Uint8Array, start: number, end: number): boolean {
   return method === null || (method.length === end - start && startsWith(bytes, start, method));
-}
-
-/** A request target is visible ASCII (RFC 3986 2), so its bytes are its characters. */
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let i = start; i < end; i++) {
-    text += String.fromCharCode(bytes[i]);
-  }
-  return text;
 }
 
 const SLASH = 0x2f;

@@ -4,12 +4,14 @@
 // over when it is used up), because it is clients who choose the texts.
 
 import { compilePattern, type Regex } from "../command/pattern.ts";
+import { PathAutomaton } from "./path-automaton.ts";
 
 /** Finds a match anywhere in a path. */
 export class PathPattern {
   readonly source: string;
   /** Rules that use it. */
   uses: number;
+  readonly automaton: PathAutomaton;
   private readonly regex: Regex;
 
   constructor(source: string, regex: Regex) {
@@ -17,14 +19,10 @@ export class PathPattern {
     this.uses = 0;
     this.regex = regex;
     boundMemory(regex);
+    this.automaton = new PathAutomaton(regex);
   }
 
-  /** Whether the text has a match. Time is linear in its length. */
-  test(text: string): boolean {
-    return this.regex.test(text);
-  }
-
-  /** Memory of the states that the automaton keeps, as it reckons it. */
+  /** Memory of the states that re2js keeps, as it reckons it. */
   get stateBytes(): number {
     const automaton = this.regex.re2().dfa;
     return automaton.stateBudget - automaton.memBudget;

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import {
   PATH_EQUALS,
   PATH_PREFIX,
@@ -12,6 +13,7 @@ import {
 } from "../../src/command/objects.ts";
 import { compilePattern } from "../../src/command/pattern.ts";
 import { HostPatterns } from "../../src/routing/host-patterns.ts";
+import { PathAutomaton, STATES_MAX } from "../../src/routing/path-automaton.ts";
 import { PatternTable, STATES_BYTES_MAX } from "../../src/routing/pattern-table.ts";
 import { type RouteRule, Router } from "../../src/routing/router.ts";
 
@@ -155,9 +157,33 @@ test("paths that clients choose cannot make an automaton grow beyond its bound",
       seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
       text += seed & 0x10000 ? "a" : "b";
     }
-    assert.equal(pattern.test(text), result.regex.test(text));
+    const bytes = Buffer.from(text);
+    assert.equal(pattern.automaton.test(bytes, 0, bytes.length), result.regex.test(text));
+    assert.ok(pattern.automaton.size <= STATES_MAX);
   }
   assert.ok(pattern.stateBytes <= STATES_BYTES_MAX, `${pattern.stateBytes}`);
+});
+
+test("property: matching bytes says what re2js says of the text, whatever was asked before", () => {
+  const piece = fc.constantFrom(
+    ..."ab/.^$|*+?()",
+    ...["[a-b]", "[^/]", "\\b", "\\B", "\\w", "(?i)", "(?s)", "(?m)", "{2,3}", "(?:a|b)", "\\A", "\\z", "é"],
+  );
+  const source = fc.array(piece, { maxLength: 10 }).map((pieces) => pieces.join(""));
+  const path = fc.array(fc.constantFrom(..."abAB/._ \xe9"), { maxLength: 12 }).map((pieces) => pieces.join(""));
+  fc.assert(
+    fc.property(source, fc.array(path, { minLength: 1, maxLength: 10 }), (pattern, paths) => {
+      const result = compilePattern(pattern);
+      const own = compilePattern(pattern);
+      if ("reason" in result || "reason" in own) return;
+      const automaton = new PathAutomaton(own.regex);
+      for (const text of [...paths, ...paths]) {
+        const bytes = Buffer.from(`#${text}#`, "latin1");
+        assert.equal(automaton.test(bytes, 1, 1 + text.length), result.regex.test(text), `${pattern} on ${text}`);
+      }
+    }),
+    { numRuns: 3000 },
+  );
 });
 
 test("rules with the same regex share it until the last of them is gone", () => {
