@@ -10,7 +10,7 @@ export const FIELD_CONTENT = table((c) => c === 0x09 || (c >= 0x20 && c !== 0x7f
 /** 1 for the bytes of a request target's query: visible ASCII apart from `#`. */
 export const QUERY = table((c) => c > 0x20 && c < 0x7f && c !== 0x23);
 
-/** 1 for the bytes of a request target before its query: as QUERY apart from `?`, and `\\`, which some servers take for `/`. */
+/** 1 for the bytes of a target before its query: as QUERY without `?` and `\\` (some servers take that for `/`). */
 export const TARGET = table((c) => QUERY[c] === 1 && c !== 0x3f && c !== 0x5c);
 
 /** 1 for the bytes of a label of a host name as this proxy routes it: letters, digits, `-`, `_` (decisions 16). */
