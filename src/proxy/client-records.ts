@@ -2,18 +2,19 @@
 // forwarding fields that its requests get.
 //
 // They are needed for each request, so they are rendered once, into a record of the arena instead of JavaScript strings:
-// an idle connection costs 384 bytes here and nothing on the heap.
+// an idle connection costs 272 bytes here and nothing on the heap.
 
 import type { Memory } from "../loop/memory.ts";
 
-const RECORD_BYTES = 384;
+const RECORD_BYTES = 272;
 const TEXT_AT = 32;
 const ADDRESS_LENGTH_AT = 26;
 const IP_LENGTH_AT = 27;
 const IS_V6_AT = 28;
 const BLOCK_LENGTH_AT = 29;
 const BLOCK_AT = 80;
-// The rest of the record is for the forwarding fields: with two IPv6 addresses and X-Real-IP they take 297 bytes.
+/** Room for the forwarding fields: enough for IPv4. Longer ones are rendered for each request. */
+export const BLOCK_BYTES_MAX: number = RECORD_BYTES - BLOCK_AT;
 
 export class ClientRecords {
   readonly #bytes: Uint8Array;
@@ -71,7 +72,6 @@ export class ClientRecords {
     bytes[record + ADDRESS_LENGTH_AT] = at - record - TEXT_AT;
     bytes[record + IS_V6_AT] = isV6 ? 1 : 0;
     bytes[record + BLOCK_LENGTH_AT] = 0;
-    bytes[record + BLOCK_LENGTH_AT + 1] = 0;
   }
 
   /** Where the connection's forwarding fields are kept; their length is 0 until they were rendered. */
@@ -80,12 +80,11 @@ export class ClientRecords {
   }
 
   blockLength(record: number): number {
-    return this.#bytes[record + BLOCK_LENGTH_AT] | (this.#bytes[record + BLOCK_LENGTH_AT + 1] << 8);
+    return this.#bytes[record + BLOCK_LENGTH_AT];
   }
 
   setBlockLength(record: number, length: number): void {
-    this.#bytes[record + BLOCK_LENGTH_AT] = length & 255;
-    this.#bytes[record + BLOCK_LENGTH_AT + 1] = length >> 8;
+    this.#bytes[record + BLOCK_LENGTH_AT] = length;
   }
 
   /** `ip:port`, IPv6 in brackets. */

@@ -35,6 +35,7 @@ import {
   X_REQUEST_ID,
 } from "../../wire/http1/head.ts";
 import { isIdempotent, METHOD } from "../../wire/http1/methods.ts";
+import { BLOCK_BYTES_MAX } from "../client-records.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange, FrontStream, RequestEncoder } from "../exchange.ts";
 import type { RequestMessage } from "../messages.ts";
@@ -181,11 +182,10 @@ export class Http1RequestEncoder implements RequestEncoder {
   }
 
   /** The fields of a client that sends none of them, up to the request id: the same for all its requests. */
-  #renderBlock(front: FrontStream): number {
+  #renderBlock(front: FrontStream, from: number): number {
     const { bytes, records } = this.#context;
     const { listener, record } = front;
-    const start = records.blockAt(record);
-    let at = encodeBytes(bytes, start, FOR_NAME);
+    let at = encodeBytes(bytes, from, FOR_NAME);
     at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
     at = encodeBytes(bytes, encodeBytes(bytes, at, FORWARDED_NAME), FORWARDED_PROTO_FOR);
     at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
@@ -196,9 +196,7 @@ export class Http1RequestEncoder implements RequestEncoder {
       at = encodeBytes(bytes, at, REAL_IP_NAME);
       at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
     }
-    at = encodeBytes(bytes, at, REQUEST_ID_NAME);
-    records.setBlockLength(record, at - start);
-    return at - start;
+    return encodeBytes(bytes, at, REQUEST_ID_NAME);
   }
 
   #addForwarding(
@@ -215,8 +213,17 @@ export class Http1RequestEncoder implements RequestEncoder {
     const present = head.present;
     if ((present & FORWARDING) === 0) {
       let length = records.blockLength(record);
-      if (length === 0) length = this.#renderBlock(front);
-      const at = copySpan(bytes, from, records.blockAt(record), length);
+      let at = from;
+      if (length > 0) {
+        at = copySpan(bytes, from, records.blockAt(record), length);
+      } else {
+        at = this.#renderBlock(front, from);
+        length = at - from;
+        if (length <= BLOCK_BYTES_MAX) {
+          copySpan(bytes, records.blockAt(record), from, length);
+          records.setBlockLength(record, length);
+        }
+      }
       stats.values[METRIC_HTTP_X_REQUEST_ID_GENERATED]++;
       return endLine(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
     }

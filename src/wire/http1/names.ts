@@ -47,10 +47,12 @@ const knownNames: readonly (readonly [id: number, name: string])[] = [
 ];
 
 const commonNames =
-  "accept accept-encoding accept-language accept-ranges access-control-allow-credentials access-control-allow-headers " +
+  "accept accept-encoding accept-language accept-ranges access-control-allow-credentials " +
+  "access-control-allow-headers " +
   "access-control-allow-methods access-control-allow-origin access-control-expose-headers access-control-max-age age " +
   "alt-svc cache-control cdn-loop content-disposition content-encoding content-language content-range " +
-  "content-security-policy content-type dnt etag expires if-match if-modified-since if-none-match if-range if-unmodified-since last-modified link " +
+  "content-security-policy content-type dnt etag expires if-match if-modified-since if-none-match " +
+  "if-range if-unmodified-since last-modified link " +
   "origin permissions-policy pragma priority range referer referrer-policy retry-after sec-ch-ua sec-ch-ua-mobile " +
   "sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site sec-fetch-user sec-gpc sec-websocket-accept " +
   "sec-websocket-extensions sec-websocket-key sec-websocket-protocol sec-websocket-version server-timing " +
