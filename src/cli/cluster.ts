@@ -52,7 +52,7 @@ export async function addCluster(options: ClusterOptions): Promise<void> {
   });
 }
 
-/** Removes a cluster; its frontends answer 503 and its backends stay until they are removed or it is added again. */
+/** Removes a cluster; its frontends and backends stay in the state until they are removed (spec 4.7). */
 export async function removeCluster(options: ClusterListOptions & { readonly id: string }): Promise<void> {
   await control(options, { case: "removeCluster", value: options.id }, "sozu cluster list shows all clusters");
 }

@@ -6,7 +6,8 @@ import { formatAddress } from "../command/address.ts";
 import type { SocketAddress } from "../command/objects.ts";
 import { describeErrno, EACCES, EADDRINUSE, EADDRNOTAVAIL } from "../os/errno.ts";
 import { bindTcp, listenTcp } from "../os/listeners.ts";
-import { close } from "../os/sockets.ts";
+import { SHUT_RD } from "../os/socket-options.ts";
+import { close, shutdown } from "../os/sockets.ts";
 
 /** This kernel has no such address family: IPv6 is switched off. Same number on x64 and arm64. */
 const EAFNOSUPPORT = 97;
@@ -49,16 +50,24 @@ export class ListenSockets {
     return null;
   }
 
-  /** Closes the sockets of one listener. Workers that still hold duplicates must have given them up before. */
+  /**
+   * Closes the sockets of one listener that serving workers have given up. A worker that is just starting may still hold
+   * duplicates: shutting the sockets down ends them everywhere, so that the port is free at once.
+   */
   close(address: SocketAddress): void {
     const entry = this.#entries.get(formatAddress(address));
     if (entry === undefined) return;
     this.#entries.delete(formatAddress(address));
-    for (const fd of entry.fds) close(fd);
+    for (const fd of entry.fds) {
+      shutdown(fd, SHUT_RD);
+      close(fd);
+    }
   }
 
+  /** Gives up all sockets; workers that hold duplicates go on accepting until they close theirs. */
   closeAll(): void {
-    for (const entry of [...this.#entries.values()]) this.close(entry.address);
+    for (const entry of this.#entries.values()) for (const fd of entry.fds) close(fd);
+    this.#entries.clear();
   }
 
   /** The sockets of one slot, in the order of `addresses()`. */

@@ -7,8 +7,9 @@ import { test } from "node:test";
 import { openCommandSocket, removeCommandSocket } from "../../src/main/command-socket.ts";
 import { ListenSockets } from "../../src/main/listen-sockets.ts";
 import { removePidFile, writePidFile } from "../../src/main/pid-file.ts";
-import { bindTcp, getsockname } from "../../src/os/listeners.ts";
-import { accept, close } from "../../src/os/sockets.ts";
+import { recvFds, sendFds } from "../../src/os/fdpass.ts";
+import { bindTcp, getsockname, socketpair } from "../../src/os/listeners.ts";
+import { accept, close, UNIX_SEQPACKET } from "../../src/os/sockets.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sozu-main-"));
 test.after(() => rmSync(folder, { recursive: true }));
@@ -63,6 +64,20 @@ test("one listening socket per slot, all on one address; connections reach one o
   client.destroy();
   sockets.closeAll();
   assert.equal(sockets.has(address), false);
+});
+
+test("a closed listener frees its port at once, even when somebody still holds a duplicate", () => {
+  const sockets = new ListenSockets(1);
+  const address = { ip: "127.0.0.1", port: freePort() };
+  assert.equal(sockets.open(address), null);
+  const [mine, theirs] = socketpair(UNIX_SEQPACKET);
+  assert.ok(sendFds(mine, Uint8Array.of(1), [sockets.fd(address, 0)]) > 0);
+  sockets.close(address);
+  assert.equal(sockets.open(address), null);
+  sockets.close(address);
+  const received = recvFds(theirs, 8, 1);
+  assert.ok(typeof received === "object" && received.fds.length === 1);
+  for (const fd of [...received.fds, mine, theirs]) close(fd);
 });
 
 test("UP-21 decisions 29: a port that somebody listens on is refused, and nothing stays open", async (t) => {

@@ -26,7 +26,7 @@ export function addClusterVerbs(program: Command): void {
     });
   cluster
     .command("remove")
-    .description("remove a cluster; its frontends answer 503")
+    .description("remove a cluster; its frontends and backends stay until they are removed")
     .requiredOption("-i, --id <cluster>", "cluster id")
     .action(async (_own: object, command: Command) => {
       const { removeCluster } = await import("../cluster.ts");
