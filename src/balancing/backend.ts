@@ -58,7 +58,7 @@ export class Backend {
     this.tries = 0;
     this.waitUntilMs = 0;
     this.averageMs = AVERAGE_INITIAL_MS;
-    this.averagedAtMs = 0;
+    this.averagedAtMs = NEVER;
   }
 
   /** Takes new parameters over; counters, back-off and health stay (spec 7.1). */
@@ -110,16 +110,26 @@ export class Backend {
     return before < TRIES_MAX && this.tries === TRIES_MAX;
   }
 
-  /** What one more connection would cost: (connections + 1) * average connection time, in milliseconds (spec 7.2). */
-  get connectionCost(): number {
-    return (this.activeConnections + 1) * this.averageMs;
+  /**
+   * What one more connection would cost: (connections + 1) * average connection time, in milliseconds (spec 7.2). The
+   * average fades while nothing is measured, else a backend that was slow once would never be asked again, and times
+   * below a millisecond are all alike. `heaviest` is the largest weight that it is compared with: connections of a
+   * lighter backend count for more, while idle backends of equal times stay equal, and are then drawn by weight.
+   */
+  connectionCost(nowMs: number, heaviest: number): number {
+    if (this.averagedAtMs === NEVER) {
+      this.averagedAtMs = nowMs;
+    }
+    const averageMs = this.averageMs * Math.exp(-Math.max(0, nowMs - this.averagedAtMs) / AVERAGE_DECAY_MS);
+    return Math.max(AVERAGE_MIN_MS, averageMs) * (1 + (this.activeConnections * heaviest) / this.weight);
   }
 
   private observe(nowMs: number, connectMs: number): void {
     if (connectMs > this.averageMs) {
       this.averageMs = connectMs;
     } else {
-      const keep = Math.exp(-Math.max(0, nowMs - this.averagedAtMs) / AVERAGE_DECAY_MS);
+      const elapsedMs = this.averagedAtMs === NEVER ? 0 : Math.max(0, nowMs - this.averagedAtMs);
+      const keep = Math.exp(-elapsedMs / AVERAGE_DECAY_MS);
       this.averageMs = this.averageMs * keep + connectMs * (1 - keep);
     }
     this.averagedAtMs = nowMs;
@@ -144,5 +154,7 @@ export const TRIES_MAX = 6;
 const WEIGHT_DEFAULT = 100;
 const WAIT_MIN_MS = 1000;
 const AVERAGE_INITIAL_MS = 50;
+const AVERAGE_MIN_MS = 1;
+const NEVER = -1;
 const AVERAGE_DECAY_MS = 1000;
 const ENCODER = new TextEncoder();

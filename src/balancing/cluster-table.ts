@@ -1,8 +1,9 @@
 // All clusters of a worker. Clusters and backends may be configured in any order, as the state allows it (spec 4.7): a
 // backend before its cluster makes the cluster, and removing a cluster leaves its backends in place.
-// Ids are keys of a Map, so names such as `__proto__` are plain data.
+// Ids are keys of a map, so names such as `__proto__` are plain data.
 
 import type { BackendObject, ClusterObject, SocketAddress } from "../command/objects.ts";
+import { ShardedMap } from "../command/sharded-map.ts";
 import type { Backend } from "./backend.ts";
 import { Cluster } from "./cluster.ts";
 
@@ -10,10 +11,10 @@ export { Cluster };
 
 /** Clusters by id. */
 export class ClusterTable {
-  private readonly clusters: Map<string, Cluster>;
+  private readonly clusters: ShardedMap<Cluster>;
 
   constructor() {
-    this.clusters = new Map();
+    this.clusters = new ShardedMap();
   }
 
   /** Number of clusters, those without configuration included. */
@@ -21,7 +22,7 @@ export class ClusterTable {
     return this.clusters.size;
   }
 
-  /** All clusters, in the order of their first mention. */
+  /** All clusters, in no order that means anything. */
   all(): Iterable<Cluster> {
     return this.clusters.values();
   }

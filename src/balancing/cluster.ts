@@ -40,6 +40,8 @@ export class Cluster {
   private stale: boolean;
   /** The one backend when there is no choice. */
   private single: Backend | null;
+  /** Backends by what a sticky cookie calls them, in their order; null: to be made at the next cookie. */
+  private bySticky: Map<string, Backend[]> | null;
   private unavailable: boolean;
 
   constructor(id: string) {
@@ -57,6 +59,7 @@ export class Cluster {
     this.backups = new Random();
     this.stale = false;
     this.single = null;
+    this.bySticky = null;
     this.unavailable = false;
   }
 
@@ -125,9 +128,16 @@ export class Cluster {
 
   /** The backend that a sticky cookie names, if it can be opened. A backend without sticky id goes by its id. */
   pickSticky(stickyId: string, nowMs: number): Backend | null {
-    for (const backend of this.backends) {
-      if ((backend.stickyId ?? backend.id) === stickyId && backend.canOpen(nowMs)) {
-        return backend;
+    if (this.stale) {
+      this.setUp();
+    }
+    this.bySticky ??= groupBySticky(this.backends);
+    const named = this.bySticky.get(stickyId);
+    if (named !== undefined) {
+      for (const backend of named) {
+        if (backend.canOpen(nowMs)) {
+          return backend;
+        }
       }
     }
     return null;
@@ -159,10 +169,25 @@ export class Cluster {
 
   private setUp(): void {
     this.stale = false;
+    this.bySticky = null;
     this.single = this.backends.length === 1 ? this.backends[0] : null;
     this.ordinary.setBackends(this.backends.filter((backend) => !backend.backup));
     this.backups.setBackends(this.backends.filter((backend) => backend.backup));
   }
+}
+
+function groupBySticky(backends: readonly Backend[]): Map<string, Backend[]> {
+  const groups = new Map<string, Backend[]>();
+  for (const backend of backends) {
+    const name = backend.stickyId ?? backend.id;
+    const group = groups.get(name);
+    if (group === undefined) {
+      groups.set(name, [backend]);
+    } else {
+      group.push(backend);
+    }
+  }
+  return groups;
 }
 
 /** HRW and MAGLEV need an affinity key, which HTTP and TCP do not have: they are round robin there (spec 7.2). */

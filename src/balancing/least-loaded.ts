@@ -2,21 +2,24 @@
 // shares are those of the weights instead of all going to the first.
 
 import type { Backend } from "./backend.ts";
-import { loadOf, type Policy, usable } from "./policy.ts";
+import { heaviestOf, loadOf, type Policy, usable } from "./policy.ts";
 
 /** LEAST_LOADED by one of the load metrics. */
 export class LeastLoaded implements Policy {
   private backends: readonly Backend[];
   private readonly metric: number;
+  private heaviest: number;
 
   /** `metric`: LoadMetric of the schema. */
   constructor(metric: number) {
     this.backends = [];
     this.metric = metric;
+    this.heaviest = 0;
   }
 
   setBackends(backends: readonly Backend[]): void {
     this.backends = backends;
+    this.heaviest = heaviestOf(backends);
   }
 
   pick(nowMs: number, random: () => number, ignoreHealth: boolean): Backend | null {
@@ -29,7 +32,7 @@ export class LeastLoaded implements Policy {
       if (!usable(backend, nowMs, ignoreHealth)) {
         continue;
       }
-      const load = loadOf(backend, this.metric);
+      const load = loadOf(backend, this.metric, nowMs, this.heaviest);
       if (best === null || load < bestLoad) {
         best = backend;
         bestLoad = load;

@@ -22,14 +22,26 @@ export function usable(backend: Backend, nowMs: number, ignoreHealth: boolean): 
   return ignoreHealth ? backend.canOpenUnhealthy(nowMs) : backend.canOpen(nowMs);
 }
 
-/** How loaded a backend is for its weight; smaller is better. `metric` is one of the constants above. */
-export function loadOf(backend: Backend, metric: number): number {
+/**
+ * How loaded a backend is for its weight; smaller is better. `metric` is one of the constants above, `heaviest` the
+ * largest weight of the tier. Without load all backends are equal by each metric, so that a draw by weight decides.
+ */
+export function loadOf(backend: Backend, metric: number, nowMs: number, heaviest: number): number {
   switch (metric) {
     case METRIC_REQUESTS:
       return backend.activeRequests / backend.weight;
     case METRIC_CONNECTION_TIME:
-      return backend.connectionCost / backend.weight;
+      return backend.connectionCost(nowMs, heaviest);
     default:
       return backend.activeConnections / backend.weight;
   }
+}
+
+/** The largest weight; 0 without backends. */
+export function heaviestOf(backends: readonly Backend[]): number {
+  let heaviest = 0;
+  for (const backend of backends) {
+    heaviest = Math.max(heaviest, backend.weight);
+  }
+  return heaviest;
 }

@@ -2,24 +2,27 @@
 // without every worker running to the same one.
 
 import type { Backend } from "./backend.ts";
-import { loadOf, type Policy } from "./policy.ts";
+import { heaviestOf, loadOf, type Policy } from "./policy.ts";
 import { drawUsable, Random } from "./random.ts";
 
 /** POWER_OF_TWO by one of the load metrics. */
 export class PowerOfTwo implements Policy {
   private backends: readonly Backend[];
   private readonly metric: number;
+  private heaviest: number;
   private readonly draw: Random;
 
   /** `metric`: LoadMetric of the schema. */
   constructor(metric: number) {
     this.backends = [];
     this.metric = metric;
+    this.heaviest = 0;
     this.draw = new Random();
   }
 
   setBackends(backends: readonly Backend[]): void {
     this.backends = backends;
+    this.heaviest = heaviestOf(backends);
     this.draw.setBackends(backends);
   }
 
@@ -35,6 +38,7 @@ export class PowerOfTwo implements Policy {
     if (second === null) {
       return first;
     }
-    return loadOf(second, this.metric) < loadOf(first, this.metric) ? second : first;
+    const { metric, heaviest } = this;
+    return loadOf(second, metric, nowMs, heaviest) < loadOf(first, metric, nowMs, heaviest) ? second : first;
   }
 }

@@ -103,15 +103,25 @@ test("weight 0 is the default, and what is no weight counts as 1", () => {
 
 test("the average connection time jumps up at once and comes down over seconds", () => {
   const backend = new Backend(backendObject("b0"));
-  assert.equal(backend.connectionCost, 50);
+  assert.equal(backend.connectionCost(0, 100), 50);
   backend.onConnected(0, 400);
-  assert.equal(backend.connectionCost, 400);
+  assert.equal(backend.connectionCost(0, 100), 400);
   backend.onConnected(0, 10);
-  assert.equal(backend.connectionCost, 400, "no time has passed");
+  assert.equal(backend.connectionCost(0, 100), 400, "no time has passed");
   backend.onConnected(1000, 10);
-  assert.ok(backend.connectionCost > 10 && backend.connectionCost < 200);
+  assert.ok(backend.connectionCost(1000, 100) > 10 && backend.connectionCost(1000, 100) < 200);
   backend.onConnected(60_000, 10);
-  assert.ok(Math.abs(backend.connectionCost - 10) < 0.1);
+  assert.ok(Math.abs(backend.connectionCost(60_000, 100) - 10) < 0.1);
   backend.activeConnections = 2;
-  assert.ok(Math.abs(backend.connectionCost - 30) < 0.5);
+  assert.ok(Math.abs(backend.connectionCost(60_000, 100) - 30) < 0.5);
+  assert.ok(Math.abs(backend.connectionCost(60_000, 200) - 50) < 0.5, "twice the weight, half the load");
+});
+
+test("an average that nothing renews fades, so that who was slow once is asked again", () => {
+  const backend = new Backend(backendObject("b0"));
+  assert.equal(backend.connectionCost(5000, 100), 50, "the initial value holds when it is first asked for");
+  backend.onConnected(5000, 3000);
+  assert.equal(backend.connectionCost(5000, 100), 3000);
+  assert.ok(backend.connectionCost(7000, 100) < 500);
+  assert.equal(backend.connectionCost(60_000, 100), 1, "and ends at a millisecond");
 });

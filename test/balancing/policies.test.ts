@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
+import type { Backend } from "../../src/balancing/backend.ts";
 import {
   ALGORITHMS,
   backendObject,
@@ -48,6 +49,38 @@ test("power of two draws by weight, so at rest equal weights get equal shares an
   assertShares(shares(clusterOf(POWER_OF_TWO, [5, 5, 5]), PICKS, seeded(2)), [5, 5, 5]);
   const found = shares(clusterOf(POWER_OF_TWO, [1, 2, 7]), PICKS, seeded(3));
   assertShares(found, [1, 2, 7]);
+});
+
+test("weights are met within 2 points at rest by every load metric", () => {
+  for (const metric of [0, 1, 2]) {
+    for (const algorithm of [LEAST_LOADED, POWER_OF_TWO]) {
+      assertShares(shares(clusterOf(algorithm, [1, 2, 7], metric), PICKS, seeded(9)), [1, 2, 7]);
+      assertShares(shares(clusterOf(algorithm, [200, 50], metric), PICKS, seeded(10)), [200, 50]);
+    }
+  }
+});
+
+test("weights are met within 2 points under load: 200 requests in flight, the oldest ends first", () => {
+  for (const metric of [0, 1, 2]) {
+    const weights = [10, 20, 70];
+    const cluster = clusterOf(LEAST_LOADED, weights, metric);
+    const random = seeded(11);
+    const inFlight: Backend[] = [];
+    const counts = new Map<string, number>();
+    for (let i = 0; i < PICKS; i++) {
+      if (inFlight.length === 200) {
+        const done = inFlight.shift() as Backend;
+        done.activeConnections--;
+        done.activeRequests--;
+      }
+      const picked = cluster.pick(0, random) as Backend;
+      picked.activeConnections++;
+      picked.activeRequests++;
+      inFlight.push(picked);
+      counts.set(picked.id, (counts.get(picked.id) ?? 0) + 100 / PICKS);
+    }
+    assertShares(counts, weights);
+  }
 });
 
 test("equal weights take turns in the order of configuration", () => {
