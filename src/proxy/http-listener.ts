@@ -26,6 +26,8 @@ import type { RequestMessage } from "./messages.ts";
 
 /** Connections accepted in one turn: then others are served first. */
 const ACCEPTS_MAX = 64;
+/** Such rounds for a full backlog of 1,024. */
+const WAITING_ROUNDS = 16;
 
 /** Where a frontend leads. */
 export interface HttpRoute {
@@ -150,6 +152,13 @@ export class HttpListener {
     });
   }
 
+  /** Accepts what the kernel has queued, before the sockets are closed. */
+  acceptWaiting(): void {
+    for (const socket of this.#sockets) {
+      for (let round = 0; round < WAITING_ROUNDS && this.acceptFrom(socket.fd); round++);
+    }
+  }
+
   pause(): void {
     for (const socket of this.#sockets) socket.pause();
   }
@@ -158,25 +167,26 @@ export class HttpListener {
     for (const socket of this.#sockets) socket.resume();
   }
 
-  /** Accepts what waits, up to a budget. */
-  acceptFrom(fd: number): void {
+  /** Accepts what waits, up to a budget. True: the budget is spent, more may wait. */
+  acceptFrom(fd: number): boolean {
     const { admission } = this;
     const { context } = this.http;
     const { values } = context.stats;
     for (let accepted = 0; accepted < ACCEPTS_MAX; accepted++) {
-      if (!admission.mayAccept()) return;
+      if (!admission.mayAccept()) return false;
       const socket = accept(fd);
       if (socket < 0) {
         if (socket === -ECONNABORTED) continue;
         if (socket === -EMFILE || socket === -ENFILE || socket === -ENOBUFS || socket === -ENOMEM) {
           admission.outOfDescriptors();
         } else if (socket !== -EAGAIN) admission.acceptFailed(socket);
-        return;
+        return false;
       }
       values[METRIC_LISTENER_ACCEPTED_TOTAL]++;
       values[METRIC_LISTENER_ACCEPTED_HTTP]++;
       this.#open(socket);
     }
+    return true;
   }
 
   #open(fd: number): void {

@@ -116,6 +116,7 @@ export class ProxyServer extends Timed {
     context.closing = true;
     context.stats.values[METRIC_SERVER_LIVE] = 0;
     this.#forEachListener((listener) => {
+      listener.acceptWaiting();
       for (const fd of listener.release()) close(fd);
       listener.forEachConnection((connection) => connection.stopSoftly());
     });

@@ -60,6 +60,8 @@ const LINGER_BYTES = 256 * 1024;
 const PROGRESS_BYTES = 1024;
 /** Reads of one event: then other connections get their turn. */
 const READS_MAX = 16;
+/** How long a connection without a request may still send one when the worker stops. */
+const HURRY_MS = 500;
 const RTT_INTERVAL_US = 1_000_000;
 
 export class FrontConnection extends Connection implements FrontStream {
@@ -83,6 +85,8 @@ export class FrontConnection extends Connection implements FrontStream {
   /** The decoder of an incomplete head; heads that come whole are read by a shared one. */
   #decoder: RequestDecoder | null;
   #served: boolean;
+  /** Its time was cut short because the worker stops. */
+  #hurried: boolean;
   #keepAlive: boolean;
   #isHttp10: boolean;
   #framing: number;
@@ -112,6 +116,7 @@ export class FrontConnection extends Connection implements FrontStream {
     this.#heldEnd = 0;
     this.#decoder = null;
     this.#served = false;
+    this.#hurried = false;
     this.#keepAlive = true;
     this.#isHttp10 = false;
     this.#framing = FRAME_LENGTH;
@@ -148,7 +153,7 @@ export class FrontConnection extends Connection implements FrontStream {
     const exchange = this.#exchange;
     switch (this.#state) {
       case HEAD:
-        if (this.outbox !== null || (this.#served && this.#decoder === null)) this.#close();
+        if (this.outbox !== null || this.#hurried || (this.#served && this.#decoder === null)) this.#close();
         else this.#refuse(408, 0, NOTE_CLIENT_TIMEOUT);
         return;
       case BODY:
@@ -176,9 +181,21 @@ export class FrontConnection extends Connection implements FrontStream {
     return moves;
   }
 
-  /** Soft stop: idle connections close now, others after their current request. */
+  /**
+   * Soft stop: idle connections close now, others after their current request. A request that lies in the socket already
+   * is still served, and a connection that was only just accepted gets a moment to send one.
+   */
   stopSoftly(): void {
-    if (this.isIdle && !this.readable) this.#close();
+    if (!this.isIdle) return;
+    this.readable = true;
+    this.#read();
+    if (!this.isIdle || this.readable || this.fd === -1) return;
+    if (this.#served) {
+      this.#close();
+    } else if (!this.#hurried) {
+      this.#hurried = true;
+      this.context.loop.wheel.arm(this, HURRY_MS);
+    }
   }
 
   stopNow(): void {
