@@ -6,11 +6,11 @@ export function hintPattern(source: string): string | null {
   const alternatives = splitAlternatives(source);
   const anchored = alternatives.map((one) => ANCHOR.test(one));
   if (anchored.includes(true) && anchored.includes(false)) {
-    return `"^" holds for one alternative only: write ^(?:...|...) to anchor all of them`;
+    return '"^" does not hold for every alternative: write ^(?:...|...) to anchor all of them';
   }
   const open = alternatives.find((one, at) => !anchored[at] && SLASH.test(one));
   if (open !== undefined) {
-    return `this is searched for anywhere in the path, so it matches below other folders too: begin it with "^" to anchor it`;
+    return 'this is searched for anywhere in the path, so it matches in deeper folders too: begin it with "^" to anchor it';
   }
   if (/\\\?|\[\?\]|\\x3[fF]/.test(source)) return "the query is not part of what is compared, so this never matches";
   return null;

@@ -1,7 +1,8 @@
 // What a route rule says, and the one total order of rules (decisions 14): PRE, TREE, POST; exact host, `*.suffix`,
-// hosts with regex segments (most literal labels first), `*`; EQUALS, REGEX, PREFIX (longest first); with a method before without; the bytes of
-// the state key. The first rule in this order that matches a request decides, so the order of insertion never does,
-// and a rule of a more exact host that does not match the path lets the next one try (backtracking).
+// hosts with regex segments (most literal labels first), `*`; EQUALS, REGEX, PREFIX (longest first); with a method
+// before without; the bytes of the state key. The first rule in this order that matches a request decides, so the order
+// of insertion never does, and a rule of a more exact host that does not match the path lets the next one try
+// (backtracking).
 
 import { foldHostPattern, isHostPattern, literalLabels } from "../command/host-pattern.ts";
 import {
