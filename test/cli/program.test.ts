@@ -81,3 +81,40 @@ test("a wrong address is refused before anything is sent", () => {
   assert.equal(status, 1);
   assert.match(stderr, /"localhost:80" is not an address\n {2}next: write ip:port/);
 });
+
+const RULE = ["frontend", "http", "add", "--address", "127.0.0.1:80", "--hostname", "a.test"];
+
+/** Command lines that are refused before anything is sent: exit code and a part of the message. */
+const REFUSED: readonly (readonly [readonly string[], number, RegExp])[] = [
+  [["cluster", "add", "--id", "a", "--load-balancing-policy", "roundrobin"], 1, /did you mean round_robin\?/],
+  [["cluster", "add", "--id", "a"], 2, /--load-balancing-policy/],
+  [["cluster", "list", "--id", "a", "--domain", "b"], 1, /Please provide either one/],
+  [["cluster", "add", "--id", "a", "--load-balancing-policy", "random", "--http2"], 1, /--http2 .* not supported yet/],
+  [["cluster", "lsit"], 2, /Did you mean list\?/],
+  [["cluster", "health-check", "set", "-i", "a", "-u", "/"], 1, /sozu cluster health-check is not supported yet/],
+  [[...RULE, "--redirect", "permanent", "id", "a"], 1, /--redirect of sozu frontend http add is not supported yet/],
+  [[...RULE, "--hsts-disabled", "deny"], 1, /--hsts-disabled .* not supported yet/],
+  [[...RULE, "--path-prefix", "/", "--path-equals", "/", "deny"], 1, /one path rule/],
+  [[...RULE, "--tags", "a=b,c", "deny"], 1, /"c" is not a tag/],
+  [[...RULE, "idd", "a"], 2, /Did you mean id\?/],
+  [["frontend", "http", "add", "--address", "127.0.0.1:80", "deny"], 1, /--hostname is missing/],
+  [["frontend", "tcp", "add", "--id", "a"], 1, /sozu frontend tcp is not supported yet/],
+  [["listener", "http", "add", "--address", "here"], 1, /"here" is not an address/],
+  [["listener", "http", "add", "--address", "127.0.0.1:1", "--front-timeout", "1s"], 2, /number of seconds/],
+  [["listener", "http", "update", "--address", "127.0.0.1:1"], 1, /sozu listener http update is not supported yet/],
+  [["listener", "http", "add", "-a", "127.0.0.1:1", "--expect-proxy"], 1, /--expect-proxy .* not supported yet/],
+  [["upgrade", "--worker", "1"], 1, /sozu upgrade is not supported yet/],
+  [["metrics", "get", "--help"], 1, /sozu metrics is not supported yet/],
+  [["state", "save"], 2, /--file/],
+  [["logging"], 2, /missing required argument 'filter'/],
+  [["logging", "info", "debug"], 2, /too many arguments/],
+];
+
+test("what is not understood, or not built yet, is said before anything is sent", async () => {
+  for (const [args, exitCode, message] of REFUSED) {
+    const { status, stderr } = sozu(...args);
+    assert.equal(status, exitCode, `${args.join(" ")}\n${stderr}`);
+    assert.match(stderr, message);
+    assert.doesNotMatch(stderr, /no such socket/);
+  }
+});
