@@ -19,6 +19,7 @@ import { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../os/err
 import { accept, close, peerAddress } from "../os/sockets.ts";
 import { Router } from "../routing/router.ts";
 import { ascii } from "../wire/http1/bytes.ts";
+import { Constant } from "../wire/http1/encoder.ts";
 import type { Admission } from "./admission.ts";
 import { FrontConnection } from "./http/front-connection.ts";
 import type { HttpContext } from "./http/http-context.ts";
@@ -48,7 +49,7 @@ export class HttpListener {
   connectTimeoutMs: number;
   requestTimeoutMs: number;
   /** `Sozu-Id: `, by whatever name. */
-  correlationName: Uint8Array;
+  correlationName: Constant;
   /** Name of the sticky cookie. */
   stickyName: Uint8Array;
   publicPort: Uint8Array;
@@ -68,7 +69,7 @@ export class HttpListener {
     this.backTimeoutMs = config.backTimeout * 1000;
     this.connectTimeoutMs = config.connectTimeout * 1000;
     this.requestTimeoutMs = config.requestTimeout * 1000;
-    this.correlationName = ascii(`${config.sozuIdHeader}: `);
+    this.correlationName = new Constant(`${config.sozuIdHeader}: `);
     this.stickyName = ascii(config.stickyName);
     const address = config.publicAddress ?? config.address;
     this.publicPort = ascii(`${address.port}`);

@@ -13,7 +13,9 @@ import {
 import { ULID_LENGTH } from "../../observe/ulid.ts";
 import { ascii } from "../../wire/http1/bytes.ts";
 import {
+  Constant,
   encodeBytes,
+  encodeConstant,
   encodeContentLength,
   encodeSpan,
   TE_TRAILERS,
@@ -41,7 +43,7 @@ import type { Exchange, FrontStream, RequestEncoder } from "../exchange.ts";
 import type { RequestMessage } from "../messages.ts";
 import { type CookieSpan, findCookie, stickyIdOf } from "./cookies.ts";
 
-const VERSION = ascii(" HTTP/1.1\r\n");
+const VERSION = new Constant(" HTTP/1.1\r\n");
 const COOKIE_NAME = ascii("Cookie: ");
 const HOST_NAME = ascii("Host: ");
 const FOR_NAME = ascii("X-Forwarded-For: ");
@@ -85,7 +87,7 @@ export class Http1RequestEncoder implements RequestEncoder {
     at = encodeFields(exchange, bytes, at, base, head);
     if (sticky !== -1) at = this.#otherCookies(at, base, head, sticky);
     at = this.#addForwarding(exchange, front, message, at, base, forwardedFor);
-    at = encodeBytes(bytes, at, idName);
+    at = encodeConstant(bytes, at, idName);
     at = copySpan(bytes, at, exchange.slot, ULID_LENGTH);
     bytes[at++] = 0x0d;
     bytes[at++] = 0x0a;
@@ -119,7 +121,7 @@ export class Http1RequestEncoder implements RequestEncoder {
       at = this.#absolutePath(message, base, at);
       exchange.pathLength = at - exchange.pathAt;
     }
-    at = encodeBytes(bytes, at, VERSION);
+    at = encodeConstant(bytes, at, VERSION);
     if (!message.hostRewrite) return at;
     const length = message.authorityEnd - message.authorityStart;
     at = encodeBytes(bytes, at, HOST_NAME);

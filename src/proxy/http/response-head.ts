@@ -6,6 +6,7 @@ import {
   CONNECTION_CLOSE,
   CONNECTION_KEEP_ALIVE,
   encodeBytes,
+  encodeConstant,
   encodeContentLength,
   encodeFields,
   encodeSpan,
@@ -31,7 +32,7 @@ export function encodeResponseHead(
 ): void {
   const { bytes, toFront } = exchange.context;
   let at = encodeStatusAndFields(bytes, toFront.at, message, base);
-  at = encodeBytes(bytes, at, front.listener.correlationName);
+  at = encodeConstant(bytes, at, front.listener.correlationName);
   at = encodeSpan(bytes, at, bytes, exchange.slot, exchange.slot + ULID_LENGTH);
   at = endLine(bytes, at);
   const stickyId = exchange.newStickyId;
