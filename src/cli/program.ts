@@ -1,5 +1,6 @@
-// The command line: verbs, options, help. Which verbs there are is under verbs/; what a verb does lies in its own file and
-// is loaded only when it runs, so that `sozu status` does not pay for the configuration parser. Global options are accepted before and after the verb.
+// The command line: verbs, options, help. Which verbs there are is under verbs/; what a verb does lies in its own file
+// and is loaded only when it runs, so that `sozu status` does not pay for the configuration parser. Global options are
+// accepted before and after the verb.
 // Exit codes: 0 success, 1 the verb failed, 2 the command line was not understood.
 
 import { readFileSync } from "node:fs";
