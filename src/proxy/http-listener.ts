@@ -52,9 +52,9 @@ export class HttpListener {
   correlationName: Constant;
   /** Name of the sticky cookie. */
   stickyName: Uint8Array;
-  publicPort: Uint8Array;
+  publicPort: Constant;
   /** The public address as `by=` wants it: IPv6 quoted and in brackets. */
-  publicIpQuoted: Uint8Array;
+  publicIpQuoted: Constant;
   /** First of the list of its connections. */
   #connections: FrontConnection | null;
   readonly #sockets: ListenSocket[];
@@ -72,8 +72,8 @@ export class HttpListener {
     this.correlationName = new Constant(`${config.sozuIdHeader}: `);
     this.stickyName = ascii(config.stickyName);
     const address = config.publicAddress ?? config.address;
-    this.publicPort = ascii(`${address.port}`);
-    this.publicIpQuoted = ascii(address.ip.includes(":") ? `"[${address.ip}]"` : address.ip);
+    this.publicPort = new Constant(`${address.port}`);
+    this.publicIpQuoted = new Constant(address.ip.includes(":") ? `"[${address.ip}]"` : address.ip);
     this.#connections = null;
     this.#sockets = [];
     this.#clusters = clusters;

@@ -11,7 +11,6 @@ import {
   METRIC_HTTP_X_REQUEST_ID_PROPAGATED,
 } from "../../observe/metrics.ts";
 import { ULID_LENGTH } from "../../observe/ulid.ts";
-import { ascii } from "../../wire/http1/bytes.ts";
 import {
   Constant,
   encodeBytes,
@@ -44,18 +43,18 @@ import type { RequestMessage } from "../messages.ts";
 import { type CookieSpan, findCookie, stickyIdOf } from "./cookies.ts";
 
 const VERSION = new Constant(" HTTP/1.1\r\n");
-const COOKIE_NAME = ascii("Cookie: ");
-const HOST_NAME = ascii("Host: ");
-const FOR_NAME = ascii("X-Forwarded-For: ");
-const FORWARDED_NAME = ascii("Forwarded: ");
-const FORWARDED_PROTO_FOR = ascii('proto=http;for="');
-const FORWARDED_BY = ascii('";by=');
-const PROTO_LINE = ascii("X-Forwarded-Proto: http\r\n");
-const PORT_NAME = ascii("X-Forwarded-Port: ");
-const REAL_IP_NAME = ascii("X-Real-IP: ");
-const REQUEST_ID_NAME = ascii("X-Request-Id: ");
-const CONNECTION_TE = ascii("Connection: TE\r\n");
-const SEPARATOR = ascii(", ");
+const COOKIE_NAME = new Constant("Cookie: ");
+const HOST_NAME = new Constant("Host: ");
+const FOR_NAME = new Constant("X-Forwarded-For: ");
+const FORWARDED_NAME = new Constant("Forwarded: ");
+const FORWARDED_PROTO_FOR = new Constant('proto=http;for="');
+const FORWARDED_BY = new Constant('";by=');
+const PROTO_LINE = new Constant("X-Forwarded-Proto: http\r\n");
+const PORT_NAME = new Constant("X-Forwarded-Port: ");
+const REAL_IP_NAME = new Constant("X-Real-IP: ");
+const REQUEST_ID_NAME = new Constant("X-Request-Id: ");
+const CONNECTION_TE = new Constant("Connection: TE\r\n");
+const SEPARATOR = new Constant(", ");
 
 /** Bytes that the additions of this file may take, the correlation header's name aside. */
 const ADDED_MAX = 640;
@@ -92,7 +91,7 @@ export class Http1RequestEncoder implements RequestEncoder {
     bytes[at++] = 0x0d;
     bytes[at++] = 0x0a;
     // RFC 9110 10.1.4: TE concerns this hop only, so Connection names it.
-    if (message.teTrailers) at = encodeBytes(bytes, encodeBytes(bytes, at, TE_TRAILERS), CONNECTION_TE);
+    if (message.teTrailers) at = encodeConstant(bytes, encodeBytes(bytes, at, TE_TRAILERS), CONNECTION_TE);
     if (message.contentLength >= 0) at = encodeContentLength(bytes, at, message.contentLength);
     else if (message.hasBody) at = encodeBytes(bytes, at, TRANSFER_ENCODING_CHUNKED);
     bytes[at++] = 0x0d;
@@ -124,7 +123,7 @@ export class Http1RequestEncoder implements RequestEncoder {
     at = encodeConstant(bytes, at, VERSION);
     if (!message.hostRewrite) return at;
     const length = message.authorityEnd - message.authorityStart;
-    at = encodeBytes(bytes, at, HOST_NAME);
+    at = encodeConstant(bytes, at, HOST_NAME);
     exchange.authorityAt = at;
     exchange.authorityLength = length;
     at = copySpan(bytes, at, base + message.authorityStart, length);
@@ -167,7 +166,7 @@ export class Http1RequestEncoder implements RequestEncoder {
     const start = base + head.valueStart(index);
     const end = base + head.valueEnd(index);
     if (found.start === start && found.end === end) return from;
-    let at = encodeBytes(bytes, from, COOKIE_NAME);
+    let at = encodeConstant(bytes, from, COOKIE_NAME);
     at = copySpan(bytes, at, start, found.start - start);
     return endLine(bytes, copySpan(bytes, at, found.end, end - found.end));
   }
@@ -187,18 +186,18 @@ export class Http1RequestEncoder implements RequestEncoder {
   #renderBlock(front: FrontStream, from: number): number {
     const { bytes, records } = this.#context;
     const { listener, record } = front;
-    let at = encodeBytes(bytes, from, FOR_NAME);
+    let at = encodeConstant(bytes, from, FOR_NAME);
     at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
-    at = encodeBytes(bytes, encodeBytes(bytes, at, FORWARDED_NAME), FORWARDED_PROTO_FOR);
+    at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_NAME), FORWARDED_PROTO_FOR);
     at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
-    at = encodeBytes(bytes, encodeBytes(bytes, at, FORWARDED_BY), listener.publicIpQuoted);
-    at = encodeBytes(bytes, endLine(bytes, at), PROTO_LINE);
-    at = endLine(bytes, encodeBytes(bytes, encodeBytes(bytes, at, PORT_NAME), listener.publicPort));
+    at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_BY), listener.publicIpQuoted);
+    at = encodeConstant(bytes, endLine(bytes, at), PROTO_LINE);
+    at = endLine(bytes, encodeConstant(bytes, encodeConstant(bytes, at, PORT_NAME), listener.publicPort));
     if (listener.config.sendXRealIp) {
-      at = encodeBytes(bytes, at, REAL_IP_NAME);
+      at = encodeConstant(bytes, at, REAL_IP_NAME);
       at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
     }
-    return encodeBytes(bytes, at, REQUEST_ID_NAME);
+    return encodeConstant(bytes, at, REQUEST_ID_NAME);
   }
 
   #addForwarding(
@@ -229,29 +228,29 @@ export class Http1RequestEncoder implements RequestEncoder {
       stats.values[METRIC_HTTP_X_REQUEST_ID_GENERATED]++;
       return endLine(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
     }
-    let at = encodeBytes(bytes, from, FOR_NAME);
+    let at = encodeConstant(bytes, from, FOR_NAME);
     if (forwardedFor !== -1) at = extend(bytes, at, base, head, forwardedFor);
     at = copySpan(bytes, at, records.ipAt(record), records.ipLength(record));
     at = endLine(bytes, at);
-    at = encodeBytes(bytes, at, FORWARDED_NAME);
+    at = encodeConstant(bytes, at, FORWARDED_NAME);
     if ((present & (1 << FORWARDED)) !== 0) at = extend(bytes, at, base, head, head.lastIndexOf(FORWARDED));
-    at = encodeBytes(bytes, at, FORWARDED_PROTO_FOR);
+    at = encodeConstant(bytes, at, FORWARDED_PROTO_FOR);
     at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
-    at = encodeBytes(bytes, at, FORWARDED_BY);
-    at = encodeBytes(bytes, at, listener.publicIpQuoted);
+    at = encodeConstant(bytes, at, FORWARDED_BY);
+    at = encodeConstant(bytes, at, listener.publicIpQuoted);
     at = endLine(bytes, at);
-    if ((present & (1 << X_FORWARDED_PROTO)) === 0) at = encodeBytes(bytes, at, PROTO_LINE);
+    if ((present & (1 << X_FORWARDED_PROTO)) === 0) at = encodeConstant(bytes, at, PROTO_LINE);
     else stats.values[METRIC_HTTP_TRUSTING_X_PROTO]++;
     if ((present & (1 << X_FORWARDED_PORT)) === 0) {
-      at = encodeBytes(bytes, at, PORT_NAME);
-      at = endLine(bytes, encodeBytes(bytes, at, listener.publicPort));
+      at = encodeConstant(bytes, at, PORT_NAME);
+      at = endLine(bytes, encodeConstant(bytes, at, listener.publicPort));
     } else stats.values[METRIC_HTTP_TRUSTING_X_PORT]++;
     if (listener.config.sendXRealIp) {
-      at = encodeBytes(bytes, at, REAL_IP_NAME);
+      at = encodeConstant(bytes, at, REAL_IP_NAME);
       at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
     }
     if ((present & (1 << X_REQUEST_ID)) === 0) {
-      at = encodeBytes(bytes, at, REQUEST_ID_NAME);
+      at = encodeConstant(bytes, at, REQUEST_ID_NAME);
       at = endLine(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
       stats.values[METRIC_HTTP_X_REQUEST_ID_GENERATED]++;
     } else stats.values[METRIC_HTTP_X_REQUEST_ID_PROPAGATED]++;
@@ -274,7 +273,7 @@ function extend(bytes: Uint8Array, at: number, base: number, head: Head, index: 
   const length = head.valueEnd(index) - head.valueStart(index);
   if (length === 0) return at;
   at = copySpan(bytes, at, base + head.valueStart(index), length);
-  return encodeBytes(bytes, at, SEPARATOR);
+  return encodeConstant(bytes, at, SEPARATOR);
 }
 
 /** All fields that are not dropped, in canonical form; remembers where authority and User-Agent came to lie. */
