@@ -5,7 +5,7 @@ import { decodePacket, PACKET_BYTES_MAX, type Packet, WORKER_PROTOCOL_VERSION } 
 import { EPOLLIN, EPOLLOUT } from "../os/epoll.ts";
 import { describeErrno, EAGAIN } from "../os/errno.ts";
 import { closeAll, recvFds, sendFds } from "../os/fdpass.ts";
-import { close } from "../os/sockets.ts";
+import { close, unreadBytes } from "../os/sockets.ts";
 import { changeWatch, unwatchFd, watchFd } from "../os/watcher.ts";
 
 /** Bytes of packets that may wait for a worker. */
@@ -72,7 +72,7 @@ export class Channel {
 
   #onReady(ready: number): void {
     if ((ready & EPOLLOUT) !== 0) this.#flush();
-    if ((ready & ~EPOLLOUT) !== 0) this.#read();
+    if ((ready & ~EPOLLOUT) !== 0) this.#read((ready & ~(EPOLLIN | EPOLLOUT)) !== 0);
   }
 
   #flush(): void {
@@ -94,9 +94,13 @@ export class Channel {
     return true;
   }
 
-  #read(): void {
+  #read(hungUp: boolean): void {
     for (let i = 0; i < READ_BUDGET && this.#open; i++) {
-      const received = recvFds(this.#fd, PACKET_BYTES_MAX, 0);
+      // A buffer for the largest packet, made and thrown away for each small one, costs more than all the rest.
+      const waiting = unreadBytes(this.#fd);
+      if (waiting === 0 && !hungUp) return;
+      const most = waiting > 0 ? Math.min(waiting, PACKET_BYTES_MAX) : PACKET_BYTES_MAX;
+      const received = recvFds(this.#fd, most, 0);
       if (received === -EAGAIN) return;
       if (typeof received === "number") {
         this.#break(`reading from it failed: ${describeErrno(-received)}`);

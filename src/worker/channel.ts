@@ -4,10 +4,10 @@
 
 import { decodePacket, PACKET_BYTES_MAX, PACKET_FDS_MAX, type Packet } from "../command/worker-protocol.ts";
 import type { Deferrable, EventLoop } from "../loop/event-loop.ts";
-import { EPOLLET, EPOLLIN, EPOLLOUT } from "../os/epoll.ts";
+import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT } from "../os/epoll.ts";
 import { EAGAIN } from "../os/errno.ts";
 import { closeAll, recvFds, sendFds } from "../os/fdpass.ts";
-import { close } from "../os/sockets.ts";
+import { close, unreadBytes } from "../os/sockets.ts";
 
 /** Packets handled before traffic gets its turn again. */
 const READ_BUDGET = 16;
@@ -31,6 +31,8 @@ export class WorkerChannel implements Deferrable {
   readonly #token: number;
   readonly #waiting: Uint8Array[];
   #open: boolean;
+  /** Main closed its end: what is left to read is packets, then the end. */
+  #hungUp: boolean;
 
   constructor(loop: EventLoop, fd: number, owner: ChannelOwner) {
     this.queued = false;
@@ -39,11 +41,13 @@ export class WorkerChannel implements Deferrable {
     this.#fd = fd;
     this.#waiting = [];
     this.#open = true;
+    this.#hungUp = false;
     this.#token = loop.register(fd, this, EPOLLIN | EPOLLOUT | EPOLLET);
   }
 
   onReady(events: number): void {
     if ((events & EPOLLOUT) !== 0) this.#flush();
+    if ((events & (EPOLLHUP | EPOLLERR)) !== 0) this.#hungUp = true;
     for (let i = 0; i < READ_BUDGET; i++) {
       if (!this.#open || !this.#readOne()) return;
     }
@@ -76,7 +80,12 @@ export class WorkerChannel implements Deferrable {
 
   /** False when nothing waits or the channel is closed. */
   #readOne(): boolean {
-    const received = recvFds(this.#fd, PACKET_BYTES_MAX, PACKET_FDS_MAX);
+    // A buffer for the largest packet, made and thrown away for each small one, costs more than all the rest of a change:
+    // what waits tells how much is needed. Nothing waits: a new edge will tell of the next packet.
+    const waiting = unreadBytes(this.#fd);
+    if (waiting === 0 && !this.#hungUp) return false;
+    const most = waiting > 0 ? Math.min(waiting, PACKET_BYTES_MAX) : PACKET_BYTES_MAX;
+    const received = recvFds(this.#fd, most, PACKET_FDS_MAX);
     if (received === -EAGAIN) return false;
     const packet = typeof received === "number" ? null : decodePacket(received.data);
     if (typeof received === "number" || packet === null) {
