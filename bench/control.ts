@@ -23,6 +23,7 @@ import { has, stopAll } from "./lib/processes.ts";
 import { startTarget, type Target, type TargetOptions } from "./lib/targets.ts";
 
 const CLIENTS = 20;
+const ALONE_CHANGES = 20_000;
 const WARM_UP_CHANGES = 20_000;
 const COUNTED_CHANGES = 5_000;
 const { values: options } = parseArgs({
@@ -84,6 +85,13 @@ async function underLoad(base: TargetOptions): Promise<void> {
   console.log(
     `CPU per change: worker ${perChange(cpu(busy.worker), cpu(quiet.worker))} us, ` +
       `main ${perChange(cpu(busy.main), cpu(quiet.main))} us`,
+  );
+  const alone = await both(() => changesAt(clients.slice(0, 2), target.port, Number.POSITIVE_INFINITY, ALONE_CHANGES));
+  const each = (cost: { cpuUserNs: number; cpuSystemNs: number }): string =>
+    (cpu(cost) / alone.result.done / 1000).toFixed(1);
+  console.log(
+    `without traffic, two clients: ${(alone.result.done / alone.result.tookS).toFixed(0)} changes/s, ` +
+      `CPU per change with all threads: worker ${each(alone.worker)} us, main ${each(alone.main)} us`,
   );
   const before = instructions(quiet.worker);
   const after = instructions(busy.worker);
