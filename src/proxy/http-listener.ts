@@ -59,6 +59,8 @@ export class HttpListener {
   #connections: FrontConnection | null;
   readonly #sockets: ListenSocket[];
   readonly #clusters: ClusterTable;
+  /** Its routes, whose clusters it holds. */
+  readonly #routes: Set<HttpRoute>;
 
   constructor(http: HttpContext, admission: Admission, clusters: ClusterTable, config: HttpListenerObject) {
     this.http = http;
@@ -77,6 +79,7 @@ export class HttpListener {
     this.#connections = null;
     this.#sockets = [];
     this.#clusters = clusters;
+    this.#routes = new Set();
   }
 
   get isActive(): boolean {
@@ -96,16 +99,28 @@ export class HttpListener {
   addFrontend(frontend: HttpFrontendObject): string | null {
     const cluster = frontend.clusterId === null ? null : this.#clusters.ensure(frontend.clusterId);
     const tags = frontend.tags.length === 0 ? null : renderTags(frontend.tags);
-    const refused = this.router.add(frontend, { frontend, cluster, tags });
-    if (refused !== null && cluster !== null) this.#clusters.release(cluster);
+    const route = { frontend, cluster, tags };
+    const refused = this.router.add(frontend, route);
+    if (refused === null) this.#routes.add(route);
+    else if (cluster !== null) this.#clusters.release(cluster);
     return refused;
   }
 
   removeFrontend(frontend: HttpFrontendObject): string | null {
     const route = this.router.get(frontend);
     const refused = this.router.remove(frontend);
-    if (refused === null && route !== null && route.cluster !== null) this.#clusters.release(route.cluster);
+    if (refused === null && route !== null) this.#letGo(route);
     return refused;
+  }
+
+  /** The listener is removed: its routes hold their clusters no longer. Requests in flight keep theirs. */
+  dropRoutes(): void {
+    for (const route of this.#routes) this.#letGo(route);
+  }
+
+  #letGo(route: HttpRoute): void {
+    this.#routes.delete(route);
+    if (route.cluster !== null) this.#clusters.release(route.cluster);
   }
 
   /** The route of a request; the host leaf of the connection's previous request is used while it still applies. */

@@ -178,6 +178,7 @@ export class ProxyServer extends Timed {
     const listener = this.#listener(address);
     if (listener === null) return noListener(address);
     for (const fd of listener.release()) close(fd);
+    listener.dropRoutes();
     this.#listeners.delete(formatAddress(address));
     if (listener.hasConnections) this.#retired.add(listener);
     return null;

@@ -2,7 +2,14 @@
 // The arena of a process is registered once, so a test file has one rig and as many listeners as it likes.
 
 import { randomFillSync } from "node:crypto";
-import type { BackendObject, ClusterObject, HttpFrontendObject, WorkerSettings } from "../../src/command/objects.ts";
+import type {
+  BackendObject,
+  ClusterObject,
+  HttpFrontendObject,
+  HttpListenerObject,
+  SocketAddress,
+  WorkerSettings,
+} from "../../src/command/objects.ts";
 import { EventLoop } from "../../src/loop/event-loop.ts";
 import { Memory } from "../../src/loop/memory.ts";
 import { AccessLog } from "../../src/observe/access-log.ts";
@@ -80,20 +87,7 @@ export class Rig {
     const cluster = `app-${bound.port}`;
     this.must({
       kind: "add_http_listener",
-      listener: {
-        address: bound,
-        publicAddress: null,
-        expectProxy: false,
-        stickyName: "SOZUBALANCEID",
-        frontTimeout: options.frontTimeout ?? 60,
-        backTimeout: options.backTimeout ?? 30,
-        connectTimeout: options.connectTimeout ?? 3,
-        requestTimeout: options.requestTimeout ?? 10,
-        active: true,
-        sozuIdHeader: "Sozu-Id",
-        elideXRealIp: false,
-        sendXRealIp: false,
-      },
+      listener: this.listenerAt(bound, options),
     });
     this.must({
       kind: "add_cluster",
@@ -104,6 +98,24 @@ export class Rig {
     const refused = this.proxy.activate(bound, fd);
     if (refused !== null) throw new Error(refused);
     return bound.port;
+  }
+
+  /** A listener's configuration, active, with defaults for what `options` leaves out. */
+  listenerAt(address: SocketAddress, options: ListenerOptions = {}): HttpListenerObject {
+    return {
+      address,
+      publicAddress: null,
+      expectProxy: false,
+      stickyName: "SOZUBALANCEID",
+      frontTimeout: options.frontTimeout ?? 60,
+      backTimeout: options.backTimeout ?? 30,
+      connectTimeout: options.connectTimeout ?? 3,
+      requestTimeout: options.requestTimeout ?? 10,
+      active: true,
+      sozuIdHeader: "Sozu-Id",
+      elideXRealIp: false,
+      sendXRealIp: false,
+    };
   }
 
   must(change: Parameters<ProxyServer["apply"]>[0]): void {
