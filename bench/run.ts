@@ -2,7 +2,7 @@
 // core, load and backend on the other, in alternating rounds.
 //
 //   npm run bench -- [--rounds 5] [--seconds 3] [--cases small-64,16k] [--targets sozu,nginx]
-//                    [--callgrind] [--memory] [--growth [--requests 5000000] [--connections 200000]] [--plain-peers]
+//                    [--callgrind] [--memory] [--hosts] [--growth [--requests 5000000] [--connections 200000]] [--plain-peers]
 //                    [--no-table] [--docs]
 //
 // Prints a table with ratios and writes it to bench/out/results.md and results.json. nginx, HAProxy and wrk are installed
@@ -18,6 +18,7 @@ import { startBackend } from "./lib/backend.ts";
 import { callgrindWorks, instructionsPerRequest } from "./lib/callgrind.ts";
 import { CASES, type Case } from "./lib/cases.ts";
 import { countersWork, measure } from "./lib/counters.ts";
+import { hostsCost } from "./lib/hosts.ts";
 import { wrk } from "./lib/load.ts";
 import { COLLECT_OPTIONS, growth, type IdleMemory, idleMemory } from "./lib/memory.ts";
 import { has, stopAll } from "./lib/processes.ts";
@@ -34,6 +35,7 @@ const { values: options } = parseArgs({
     callgrind: { type: "boolean", default: false },
     memory: { type: "boolean", default: false },
     growth: { type: "boolean", default: false },
+    hosts: { type: "boolean", default: false },
     requests: { type: "string", default: "5000000" },
     connections: { type: "string", default: "200000" },
     "plain-peers": { type: "boolean", default: false },
@@ -66,6 +68,7 @@ async function main(): Promise<void> {
       userInstructions: options.callgrind ? await runCallgrind(base) : null,
       idleMemory: options.memory ? await runMemory(base) : null,
       growth: options.growth ? await runGrowth(base) : null,
+      hosts: options.hosts ? await hostsCost(base, rounds, seconds, countersWork()) : null,
     };
     const text = render(results);
     const out = join(root, "bench", "out");

@@ -12,6 +12,8 @@ export interface Case {
   /** The client asks for `Connection: close`. */
   readonly close: boolean;
   readonly accessLog: boolean;
+  /** Each request is for one of this many hosts, drawn at random; absent: all for `localhost`. */
+  readonly hosts?: number;
 }
 
 const base = { connections: 64, path: "/", method: "GET", body: 0, close: false, accessLog: true } as const;

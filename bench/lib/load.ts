@@ -43,9 +43,13 @@ export async function exactly(requests: number, port: number, connections: numbe
 function luaFor(run: Case): string {
   const body = run.body > 0 ? `wrk.body = string.rep("x", ${run.body})\n` : "";
   const close = run.close ? `wrk.headers["Connection"] = "close"\n` : "";
+  const hosts =
+    run.hosts === undefined
+      ? ""
+      : `request = function() return wrk.format(nil, nil, {["Host"] = "h" .. math.random(0, ${run.hosts - 1}) .. ".bench.test"}) end\n`;
   return `wrk.method = "${run.method}"
 wrk.headers["Host"] = "localhost"
-${close}${body}done = function(summary, latency, requests)
+${close}${body}${hosts}done = function(summary, latency, requests)
   local e = summary.errors
   io.write(string.format(
     '{"requests":%d,"seconds":%.6f,"p50":%d,"p99":%d,"p999":%d,"errors":%d}\\n',

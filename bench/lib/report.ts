@@ -4,6 +4,7 @@
 import { cpus, release, totalmem } from "node:os";
 import type { Case } from "./cases.ts";
 import type { Cost } from "./counters.ts";
+import { HOSTS_FEW, HOSTS_MANY, type HostsCost } from "./hosts.ts";
 import type { LoadResult } from "./load.ts";
 import type { GrowthPoint, IdleMemory } from "./memory.ts";
 import { TARGET_NAMES, type TargetName, UNEQUAL } from "./targets.ts";
@@ -28,6 +29,7 @@ export interface Results {
   readonly userInstructions: Readonly<Record<string, number>> | null;
   readonly idleMemory: Readonly<Partial<Record<TargetName, IdleMemory>>> | null;
   readonly growth: readonly GrowthPoint[] | null;
+  readonly hosts: HostsCost | null;
 }
 
 interface Row {
@@ -172,6 +174,15 @@ function memoryTables(results: Results): string[] {
     }
     lines.push("Memory of the worker per idle keep-alive connection, by slope:", "", ...table(rows), "");
   }
+  if (results.hosts !== null) {
+    const { few, many, unit } = results.hosts;
+    const ratio = `${(many / few).toFixed(2)} of what it costs with ${HOSTS_FEW}`;
+    const figures = `${many.toFixed(1)} and ${few.toFixed(1)} ${unit}`;
+    lines.push(
+      `A request for a random one of ${HOSTS_MANY.toLocaleString("en")} hosts costs ${ratio} (${figures}).`,
+      "",
+    );
+  }
   if (results.growth !== null) {
     const rows = [["after", "RSS", "descriptors"]];
     for (const point of results.growth) rows.push([point.after, mega(point.rss), String(point.descriptors)]);
@@ -190,7 +201,7 @@ function table(rows: readonly (readonly string[])[]): string[] {
   return [line(head ?? []), rule, ...rest.map(line)];
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const half = sorted.length >> 1;
   return sorted.length % 2 === 1

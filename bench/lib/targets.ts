@@ -37,6 +37,8 @@ export interface TargetOptions {
   readonly backendPort: number;
   readonly folder: string;
   readonly accessLog: boolean;
+  /** Sozu routes this many hosts more: `h0.bench.test` and on. */
+  readonly hosts?: number;
   /** Peers add no header to requests. Default false. */
   readonly plainPeers?: boolean;
   /** Flags for the Node of Sozu's worker. */
@@ -46,7 +48,7 @@ export interface TargetOptions {
 }
 
 export async function startTarget(name: TargetName, options: TargetOptions): Promise<Target> {
-  const folder = join(options.folder, name);
+  const folder = join(options.folder, options.hosts === undefined ? name : `${name}-${options.hosts}`);
   mkdirSync(folder, { recursive: true });
   const port = await freePort();
   const starters = { sozu: startSozu, nginx: startNginx, haproxy: startHaproxy };
@@ -105,7 +107,7 @@ protocol = "http"
 frontends = [
   { address = "127.0.0.1:${port}", hostname = "localhost" },
   { address = "127.0.0.1:${port}", hostname = "127.0.0.1" },
-]
+${moreHosts(port, options.hosts ?? 0)}]
 backends = [{ address = "127.0.0.1:${options.backendPort}" }]
 `,
   );
@@ -117,6 +119,12 @@ backends = [{ address = "127.0.0.1:${options.backendPort}" }]
     node.push(`--require=${join(root, "bench", "lib", "wrap-worker.cjs")}`);
   }
   return [...node, join(release, "js", "cli", "main.js"), "start", "-c", join(folder, "config.toml")];
+}
+
+function moreHosts(port: number, count: number): string {
+  let lines = "";
+  for (let i = 0; i < count; i++) lines += `  { address = "127.0.0.1:${port}", hostname = "h${i}.bench.test" },\n`;
+  return lines;
 }
 
 function startNginx(folder: string, port: number, options: TargetOptions): string[] {
