@@ -20,6 +20,7 @@ import {
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN, ENOBUFS } from "../../os/errno.ts";
 import { peek, recv, takeSocketError, tcpInfo } from "../../os/sockets.ts";
+import { WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import { BODY as BODY_KIND, type ResponseDecoder } from "../../wire/http1/response-decoder.ts";
 import { Connection } from "../connection.ts";
@@ -41,11 +42,6 @@ const CLOSED = 4;
 
 const READS_MAX = 16;
 const RTT_INTERVAL_US = 1_000_000;
-
-/** Codes beside those of the wire errors: counted as cause 0. */
-const HEAD_TOO_LARGE = 0;
-const UNEXPECTED_UPGRADE = 0;
-const SURPLUS_INTERIM = 0;
 
 export class BackConnection extends Connection implements BackStream {
   readonly http: HttpContext;
@@ -434,16 +430,16 @@ export class BackConnection extends Connection implements BackStream {
       this.#decoder = null;
     }
     if (length <= 0 || length > limit) {
-      this.#malformed(length < 0 ? -length : HEAD_TOO_LARGE);
+      this.#malformed(length < 0 ? -length : WireError.HeadTooLarge);
       return -1;
     }
     if (decoder.interim) {
       if (exchange.responseInterim(decoder, at)) return at + length;
-      this.#malformed(SURPLUS_INTERIM);
+      this.#malformed(WireError.EndlessInterimAnswers);
       return -1;
     }
     if (decoder.status === 101) {
-      this.#malformed(UNEXPECTED_UPGRADE);
+      this.#malformed(WireError.UnexpectedUpgrade);
       return -1;
     }
     this.#keepAlive = decoder.keepAlive;

@@ -20,7 +20,7 @@ import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epol
 import { EAGAIN } from "../../os/errno.ts";
 import { recv, SHUT_WR, shutdown, tcpInfo, unsentBytes } from "../../os/sockets.ts";
 import type { HostLeaf } from "../../routing/router.ts";
-import { statusOf } from "../../wire/http1/errors.ts";
+import { statusOf, WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import type { RequestDecoder } from "../../wire/http1/request-decoder.ts";
 import { Connection } from "../connection.ts";
@@ -332,7 +332,8 @@ export class FrontConnection extends Connection implements FrontStream {
     }
     this.#releaseDecoder();
     if (length <= 0 || length > limit) {
-      this.#malformed(length < 0 ? statusOf(length, false) : 431, length < 0 ? -length : 0);
+      const cause = length < 0 ? -length : WireError.HeadTooLarge;
+      this.#malformed(statusOf(cause, false), cause);
       return end;
     }
     this.#served = true;

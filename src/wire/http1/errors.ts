@@ -43,6 +43,10 @@ export const WireError = {
   ChunkOverheadTooLarge: 37,
   MissingChunkEnd: 38,
   BodyInTrace: 39,
+  // Found by whoever holds the buffers and the request, not by a decoder.
+  HeadTooLarge: 40,
+  UnexpectedUpgrade: 41,
+  EndlessInterimAnswers: 42,
 } as const;
 
 /** One row of the table. */
@@ -97,6 +101,9 @@ const rows: [keyof typeof WireError, WireErrorRow["status"], string][] = [
   ["ChunkOverheadTooLarge", 400, "chunk sizes and extensions outweigh the data they carry"],
   ["MissingChunkEnd", 400, "chunk data is not followed by CRLF"],
   ["BodyInTrace", 400, "a TRACE request has no body"],
+  ["HeadTooLarge", 431, "the head does not fit into a buffer (buffer_size)"],
+  ["UnexpectedUpgrade", 502, "the answer switches protocols, which nobody asked for"],
+  ["EndlessInterimAnswers", 502, "interim answers come without end"],
 ];
 
 /** The table, indexed by code. Entry 0 is unused and says so. */
