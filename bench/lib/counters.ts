@@ -1,6 +1,6 @@
 // What a process costs while a load runs: hardware counters through perf where the machine has them, CPU time always.
 
-import { execFileSync, spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { cpuTime, has } from "./processes.ts";
 
 /** Totals over the measured time, for all threads of the process. */
@@ -20,14 +20,9 @@ const EVENTS = ["instructions:u", "instructions:k", "cycles:u", "cycles:k"] as c
 /** True when perf can count instructions of other processes here. */
 export function countersWork(): boolean {
   if (!has("perf")) return false;
-  try {
-    const output = execFileSync("perf", ["stat", "-x,", "-e", "instructions:u", "true"], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-    return !output.toString().includes("<not");
-  } catch {
-    return false;
-  }
+  // perf writes its counts to stderr, and exits with 0 also where it cannot count.
+  const { status, stderr } = spawnSync("perf", ["stat", "-x,", "-e", "instructions:u", "true"]);
+  return status === 0 && !stderr.toString().includes("<not");
 }
 
 /** Measures `pid` while `work` runs. */
