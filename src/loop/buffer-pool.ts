@@ -20,7 +20,8 @@ export class BufferPool {
   readonly bufferSize: number;
   /** Most buffers. */
   readonly capacity: number;
-  readonly #stride: number;
+  /** Bytes between two buffers: `bufferSize` in whole pages. All of them may be used. */
+  readonly stride: number;
   readonly #start: number;
   readonly #floor: number;
   /** Indexes of free buffers; the bottom holds those free for longest. */
@@ -34,8 +35,8 @@ export class BufferPool {
   constructor(memory: Memory, bufferSize: number, minBuffers: number, maxBuffers: number) {
     this.bufferSize = bufferSize;
     this.capacity = maxBuffers;
-    this.#stride = Math.ceil(bufferSize / PAGE_BYTES) * PAGE_BYTES;
-    this.#start = memory.allocate(this.#stride * maxBuffers, PAGE_BYTES);
+    this.stride = Math.ceil(bufferSize / PAGE_BYTES) * PAGE_BYTES;
+    this.#start = memory.allocate(this.stride * maxBuffers, PAGE_BYTES);
     this.#floor = Math.min(minBuffers, maxBuffers);
     this.#free = new Int32Array(maxBuffers);
     this.#state = new Uint8Array(maxBuffers);
@@ -67,12 +68,12 @@ export class BufferPool {
     if (this.#state[index] === UNTOUCHED) this.#committed++;
     this.#state[index] = TAKEN;
     this.#inUse++;
-    return this.#start + index * this.#stride;
+    return this.#start + index * this.stride;
   }
 
   /** Gives back what `take` returned. */
   give(offset: number): void {
-    const index = (offset - this.#start) / this.#stride;
+    const index = (offset - this.#start) / this.stride;
     if (this.#state[index] !== TAKEN) throw new Error(`offset ${offset} is no buffer that was taken`);
     this.#state[index] = FREE;
     this.#free[this.#freeCount++] = index;
@@ -86,7 +87,7 @@ export class BufferPool {
       if (this.#committed <= this.#floor) break;
       const index = this.#free[at];
       if (this.#state[index] !== FREE) continue;
-      releasePages(this.#start + index * this.#stride, this.#stride);
+      releasePages(this.#start + index * this.stride, this.stride);
       this.#state[index] = UNTOUCHED;
       this.#committed--;
       released++;

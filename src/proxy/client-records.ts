@@ -5,6 +5,9 @@
 // an idle connection costs 272 bytes here and nothing on the heap.
 
 import type { Memory } from "../loop/memory.ts";
+import { formatPeer } from "../os/sockets.ts";
+import { ascii } from "../wire/http1/bytes.ts";
+import { encodeBytes, encodeDecimal } from "../wire/http1/encoder.ts";
 
 const RECORD_BYTES = 272;
 const TEXT_AT = 32;
@@ -61,15 +64,22 @@ export class ClientRecords {
   /** Renders `peer` = [family 0|4|6, port, w0, w1, w2, w3] as `ip:port` or `[ip]:port`. */
   setAddress(record: number, peer: Int32Array): void {
     const bytes = this.#bytes;
+    const start = record + TEXT_AT;
     const isV6 = peer[0] === 6;
-    let at = record + TEXT_AT;
-    if (isV6) bytes[at++] = 0x5b;
-    at = isV6 ? writeIpv6(bytes, at, peer) : writeIpv4(bytes, at, peer[2]);
-    bytes[record + IP_LENGTH_AT] = at - record - TEXT_AT - (isV6 ? 1 : 0);
-    if (isV6) bytes[at++] = 0x5d;
-    bytes[at++] = 0x3a;
-    at = writeDecimal(bytes, at, peer[1]);
-    bytes[record + ADDRESS_LENGTH_AT] = at - record - TEXT_AT;
+    let ipLength = 0;
+    let at = start;
+    if (isV6) {
+      const text = formatPeer(peer);
+      ipLength = text.lastIndexOf("]") - 1;
+      at = encodeBytes(bytes, start, ascii(text));
+    } else {
+      at = writeIpv4(bytes, start, peer[2]);
+      ipLength = at - start;
+      bytes[at++] = 0x3a;
+      at = encodeDecimal(bytes, at, peer[1]);
+    }
+    bytes[record + ADDRESS_LENGTH_AT] = at - start;
+    bytes[record + IP_LENGTH_AT] = ipLength;
     bytes[record + IS_V6_AT] = isV6 ? 1 : 0;
     bytes[record + BLOCK_LENGTH_AT] = 0;
   }
@@ -106,57 +116,10 @@ export class ClientRecords {
   }
 }
 
-function writeDecimal(bytes: Uint8Array, at: number, value: number): number {
-  let divisor = 1;
-  while (divisor * 10 <= value) divisor *= 10;
-  for (; divisor >= 1; divisor = (divisor / 10) | 0) bytes[at++] = 0x30 + (((value / divisor) | 0) % 10);
-  return at;
-}
-
 function writeIpv4(bytes: Uint8Array, at: number, word: number): number {
   for (let shift = 24; shift >= 0; shift -= 8) {
     if (shift !== 24) bytes[at++] = 0x2e;
-    at = writeDecimal(bytes, at, (word >>> shift) & 255);
-  }
-  return at;
-}
-
-/** RFC 5952: lower case, no leading zeros, the longest run of two or more zero groups as `::`. */
-function writeIpv6(bytes: Uint8Array, at: number, peer: Int32Array): number {
-  let runStart = -1;
-  let runLength = 1;
-  for (let i = 0; i < 8; ) {
-    let end = i;
-    while (end < 8 && group(peer, end) === 0) end++;
-    if (end - i > runLength) {
-      runStart = i;
-      runLength = end - i;
-    }
-    i = end === i ? i + 1 : end;
-  }
-  for (let i = 0; i < 8; i++) {
-    if (i === runStart) {
-      bytes[at++] = 0x3a;
-      bytes[at++] = 0x3a;
-      i += runLength - 1;
-      continue;
-    }
-    if (i > 0 && i !== runStart + runLength) bytes[at++] = 0x3a;
-    at = writeHexGroup(bytes, at, group(peer, i));
-  }
-  return at;
-}
-
-function group(peer: Int32Array, index: number): number {
-  return (peer[2 + (index >> 1)] >>> (index & 1 ? 0 : 16)) & 0xffff;
-}
-
-function writeHexGroup(bytes: Uint8Array, at: number, value: number): number {
-  let shift = 12;
-  while (shift > 0 && value >>> shift === 0) shift -= 4;
-  for (; shift >= 0; shift -= 4) {
-    const digit = (value >>> shift) & 15;
-    bytes[at++] = digit < 10 ? 0x30 + digit : 0x57 + digit;
+    at = encodeDecimal(bytes, at, (word >>> shift) & 255);
   }
   return at;
 }

@@ -6,10 +6,12 @@
 
 import { Timed } from "../loop/timer-wheel.ts";
 import { EAGAIN } from "../os/errno.ts";
-import { close } from "../os/sockets.ts";
+import { close, tcpInfo } from "../os/sockets.ts";
 import type { TrafficContext } from "./context.ts";
 import type { Gather } from "./gather.ts";
 import type { Outbox } from "./outbox.ts";
+
+const RTT_INTERVAL_US = 1_000_000;
 
 export abstract class Connection extends Timed {
   readonly context: TrafficContext;
@@ -21,6 +23,8 @@ export abstract class Connection extends Timed {
   readable: boolean;
   /** The peer has sent its FIN; it may still lie behind unread bytes. */
   peerClosed: boolean;
+  #rttUs: number;
+  #rttAtS: number;
 
   constructor(context: TrafficContext, fd: number) {
     super();
@@ -30,30 +34,41 @@ export abstract class Connection extends Timed {
     this.outbox = null;
     this.readable = false;
     this.peerClosed = false;
+    this.#rttUs = -1;
+    this.#rttAtS = 0;
   }
 
   abstract onReady(events: number): void;
 
+  /** Round trip to the peer in microseconds, -1 when unknown; asked for at most once a second (decisions 22). */
+  rtt(): number {
+    const nowS = (this.context.loop.nowUs / RTT_INTERVAL_US) | 0;
+    if (nowS !== this.#rttAtS && this.fd !== -1) {
+      this.#rttAtS = nowS;
+      this.#rttUs = tcpInfo(this.fd);
+    }
+    return this.#rttUs;
+  }
+
   /**
-   * Writes the gather or queues it behind what is already queued, and resets it.
-   * Returns the bytes that the kernel took, or -errno; -ENOBUFS when there was no buffer for the rest.
+   * Writes the gather, queues what the kernel did not take, and resets the gather: no byte stays for somebody else.
+   * Returns the bytes that the kernel took, or -errno; then nothing of the gather was written and all of it is queued.
+   * -ENOBUFS: there was no buffer for the rest, and nothing is queued.
    */
   protected writeGather(gather: Gather, mayWrite: boolean): number {
-    let written = 0;
-    if (mayWrite && this.outbox === null) {
-      const result = gather.write(this.fd);
-      if (result < 0 && result !== -EAGAIN) return result;
-      if (result === gather.total) {
-        gather.reset();
-        return result;
-      }
-      written = Math.max(result, 0);
+    let result = mayWrite && this.outbox === null ? gather.write(this.fd) : 0;
+    if (result === gather.total) {
+      gather.reset();
+      return result;
     }
+    if (result === -EAGAIN) result = 0;
     const outboxes = this.context.outboxes;
     if (this.outbox === null) this.outbox = outboxes.take();
-    const failed = outboxes.append(this.outbox, gather, written);
+    const failed = outboxes.append(this.outbox, gather, Math.max(result, 0));
     gather.reset();
-    return failed < 0 ? failed : written;
+    if (failed === 0) return result;
+    this.dropOutbox();
+    return failed;
   }
 
   /** Returns 1 when nothing is queued any more, 0 when the socket is full, or -errno. */

@@ -21,14 +21,13 @@ import { OUTBOX_BUFFERS, Outboxes } from "./outbox.ts";
 
 /** Room beside the body in one read's output: an encoded response head's additions, chunk framing. */
 const OUTPUT_MARGIN = 2048;
-const PAGE_BYTES = 4096;
 const GATHER_AREA_BYTES = 96 * 1024;
 /** Encoded heads of requests in flight: this many bytes per connection allowed, at least one small slot each. */
 const SLOT_BYTES_PER_CONNECTION = 2048;
 const SLOT_BYTES_MIN = 4 * 1024 * 1024;
 const SLOT_BYTES_MAX = 256 * 1024 * 1024;
 
-/** What `new Proxy()` needs from the worker. */
+/** What `new ProxyServer()` needs from the worker. */
 export interface ProxyOptions {
   readonly loop: EventLoop;
   readonly memory: Memory;
@@ -43,14 +42,12 @@ export interface ProxyOptions {
 
 /** Bytes of arena that a proxy with these settings allocates: the worker sizes its memory with it. */
 export function arenaBytesFor(settings: WorkerSettings): number {
-  const stride = Math.ceil(settings.bufferSize / PAGE_BYTES) * PAGE_BYTES;
   return (
-    settings.maxBuffers * stride +
+    // Two more than the pool's: what one read takes.
+    BufferPool.bytesFor(settings.bufferSize, settings.maxBuffers + 2) +
     slotBytes(settings) +
     ClientRecords.bytesFor(settings.maxConnections) +
     2 * GATHER_AREA_BYTES +
-    2 * stride +
-    2 * settings.bufferSize +
     64 * 1024
   );
 }
@@ -109,7 +106,7 @@ export class TrafficContext {
     const back = memory.allocate(GATHER_AREA_BYTES, 64);
     this.toFront = new Gather(memory.bytes, front, front + GATHER_AREA_BYTES);
     this.toBack = new Gather(memory.bytes, back, back + GATHER_AREA_BYTES);
-    this.holdMax = Math.ceil(settings.bufferSize / PAGE_BYTES) * PAGE_BYTES;
+    this.holdMax = this.buffers.stride;
     this.readMax = Math.max(settings.bufferSize, 2 * settings.bufferSize - OUTPUT_MARGIN);
     this.scratch = memory.allocate(Math.max(this.readMax, this.holdMax), 64);
     this.sockaddr = memory.allocate(128, 8);

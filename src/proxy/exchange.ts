@@ -218,6 +218,8 @@ export class Exchange {
     this.backBytesOut = 0.5;
     this.backRttUs = -1;
     this.next = null;
+    // The halves above told the compiler that these fields hold fractions.
+    this.#reset();
   }
 
   /** What a sticky cluster's response must set the client's cookie to; null when there is nothing to set. */
@@ -553,14 +555,7 @@ export class ExchangePool {
     this.active++;
     const exchange = this.#free;
     if (exchange === null) {
-      const fresh = new Exchange(this);
-      fresh.connectUs = 0;
-      fresh.responseEndUs = 0;
-      fresh.bytesIn = 0;
-      fresh.bytesOut = 0;
-      fresh.backBytesIn = 0;
-      fresh.backBytesOut = 0;
-      return fresh;
+      return new Exchange(this);
     }
     this.#free = exchange.next;
     exchange.next = null;

@@ -18,7 +18,7 @@ import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../os/epoll.ts";
 import { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../os/errno.ts";
 import { accept, close, peerAddress } from "../os/sockets.ts";
 import { Router } from "../routing/router.ts";
-import { ascii } from "../wire/http1/bytes.ts";
+import { ascii, latin1 } from "../wire/http1/bytes.ts";
 import { Constant } from "../wire/http1/encoder.ts";
 import type { Admission } from "./admission.ts";
 import { FrontConnection } from "./http/front-connection.ts";
@@ -296,12 +296,6 @@ function sameBytes(wanted: Uint8Array, bytes: Uint8Array, start: number, end: nu
   if (wanted.length !== end - start) return false;
   for (let i = 0; i < wanted.length; i++) if (wanted[i] !== bytes[start + i]) return false;
   return true;
-}
-
-function latin1(bytes: Uint8Array, start: number, end: number): string {
-  let text = "";
-  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]);
-  return text;
 }
 
 function renderTags(tags: HttpFrontendObject["tags"]): Uint8Array {

@@ -2,6 +2,7 @@
 
 import { renderAnswer } from "../answers/answer.ts";
 import { ULID_LENGTH } from "../observe/ulid.ts";
+import { latin1 } from "../wire/http1/bytes.ts";
 import { wireErrors } from "../wire/http1/errors.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -54,9 +55,5 @@ function httpsLocation(exchange: Exchange): string {
 }
 
 function text(exchange: Exchange, at: number, length: number): string {
-  if (at < 0) return "";
-  const { bytes } = exchange.context;
-  let result = "";
-  for (let i = at; i < at + length; i++) result += String.fromCharCode(bytes[i]);
-  return result;
+  return at < 0 ? "" : latin1(exchange.context.bytes, at, at + length);
 }

@@ -19,7 +19,7 @@ import {
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN, ENOBUFS } from "../../os/errno.ts";
-import { peek, recv, takeSocketError, tcpInfo } from "../../os/sockets.ts";
+import { peek, recv, takeSocketError } from "../../os/sockets.ts";
 import { WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import { BODY as BODY_KIND, type ResponseDecoder } from "../../wire/http1/response-decoder.ts";
@@ -41,7 +41,6 @@ const IDLE = 3;
 const CLOSED = 4;
 
 const READS_MAX = 16;
-const RTT_INTERVAL_US = 1_000_000;
 
 export class BackConnection extends Connection implements BackStream {
   readonly http: HttpContext;
@@ -67,8 +66,6 @@ export class BackConnection extends Connection implements BackStream {
   #keepAlive: boolean;
   #chunked: boolean;
   #connectStartUs: number;
-  #rttUs: number;
-  #rttAtS: number;
 
   constructor(http: HttpContext, pool: BackPool, fd: number) {
     super(http.context, fd);
@@ -91,8 +88,6 @@ export class BackConnection extends Connection implements BackStream {
     this.#keepAlive = true;
     this.#chunked = false;
     this.#connectStartUs = http.context.loop.nowUs;
-    this.#rttUs = -1;
-    this.#rttAtS = 0;
   }
 
   get isOpen(): boolean {
@@ -196,7 +191,6 @@ export class BackConnection extends Connection implements BackStream {
   flush(): void {
     const gather = this.context.toBack;
     if (gather.total === 0) return;
-    const isFirst = this.sentBytes === 0 && this.outbox === null;
     const written = this.writeGather(gather, this.#state !== CONNECTING);
     if (written >= 0) {
       this.sentBytes += written;
@@ -207,13 +201,6 @@ export class BackConnection extends Connection implements BackStream {
       this.#lose(LOST_BUFFERS);
       return;
     }
-    // Not one byte went out: queue all of it for the next attempt.
-    if (isFirst) {
-      const box = this.context.outboxes.take();
-      if (this.context.outboxes.append(box, gather, 0) === 0) this.outbox = box;
-      else this.context.outboxes.give(box);
-    }
-    gather.reset();
     // A backend that answers and closes may have reset the connection behind its answer: read it first.
     this.readable = true;
     this.peerClosed = true;
@@ -227,15 +214,6 @@ export class BackConnection extends Connection implements BackStream {
   cancel(): void {
     this.#letGo();
     this.discard();
-  }
-
-  rtt(): number {
-    const nowS = (this.context.loop.nowUs / RTT_INTERVAL_US) | 0;
-    if (nowS !== this.#rttAtS && this.fd !== -1) {
-      this.#rttAtS = nowS;
-      this.#rttUs = tcpInfo(this.fd);
-    }
-    return this.#rttUs;
   }
 
   // ---- pool

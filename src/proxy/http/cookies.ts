@@ -3,7 +3,7 @@
 // Cookies are `name=value` pairs separated by `;` and optional spaces (RFC 6265 4.2.1). The cookie belongs to the proxy:
 // backends never see it. Its value is the id of a backend, percent-encoded where a cookie could not hold it.
 
-import { ascii } from "../../wire/http1/bytes.ts";
+import { ascii, latin1 } from "../../wire/http1/bytes.ts";
 
 const SEMICOLON = 0x3b;
 const SPACE = 0x20;
@@ -56,8 +56,7 @@ export function findCookie(
 /** The id that a cookie's value names, or null when it can name none. */
 export function stickyIdOf(bytes: Uint8Array, start: number, end: number): string | null {
   if (end - start > VALUE_BYTES_MAX || end === start) return null;
-  let text = "";
-  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]);
+  const text = latin1(bytes, start, end);
   if (!text.includes("%")) return text;
   try {
     return decodeURIComponent(text);

@@ -18,7 +18,7 @@ import {
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN } from "../../os/errno.ts";
-import { recv, SHUT_WR, shutdown, tcpInfo, unsentBytes } from "../../os/sockets.ts";
+import { recv, SHUT_WR, shutdown, unsentBytes } from "../../os/sockets.ts";
 import type { HostLeaf } from "../../routing/router.ts";
 import { statusOf, WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
@@ -62,7 +62,6 @@ const PROGRESS_BYTES = 1024;
 const READS_MAX = 16;
 /** How long a connection without a request may still send one when the worker stops. */
 const HURRY_MS = 500;
-const RTT_INTERVAL_US = 1_000_000;
 
 export class FrontConnection extends Connection implements FrontStream {
   readonly http: HttpContext;
@@ -96,8 +95,6 @@ export class FrontConnection extends Connection implements FrontStream {
   #lingered: number;
   /** Bytes that waited in the kernel at the last timeout, -1 when something was written since. */
   #unsent: number;
-  #rttUs: number;
-  #rttAtS: number;
 
   constructor(http: HttpContext, listener: HttpListener, fd: number, record: number) {
     super(http.context, fd);
@@ -124,8 +121,6 @@ export class FrontConnection extends Connection implements FrontStream {
     this.#consuming = false;
     this.#lingered = 0;
     this.#unsent = -1;
-    this.#rttUs = -1;
-    this.#rttAtS = 0;
   }
 
   /** No request is in flight and nothing was sent for one. */
@@ -478,16 +473,6 @@ export class FrontConnection extends Connection implements FrontStream {
     return this.outbox === null;
   }
 
-  rtt(): number {
-    const nowUs = this.context.loop.nowUs;
-    const nowS = (nowUs / RTT_INTERVAL_US) | 0;
-    if (nowS !== this.#rttAtS && this.fd !== -1) {
-      this.#rttAtS = nowS;
-      this.#rttUs = tcpInfo(this.fd);
-    }
-    return this.#rttUs;
-  }
-
   sendInterim(message: ResponseMessage, base: number): void {
     // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
     if (!this.#isHttp10) encodeInterim(this.context, message, base);
@@ -536,8 +521,6 @@ export class FrontConnection extends Connection implements FrontStream {
     const exchange = this.#exchange as Exchange;
     const written = this.writeGather(gather, true);
     if (written < 0) {
-      // What this client did not get is for nobody else.
-      gather.reset();
       this.#lost();
       return;
     }

@@ -16,12 +16,13 @@ import {
   encodeBytes,
   encodeConstant,
   encodeContentLength,
+  encodeFields,
+  encodeLineEnd,
   encodeSpan,
   TE_TRAILERS,
   TRANSFER_ENCODING_CHUNKED,
 } from "../../wire/http1/encoder.ts";
 import {
-  CANONICAL,
   COOKIE,
   DROP,
   FIELD_STRIDE,
@@ -82,20 +83,18 @@ export class Http1RequestEncoder implements RequestEncoder {
     const bytes = this.#context.bytes;
     const forwardedFor = this.#rewriteForwarding(front, head);
     const sticky = (head.present & (1 << COOKIE)) === 0 ? -1 : this.#takeSticky(exchange, front, head, base);
-    let at = this.#requestLine(exchange, message, base);
-    at = encodeFields(exchange, bytes, at, base, head);
+    const fieldsAt = this.#requestLine(exchange, message, base);
+    rememberFields(exchange, head, fieldsAt);
+    let at = encodeFields(bytes, fieldsAt, bytes, base, head);
     if (sticky !== -1) at = this.#otherCookies(at, base, head, sticky);
     at = this.#addForwarding(exchange, front, message, at, base, forwardedFor);
     at = encodeConstant(bytes, at, idName);
-    at = copySpan(bytes, at, exchange.slot, ULID_LENGTH);
-    bytes[at++] = 0x0d;
-    bytes[at++] = 0x0a;
+    at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
     // RFC 9110 10.1.4: TE concerns this hop only, so Connection names it.
     if (message.teTrailers) at = encodeConstant(bytes, encodeBytes(bytes, at, TE_TRAILERS), CONNECTION_TE);
     if (message.contentLength >= 0) at = encodeContentLength(bytes, at, message.contentLength);
     else if (message.hasBody) at = encodeBytes(bytes, at, TRANSFER_ENCODING_CHUNKED);
-    bytes[at++] = 0x0d;
-    bytes[at++] = 0x0a;
+    at = encodeLineEnd(bytes, at);
     exchange.headLength = at - exchange.headAt;
     exchange.isHead = message.method === METHOD.HEAD;
     exchange.isIdempotent = isIdempotent(message.method);
@@ -126,10 +125,7 @@ export class Http1RequestEncoder implements RequestEncoder {
     at = encodeConstant(bytes, at, HOST_NAME);
     exchange.authorityAt = at;
     exchange.authorityLength = length;
-    at = copySpan(bytes, at, base + message.authorityStart, length);
-    bytes[at++] = 0x0d;
-    bytes[at++] = 0x0a;
-    return at;
+    return encodeLineEnd(bytes, copySpan(bytes, at, base + message.authorityStart, length));
   }
 
   /** RFC 9112 3.2.1, 3.2.4: an empty path is sent as `/`, or as `*` for OPTIONS without a query. */
@@ -168,7 +164,7 @@ export class Http1RequestEncoder implements RequestEncoder {
     if (found.start === start && found.end === end) return from;
     let at = encodeConstant(bytes, from, COOKIE_NAME);
     at = copySpan(bytes, at, start, found.start - start);
-    return endLine(bytes, copySpan(bytes, at, found.end, end - found.end));
+    return encodeLineEnd(bytes, copySpan(bytes, at, found.end, end - found.end));
   }
 
   /** Drops the fields that are written anew; returns the index of the X-Forwarded-For to extend, or -1. */
@@ -187,15 +183,15 @@ export class Http1RequestEncoder implements RequestEncoder {
     const { bytes, records } = this.#context;
     const { listener, record } = front;
     let at = encodeConstant(bytes, from, FOR_NAME);
-    at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
+    at = encodeLineEnd(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
     at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_NAME), FORWARDED_PROTO_FOR);
     at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
     at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_BY), listener.publicIpQuoted);
-    at = encodeConstant(bytes, endLine(bytes, at), PROTO_LINE);
-    at = endLine(bytes, encodeConstant(bytes, encodeConstant(bytes, at, PORT_NAME), listener.publicPort));
+    at = encodeConstant(bytes, encodeLineEnd(bytes, at), PROTO_LINE);
+    at = encodeLineEnd(bytes, encodeConstant(bytes, encodeConstant(bytes, at, PORT_NAME), listener.publicPort));
     if (listener.config.sendXRealIp) {
       at = encodeConstant(bytes, at, REAL_IP_NAME);
-      at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
+      at = encodeLineEnd(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
     }
     return encodeConstant(bytes, at, REQUEST_ID_NAME);
   }
@@ -226,32 +222,32 @@ export class Http1RequestEncoder implements RequestEncoder {
         }
       }
       stats.values[METRIC_HTTP_X_REQUEST_ID_GENERATED]++;
-      return endLine(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
+      return encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
     }
     let at = encodeConstant(bytes, from, FOR_NAME);
     if (forwardedFor !== -1) at = extend(bytes, at, base, head, forwardedFor);
     at = copySpan(bytes, at, records.ipAt(record), records.ipLength(record));
-    at = endLine(bytes, at);
+    at = encodeLineEnd(bytes, at);
     at = encodeConstant(bytes, at, FORWARDED_NAME);
     if ((present & (1 << FORWARDED)) !== 0) at = extend(bytes, at, base, head, head.lastIndexOf(FORWARDED));
     at = encodeConstant(bytes, at, FORWARDED_PROTO_FOR);
     at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
     at = encodeConstant(bytes, at, FORWARDED_BY);
     at = encodeConstant(bytes, at, listener.publicIpQuoted);
-    at = endLine(bytes, at);
+    at = encodeLineEnd(bytes, at);
     if ((present & (1 << X_FORWARDED_PROTO)) === 0) at = encodeConstant(bytes, at, PROTO_LINE);
     else stats.values[METRIC_HTTP_TRUSTING_X_PROTO]++;
     if ((present & (1 << X_FORWARDED_PORT)) === 0) {
       at = encodeConstant(bytes, at, PORT_NAME);
-      at = endLine(bytes, encodeConstant(bytes, at, listener.publicPort));
+      at = encodeLineEnd(bytes, encodeConstant(bytes, at, listener.publicPort));
     } else stats.values[METRIC_HTTP_TRUSTING_X_PORT]++;
     if (listener.config.sendXRealIp) {
       at = encodeConstant(bytes, at, REAL_IP_NAME);
-      at = endLine(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
+      at = encodeLineEnd(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
     }
     if ((present & (1 << X_REQUEST_ID)) === 0) {
       at = encodeConstant(bytes, at, REQUEST_ID_NAME);
-      at = endLine(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
+      at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
       stats.values[METRIC_HTTP_X_REQUEST_ID_GENERATED]++;
     } else stats.values[METRIC_HTTP_X_REQUEST_ID_PROPAGATED]++;
     return at;
@@ -262,12 +258,6 @@ function copySpan(bytes: Uint8Array, at: number, from: number, length: number): 
   return encodeSpan(bytes, at, bytes, from, from + length);
 }
 
-function endLine(bytes: Uint8Array, at: number): number {
-  bytes[at] = 0x0d;
-  bytes[at + 1] = 0x0a;
-  return at + 2;
-}
-
 /** The value that the client sent and `, `. An empty one is left out. */
 function extend(bytes: Uint8Array, at: number, base: number, head: Head, index: number): number {
   const length = head.valueEnd(index) - head.valueStart(index);
@@ -276,42 +266,26 @@ function extend(bytes: Uint8Array, at: number, base: number, head: Head, index: 
   return encodeConstant(bytes, at, SEPARATOR);
 }
 
-/** All fields that are not dropped, in canonical form; remembers where authority and User-Agent came to lie. */
-function encodeFields(exchange: Exchange, bytes: Uint8Array, from: number, base: number, head: Head): number {
-  const { fields, count } = head;
-  let at = from;
-  let runStart = -1;
-  let runEnd = -1;
-  for (let row = 0; row < count * FIELD_STRIDE; row += FIELD_STRIDE) {
-    const flags = fields[row + 5];
-    const id = fields[row + 4];
-    if (flags === CANONICAL) {
-      if (runStart === -1) runStart = base + fields[row];
-      runEnd = base + fields[row + 3] + 2;
-    } else {
-      if (runStart !== -1) {
-        at = copySpan(bytes, at, runStart, runEnd - runStart);
-        runStart = -1;
-      }
-      if ((flags & DROP) !== 0) continue;
-      at = copySpan(bytes, at, base + fields[row], fields[row + 1] - fields[row]);
-      bytes[at++] = 0x3a;
-      bytes[at++] = 0x20;
-      at = copySpan(bytes, at, base + fields[row + 2], fields[row + 3] - fields[row + 2]);
-      at = endLine(bytes, at);
-    }
-    if (id === HOST || id === USER_AGENT) {
-      // In a run the line will lie where the run is copied to; a line of its own has just been written.
-      const length = fields[row + 3] - fields[row + 2];
-      const valueAt = runStart !== -1 ? at + base + fields[row + 2] - runStart : at - 2 - length;
-      if (id === HOST) {
-        exchange.authorityAt = valueAt;
-        exchange.authorityLength = length;
-      } else {
-        exchange.userAgentAt = valueAt;
-        exchange.userAgentLength = length;
-      }
-    }
+/** Remembers where the encoded fields, which begin at `fieldsAt`, hold what the access line shows. */
+function rememberFields(exchange: Exchange, head: Head, fieldsAt: number): void {
+  const host = head.indexOf(HOST);
+  if (host !== -1 && (head.flags(host) & DROP) === 0) {
+    exchange.authorityAt = encodedValueAt(head, host, fieldsAt);
+    exchange.authorityLength = head.valueEnd(host) - head.valueStart(host);
   }
-  return runStart === -1 ? at : copySpan(bytes, at, runStart, runEnd - runStart);
+  const agent = head.lastIndexOf(USER_AGENT);
+  if (agent !== -1 && (head.flags(agent) & DROP) === 0) {
+    exchange.userAgentAt = encodedValueAt(head, agent, fieldsAt);
+    exchange.userAgentLength = head.valueEnd(agent) - head.valueStart(agent);
+  }
+}
+
+/** Where the value of a field lies once encoded: each field before it is `name: value CRLF`, or dropped. */
+function encodedValueAt(head: Head, index: number, fieldsAt: number): number {
+  const { fields } = head;
+  let at = fieldsAt;
+  for (let row = 0; row < index * FIELD_STRIDE; row += FIELD_STRIDE) {
+    if ((fields[row + 5] & DROP) === 0) at += fields[row + 1] - fields[row] + fields[row + 3] - fields[row + 2] + 4;
+  }
+  return at + head.nameEnd(index) - head.nameStart(index) + 2;
 }

@@ -9,6 +9,7 @@ import {
   encodeConstant,
   encodeContentLength,
   encodeFields,
+  encodeLineEnd,
   encodeSpan,
   encodeStatusLine,
   LAST_CHUNK_BEFORE_TRAILERS,
@@ -34,35 +35,29 @@ export function encodeResponseHead(
   let at = encodeStatusAndFields(bytes, toFront.at, message, base);
   at = encodeConstant(bytes, at, front.listener.correlationName);
   at = encodeSpan(bytes, at, bytes, exchange.slot, exchange.slot + ULID_LENGTH);
-  at = endLine(bytes, at);
+  at = encodeLineEnd(bytes, at);
   const stickyId = exchange.newStickyId;
   if (stickyId !== null) at = encodeBytes(bytes, at, stickyLine(front.listener.config.stickyName, stickyId));
   if (connection === 1) at = encodeBytes(bytes, at, CONNECTION_CLOSE);
   else if (connection === 2) at = encodeBytes(bytes, at, CONNECTION_KEEP_ALIVE);
   if (chunked) at = encodeBytes(bytes, at, TRANSFER_ENCODING_CHUNKED);
   else if (message.contentLength >= 0) at = encodeContentLength(bytes, at, message.contentLength);
-  toFront.commit(endLine(bytes, at));
+  toFront.commit(encodeLineEnd(bytes, at));
 }
 
 /** A 1xx head other than 101: forwarded as it is (RFC 9110 15.2). */
 export function encodeInterim(context: TrafficContext, message: ResponseMessage, base: number): void {
   const { bytes, toFront } = context;
-  toFront.commit(endLine(bytes, encodeStatusAndFields(bytes, toFront.at, message, base)));
+  toFront.commit(encodeLineEnd(bytes, encodeStatusAndFields(bytes, toFront.at, message, base)));
 }
 
 /** The last chunk, the trailer fields and the blank line: the end of a chunked body. */
 export function encodeTrailers(gather: Gather, bytes: Uint8Array, head: Head, base: number): void {
   const at = encodeBytes(bytes, gather.at, LAST_CHUNK_BEFORE_TRAILERS);
-  gather.commit(endLine(bytes, encodeFields(bytes, at, bytes, base, head)));
+  gather.commit(encodeLineEnd(bytes, encodeFields(bytes, at, bytes, base, head)));
 }
 
 function encodeStatusAndFields(bytes: Uint8Array, from: number, message: ResponseMessage, base: number): number {
   const at = encodeStatusLine(bytes, from, message.status, bytes, base + message.reasonStart, base + message.reasonEnd);
   return encodeFields(bytes, at, bytes, base, message.head);
-}
-
-function endLine(bytes: Uint8Array, at: number): number {
-  bytes[at] = 0x0d;
-  bytes[at + 1] = 0x0a;
-  return at + 2;
 }

@@ -26,6 +26,13 @@ export const CR = 0x0d;
 export const SP = 0x20;
 export const COLON = 0x3a;
 
+/** The text of bytes [start, end), a character each. */
+export function latin1(bytes: Uint8Array, start: number, end: number): string {
+  let text = "";
+  for (let i = start; i < end; i++) text += String.fromCharCode(bytes[i]);
+  return text;
+}
+
 /** The ASCII bytes of a text, for constants made when a module loads. */
 export function ascii(text: string): Uint8Array {
   const bytes = new Uint8Array(text.length);

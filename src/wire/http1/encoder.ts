@@ -264,6 +264,13 @@ export function encodeConstant(target: Uint8Array, at: number, constant: Constan
   return at + length;
 }
 
+/** CRLF. */
+export function encodeLineEnd(target: Uint8Array, at: number): number {
+  target[at] = 0x0d;
+  target[at + 1] = 0x0a;
+  return at + 2;
+}
+
 /** A short constant: a few bytes of another array, copied one by one. */
 export function encodeBytes(target: Uint8Array, at: number, bytes: Uint8Array): number {
   const length = bytes.length;
