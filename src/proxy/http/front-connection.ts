@@ -77,9 +77,8 @@ export class FrontConnection extends Connection implements FrontStream {
   #exchange: Exchange | null;
   /** Reads the body of the current request, or the trailers behind it; null when there is none. */
   #body: BodyReader | null;
-  /** Held input: a pooled buffer (-1 none) and the span in it. */
+  /** Held input: a pooled buffer (-1 none), filled up to `heldEnd`. */
   #held: number;
-  #heldStart: number;
   #heldEnd: number;
   /** The decoder of an incomplete head; heads that come whole are read by a shared one. */
   #decoder: RequestDecoder | null;
@@ -109,7 +108,6 @@ export class FrontConnection extends Connection implements FrontStream {
     this.#exchange = null;
     this.#body = null;
     this.#held = -1;
-    this.#heldStart = 0;
     this.#heldEnd = 0;
     this.#decoder = null;
     this.#served = false;
@@ -281,8 +279,8 @@ export class FrontConnection extends Connection implements FrontStream {
   }
 
   #consumeHeld(fresh: number): void {
-    const held = this.#held;
-    this.#consume(held + this.#heldStart, held + this.#heldEnd - fresh, held + this.#heldEnd);
+    const end = this.#held + this.#heldEnd;
+    this.#consume(this.#held, end - fresh, end);
   }
 
   /** Consumes [at, end), of which [from, end) was not seen before, and holds what is left. */
@@ -298,9 +296,10 @@ export class FrontConnection extends Connection implements FrontStream {
       } else if (state === BODY || state === DRAIN) {
         next = this.#consumeBody(at, end);
         if (next === at) break;
+      } else if (state === WAIT) {
+        break;
       } else {
-        if (state !== WAIT) next = end;
-        else break;
+        next = end;
       }
       at = next;
       from = next;
@@ -413,7 +412,6 @@ export class FrontConnection extends Connection implements FrontStream {
     } else if (at > this.#held) {
       bytes.copyWithin(this.#held, at, end);
     }
-    this.#heldStart = 0;
     this.#heldEnd = end - at;
   }
 
@@ -427,7 +425,6 @@ export class FrontConnection extends Connection implements FrontStream {
     if (this.#held === -1) return;
     this.context.buffers.give(this.#held);
     this.#held = -1;
-    this.#heldStart = 0;
     this.#heldEnd = 0;
   }
 
@@ -580,7 +577,7 @@ export class FrontConnection extends Connection implements FrontStream {
   /** Goes on with input that came early. */
   #continue(): void {
     if (this.outbox !== null) return;
-    if (this.#held !== -1) this.#consumeHeld(this.#heldEnd - this.#heldStart);
+    if (this.#held !== -1) this.#consumeHeld(this.#heldEnd);
     if (this.readable && this.fd !== -1) this.#read();
   }
 
