@@ -64,6 +64,9 @@ export function toCluster(message: Cluster): Converted<ClusterObject> {
     loadBalancing: message.loadBalancing,
     loadMetric: message.loadMetric,
     sharedBackendConnections: has(message, "sharedBackendConnections") ? message.sharedBackendConnections : true,
+    policy: null,
+    healthCheck: null,
+    tuning: null,
   };
 }
 
@@ -124,7 +127,17 @@ export function toHttpFrontend(message: RequestHttpFrontend): Converted<HttpFron
   if ("reason" in host) return commandError("INVALID_VALUE", "hostname", host.reason);
   const tags = toTags(message.tags);
   if ("code" in tags) return tags;
-  return { clusterId, address, hostname: host.host, pathKind, path, method, position: message.position, tags };
+  return {
+    clusterId,
+    address,
+    hostname: host.host,
+    pathKind,
+    path,
+    method,
+    position: message.position,
+    tags,
+    policy: null,
+  };
 }
 
 export function toHttpListener(message: HttpListenerConfig): Converted<HttpListenerObject> {
@@ -157,6 +170,11 @@ export function toHttpListener(message: HttpListenerConfig): Converted<HttpListe
     sozuIdHeader,
     elideXRealIp: message.elideXRealIp,
     sendXRealIp: message.sendXRealIp,
+    answers: [],
+    trustedProxies: [],
+    underscoreNames: 0,
+    dotSegments: 0,
+    encodedSlashes: 0,
   };
 }
 

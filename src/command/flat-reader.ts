@@ -151,6 +151,11 @@ export class ChangeReader {
         connectTimeout: this.#u32(),
         requestTimeout: this.#u32(),
         active: false,
+        answers: [],
+        trustedProxies: [],
+        underscoreNames: 0,
+        dotSegments: 0,
+        encodedSlashes: 0,
       },
     };
   }
@@ -171,6 +176,9 @@ export class ChangeReader {
         loadBalancing,
         loadMetric,
         sharedBackendConnections: (flags & 4) !== 0,
+        policy: null,
+        healthCheck: null,
+        tuning: null,
       },
     };
   }
@@ -195,10 +203,11 @@ export class ChangeReader {
     const position = this.#u8();
     const clusterId = this.#optionalText();
     const tagCount = this.#u8();
-    if (tagCount === 0) return { clusterId, address, hostname, pathKind, path, method, position, tags: NO_TAGS };
+    if (tagCount === 0)
+      return { clusterId, address, hostname, pathKind, path, method, position, tags: NO_TAGS, policy: null };
     const tags: [string, string][] = [];
     for (let i = 0; i < tagCount && !this.#bad; i++) tags.push([this.#text(), this.#text()]);
-    return { clusterId, address, hostname, pathKind, path, method, position, tags };
+    return { clusterId, address, hostname, pathKind, path, method, position, tags, policy: null };
   }
 
   /** The last part of an identity. */

@@ -9,6 +9,14 @@ export interface SocketAddress {
   readonly port: number;
 }
 
+/** Custom answers: a status such as `404` and the text of its template, sorted by status. */
+export type AnswerTexts = readonly (readonly [status: string, text: string])[];
+
+/** What a listener does with a field name that has an underscore, or with an ambiguous path (additions). */
+export const TOLERANCE_PASS = 0;
+export const TOLERANCE_DROP = 1;
+export const TOLERANCE_REFUSE = 2;
+
 /** An HTTP listener (spec 2.4). Identity: its address. */
 export interface HttpListenerObject {
   readonly address: SocketAddress;
@@ -26,6 +34,16 @@ export interface HttpListenerObject {
   readonly sozuIdHeader: string;
   readonly elideXRealIp: boolean;
   readonly sendXRealIp: boolean;
+  /** Templates of local answers; the deprecated `http_answers` are merged in. */
+  readonly answers: AnswerTexts;
+  /** Addition: `X-Forwarded-*` of clients outside these networks is dropped; empty: trusted from anyone, as in Sozu. */
+  readonly trustedProxies: readonly string[];
+  /** Addition: field names with `_`. TOLERANCE_PASS, _DROP or _REFUSE. */
+  readonly underscoreNames: number;
+  /** Addition: paths with `.` and `..` segments, also encoded. TOLERANCE_PASS or _REFUSE. */
+  readonly dotSegments: number;
+  /** Addition: paths with `%2f` or `%5c`. TOLERANCE_PASS or _REFUSE. */
+  readonly encodedSlashes: number;
 }
 
 /** A cluster (spec 2.5). Identity: its id. Enum values are those of the schema. */
@@ -40,6 +58,63 @@ export interface ClusterObject {
   readonly loadMetric: number;
   /** Addition: false keeps backend connections to one client (decisions 19). */
   readonly sharedBackendConnections: boolean;
+  /** null: none of them. */
+  readonly policy: ClusterPolicyObject | null;
+  /** null: backends are not probed. */
+  readonly healthCheck: HealthCheckObject | null;
+  /** null: all of them at their defaults. */
+  readonly tuning: BalancingTuningObject | null;
+}
+
+/** What a cluster adds to the answers given in its name. */
+export interface ClusterPolicyObject {
+  /** `answer_503` is merged in. */
+  readonly answers: AnswerTexts;
+  /** `user:<sha256 of the password in lower-case hexadecimal>`. */
+  readonly authorizedHashes: readonly string[];
+  /** The whole value of `WWW-Authenticate` on 401. */
+  readonly wwwAuthenticate: string | null;
+  /** Connections of one source address; 0: unlimited, null: the global limit. */
+  readonly maxConnectionsPerIp: number | null;
+  /** Seconds of `Retry-After` on 429; 0 leaves it out, null: the global value. */
+  readonly retryAfter: number | null;
+}
+
+/** Active probes of a cluster's backends (spec 7.5). */
+export interface HealthCheckObject {
+  /** Path of the probe, e.g. `/health`. */
+  readonly uri: string;
+  /** Seconds, each at least 1. */
+  readonly interval: number;
+  readonly timeout: number;
+  /** Results in a row that change the verdict, each at least 1. */
+  readonly healthyThreshold: number;
+  readonly unhealthyThreshold: number;
+  /** 0: any 2xx. Not used when `acceptedStatuses` is not empty. */
+  readonly expectedStatus: number;
+  /** Addition: the probe is a TCP connect, nothing is sent. */
+  readonly tcp: boolean;
+  /** Addition: inclusive ranges of statuses that mean healthy. */
+  readonly acceptedStatuses: readonly (readonly [from: number, to: number])[];
+}
+
+/** Where HRW and MAGLEV get their key from (addition). */
+export const AFFINITY_SOURCE_IP = 0;
+export const AFFINITY_HEADER = 1;
+export const AFFINITY_COOKIE = 2;
+
+/** Additions to a cluster's balancing. */
+export interface BalancingTuningObject {
+  /** AFFINITY_*; HRW and MAGLEV only. */
+  readonly affinity: number;
+  /** Name of the header or cookie, lower case for headers; empty for the source address. */
+  readonly affinityName: string;
+  /** Seconds in which a backend that came back reaches its full weight; 0: at once. */
+  readonly slowStart: number;
+  /** Answers 5xx or timeouts in a row after which a backend is left out; 0: never. */
+  readonly ejectAfter: number;
+  /** Seconds it is left out the first time, doubled each time up to ten times this. */
+  readonly ejectionTime: number;
 }
 
 /** A backend (spec 2.7). Identity inside its cluster: (backendId, address). */
@@ -77,6 +152,53 @@ export interface HttpFrontendObject {
   readonly position: number;
   /** Sorted by key. */
   readonly tags: readonly (readonly [key: string, value: string])[];
+  /** null: requests are forwarded as they are. */
+  readonly policy: FrontendPolicyObject | null;
+}
+
+/** RedirectPolicy of the schema. */
+export const REDIRECT_FORWARD = 0;
+export const REDIRECT_PERMANENT = 1;
+export const REDIRECT_UNAUTHORIZED = 2;
+export const REDIRECT_FOUND = 3;
+export const REDIRECT_PERMANENT_REDIRECT = 4;
+
+/** RedirectScheme of the schema. */
+export const SCHEME_SAME = 0;
+export const SCHEME_HTTP = 1;
+export const SCHEME_HTTPS = 2;
+
+/** HeaderPosition of the schema. */
+export const HEADER_REQUEST = 1;
+export const HEADER_RESPONSE = 2;
+export const HEADER_BOTH = 3;
+
+/** What a frontend does with its requests besides forwarding them (spec 5.7, 5.8). */
+export interface FrontendPolicyObject {
+  /** REDIRECT_*. */
+  readonly redirect: number;
+  /** SCHEME_*. */
+  readonly redirectScheme: number;
+  /** Template of the redirect's answer. */
+  readonly redirectTemplate: string | null;
+  /** Templates with `$HOST[n]` and `$PATH[n]` (spec 6.6). */
+  readonly rewriteHost: string | null;
+  readonly rewritePath: string | null;
+  /** 1 to 65535; redirects only. */
+  readonly rewritePort: number | null;
+  readonly requiredAuth: boolean;
+  /** In the configured order. */
+  readonly headers: readonly HeaderEditObject[];
+}
+
+/** One edit of header fields. An empty value removes all fields of the name, any other replaces them. */
+export interface HeaderEditObject {
+  /** HEADER_*. */
+  readonly position: number;
+  readonly name: string;
+  readonly value: string;
+  /** Addition: existing fields stay and this one is added. */
+  readonly append: boolean;
 }
 
 /** One change of the state, as main sends it to workers. */
@@ -97,6 +219,38 @@ export type Change =
   | { readonly kind: "add_http_frontend"; readonly frontend: HttpFrontendObject }
   | { readonly kind: "remove_http_frontend"; readonly frontend: HttpFrontendObject };
 
+/** EventKind of the schema, as far as workers produce them (spec 7.6). */
+export const EVENT_BACKEND_DOWN = 0;
+export const EVENT_BACKEND_UP = 1;
+export const EVENT_NO_AVAILABLE_BACKENDS = 2;
+export const EVENT_REMOVED_BACKEND_HAS_NO_CONNECTIONS = 3;
+export const EVENT_CLUSTER_RECOVERED = 29;
+export const EVENT_HEALTH_CHECK_HEALTHY = 27;
+export const EVENT_HEALTH_CHECK_UNHEALTHY = 28;
+
+/** Something that happened in a worker and that subscribers of events hear of. */
+export interface WorkerEvent {
+  /** EVENT_*. */
+  readonly kind: number;
+  readonly clusterId: string | null;
+  readonly backendId: string | null;
+  readonly address: SocketAddress | null;
+}
+
+/** What one worker knows of a backend's health (addition). */
+export interface BackendHealth {
+  readonly clusterId: string;
+  readonly backendId: string;
+  readonly address: SocketAddress;
+  /** Requests may go there now. */
+  readonly available: boolean;
+  /** Verdict of the active check; true without one. */
+  readonly healthy: boolean;
+  /** Why it is left out, for people: `connection refused, next attempt in 3 s`; empty when it is not. */
+  readonly reason: string;
+  readonly activeRequests: number;
+}
+
 /** Limits and settings of one worker (the resolved global keys of spec 2.2 that concern traffic). */
 export interface WorkerSettings {
   /** Printed as `WRK-NN`. */
@@ -114,6 +268,16 @@ export interface WorkerSettings {
   /** `stdout` or `file://path`. */
   readonly logTarget: string;
   readonly logColored: boolean;
+  /** At the connection limit, the connections idle for longest make room for new ones (spec 13.4). */
+  readonly evictOnQueueFull: boolean;
+  /** 2 to 32; the slab has 10 + this times `maxConnections` entries. */
+  readonly slabEntriesPerConnection: number;
+  /** Connections of one source address to one cluster; 0: unlimited. Changeable at runtime. */
+  readonly maxConnectionsPerIp: number;
+  /** Seconds of `Retry-After` on 429; 0 leaves it out. */
+  readonly retryAfter: number;
+  /** Largest decoded Basic credential. */
+  readonly basicAuthMaxCredentialBytes: number;
   /** null: access lines go to `logTarget`; "off" writes none. */
   readonly accessLogsTarget: string | null;
 }

@@ -86,6 +86,11 @@ export function workerSettings(settings: GlobalSettings, workerId: number): Work
     logLevel: settings.logLevel,
     logTarget: settings.logTarget,
     logColored: settings.logColored,
+    evictOnQueueFull: false,
+    slabEntriesPerConnection: 4,
+    maxConnectionsPerIp: 0,
+    retryAfter: 60,
+    basicAuthMaxCredentialBytes: 4096,
     accessLogsTarget: settings.accessLogsTarget,
   };
 }

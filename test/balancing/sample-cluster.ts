@@ -21,6 +21,9 @@ export function clusterObject(parts: Partial<ClusterObject> = {}): ClusterObject
     loadBalancing: ROUND_ROBIN,
     loadMetric: 0,
     sharedBackendConnections: true,
+    policy: null,
+    healthCheck: null,
+    tuning: null,
     ...parts,
   };
 }

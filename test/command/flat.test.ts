@@ -23,6 +23,7 @@ const frontend = {
     ["__proto__", "x"],
     ["k", ""],
   ] as const,
+  policy: null,
 };
 const listener = {
   address,
@@ -37,6 +38,11 @@ const listener = {
   sozuIdHeader: "Sozu-Id",
   elideXRealIp: true,
   sendXRealIp: true,
+  answers: [],
+  trustedProxies: [],
+  underscoreNames: 0,
+  dotSegments: 0,
+  encodedSlashes: 0,
 };
 const cluster = {
   clusterId: "🦀",
@@ -46,6 +52,9 @@ const cluster = {
   loadBalancing: 3,
   loadMetric: 2,
   sharedBackendConnections: false,
+  policy: null,
+  healthCheck: null,
+  tuning: null,
 };
 const backend = { clusterId: "app", backendId: "b", address, weight: 255, stickyId: null, backup: true };
 

@@ -35,6 +35,11 @@ const SETTINGS: WorkerSettings = {
   logLevel: "info",
   logTarget: "stdout",
   logColored: false,
+  evictOnQueueFull: false,
+  slabEntriesPerConnection: 4,
+  maxConnectionsPerIp: 0,
+  retryAfter: 60,
+  basicAuthMaxCredentialBytes: 4096,
   accessLogsTarget: null,
 };
 
@@ -115,6 +120,11 @@ export class Rig {
       sozuIdHeader: "Sozu-Id",
       elideXRealIp: false,
       sendXRealIp: false,
+      answers: [],
+      trustedProxies: [],
+      underscoreNames: 0,
+      dotSegments: 0,
+      encodedSlashes: 0,
     };
   }
 
@@ -139,11 +149,24 @@ export function clusterOf(clusterId: string): ClusterObject {
     loadBalancing: 0,
     loadMetric: 0,
     sharedBackendConnections: true,
+    policy: null,
+    healthCheck: null,
+    tuning: null,
   };
 }
 
 export function frontendOf(clusterId: string, address: { ip: string; port: number }): HttpFrontendObject {
-  return { clusterId, address, hostname: "*", pathKind: 0, path: "", method: null, position: 2, tags: [] };
+  return {
+    clusterId,
+    address,
+    hostname: "*",
+    pathKind: 0,
+    path: "",
+    method: null,
+    position: 2,
+    tags: [],
+    policy: null,
+  };
 }
 
 export function backendOf(clusterId: string, port: number): BackendObject {

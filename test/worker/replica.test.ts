@@ -20,6 +20,11 @@ const listener: HttpListenerObject = {
   sozuIdHeader: "Sozu-Id",
   elideXRealIp: false,
   sendXRealIp: false,
+  answers: [],
+  trustedProxies: [],
+  underscoreNames: 0,
+  dotSegments: 0,
+  encodedSlashes: 0,
 };
 const backend = (backendId: string): BackendObject => ({
   clusterId: "app",
