@@ -17,6 +17,7 @@ import { clock } from "../os/clock.ts";
 import { ClientRecords } from "./client-records.ts";
 import type { Connection } from "./connection.ts";
 import { Gather } from "./gather.ts";
+import { IpLimits } from "./ip-limits.ts";
 import { OUTBOX_BUFFERS, Outboxes } from "./outbox.ts";
 
 /** Room beside the body in one read's output: an encoded response head's additions, chunk framing. */
@@ -69,6 +70,8 @@ export class TrafficContext {
   readonly buffers: BufferPool;
   readonly slots: SlotPool;
   readonly records: ClientRecords;
+  /** Connections of one address to one cluster. */
+  readonly ipLimits: IpLimits;
   readonly outboxes: Outboxes;
   /** Collects what goes to a client. */
   readonly toFront: Gather;
@@ -101,6 +104,7 @@ export class TrafficContext {
     this.buffers = new BufferPool(memory, settings.bufferSize, settings.minBuffers, settings.maxBuffers);
     this.slots = new SlotPool(memory, slotBytes(settings));
     this.records = new ClientRecords(memory, settings.maxConnections);
+    this.ipLimits = new IpLimits(this.records, memory.bytes, settings.maxConnectionsPerIp);
     this.outboxes = new Outboxes(this.buffers, memory.bytes);
     const front = memory.allocate(GATHER_AREA_BYTES, 64);
     const back = memory.allocate(GATHER_AREA_BYTES, 64);

@@ -23,15 +23,14 @@ import type { Head } from "../wire/http1/head.ts";
 import type { TrafficContext } from "./context.ts";
 import { countUnlinked, recordExchange } from "./exchange-record.ts";
 import type { HttpListener, HttpRoute } from "./http-listener.ts";
+import { type Countable, refuseAddress } from "./ip-limits.ts";
 import { answerLocally } from "./local-answer.ts";
 import type { RequestMessage, ResponseMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 
 /** The client's side of an exchange. */
-export interface FrontStream {
+export interface FrontStream extends Countable {
   readonly listener: HttpListener;
-  /** The connection's record: session ULID and address. */
-  readonly record: number;
   /** Round trip to the client in microseconds, -1 when unknown. */
   rtt(): number;
   /** False while earlier bytes wait for the client: the backend is not read then. */
@@ -146,6 +145,8 @@ export class Exchange {
   connectionAuth: boolean;
   /** What the client's sticky cookie says, null without one. */
   stickyId: string | null;
+  /** Seconds that a local answer asks the client to wait, -1: none. */
+  retryAfter: number;
   /** The whole request was handed to the exchange. */
   requestDone: boolean;
   /** Body bytes were handed to a back stream: they cannot be had again. */
@@ -198,6 +199,7 @@ export class Exchange {
     this.isChunkedRequest = false;
     this.connectionAuth = false;
     this.stickyId = null;
+    this.retryAfter = -1;
     this.requestDone = false;
     this.bodyHanded = false;
     this.responseStarted = false;
@@ -277,6 +279,10 @@ export class Exchange {
     this.cluster = cluster;
     if (cluster.config?.httpsRedirect) {
       answerLocally(this, 301);
+      return;
+    }
+    if (!this.context.ipLimits.admits(front, cluster)) {
+      refuseAddress(this, cluster);
       return;
     }
     this.#link(null);
@@ -507,6 +513,7 @@ export class Exchange {
     this.isChunkedRequest = false;
     this.connectionAuth = false;
     this.stickyId = null;
+    this.retryAfter = -1;
     this.requestDone = false;
     this.bodyHanded = false;
     this.responseStarted = false;

@@ -30,6 +30,8 @@ const ACCEPTS_MAX = 64;
 /** Such rounds for a full backlog of 1,024. */
 const WAITING_ROUNDS = 16;
 
+const NO_TEXT = new Constant("");
+
 /** Where a frontend leads. */
 export interface HttpRoute {
   readonly frontend: HttpFrontendObject;
@@ -67,6 +69,27 @@ export class HttpListener {
     this.admission = admission;
     this.config = config;
     this.router = new Router();
+    this.frontTimeoutMs = 0;
+    this.backTimeoutMs = 0;
+    this.connectTimeoutMs = 0;
+    this.requestTimeoutMs = 0;
+    this.correlationName = NO_TEXT;
+    this.stickyName = NO_TEXT.bytes;
+    this.publicPort = NO_TEXT;
+    this.publicIpQuoted = NO_TEXT;
+    this.#connections = null;
+    this.#sockets = [];
+    this.#clusters = clusters;
+    this.#routes = new Set();
+    this.update(config);
+  }
+
+  /**
+   * Takes new settings over. Connections stay: what they do from their next request on follows the new settings, apart
+   * from forwarding fields, which are rendered once for a connection.
+   */
+  update(config: HttpListenerObject): void {
+    this.config = config;
     this.frontTimeoutMs = config.frontTimeout * 1000;
     this.backTimeoutMs = config.backTimeout * 1000;
     this.connectTimeoutMs = config.connectTimeout * 1000;
@@ -76,10 +99,6 @@ export class HttpListener {
     const address = config.publicAddress ?? config.address;
     this.publicPort = new Constant(`${address.port}`);
     this.publicIpQuoted = new Constant(address.ip.includes(":") ? `"[${address.ip}]"` : address.ip);
-    this.#connections = null;
-    this.#sockets = [];
-    this.#clusters = clusters;
-    this.#routes = new Set();
   }
 
   get isActive(): boolean {
@@ -244,6 +263,7 @@ export class HttpListener {
     // Its bytes stay as they are until the next connection, so what ends now can still be logged.
     context.records.give(connection.record);
     this.http.releaseOwned(connection);
+    if (connection.counted !== null) context.ipLimits.release(connection);
     const { values } = context.stats;
     values[METRIC_CLIENT_CONNECTIONS]--;
     values[METRIC_PROTOCOL_HTTP]--;

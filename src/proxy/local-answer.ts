@@ -26,7 +26,7 @@ export function answerLocally(exchange: Exchange, status: number): void {
     clusterId: exchange.cluster === null ? null : exchange.cluster.id,
     backendId: exchange.backend === null ? null : exchange.backend.id,
     location: status === 301 ? httpsLocation(exchange) : null,
-    retryAfter: null,
+    retryAfter: exchange.retryAfter < 0 ? null : exchange.retryAfter,
     wwwAuthenticate: null,
     allow: status === 405 ? "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE" : null,
     message: exchange.cause === 0 ? null : wireErrors[exchange.cause].explanation,

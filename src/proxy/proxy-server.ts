@@ -108,6 +108,11 @@ export class ProxyServer extends Timed {
     return this.#listener(address)?.release() ?? [];
   }
 
+  /** Connections of one source address to one cluster, for clusters without a limit of their own; 0: unlimited. */
+  setMaxConnectionsPerIp(limit: number): void {
+    this.context.ipLimits.setLimit(limit);
+  }
+
   /** No new connections; idle ones close, others after their current request. `onDrained` is called once, at the end. */
   softStop(onDrained: () => void): void {
     const { context } = this;
@@ -169,8 +174,12 @@ export class ProxyServer extends Timed {
 
   #addListener(config: HttpListenerObject): string | null {
     const name = formatAddress(config.address);
-    if (this.#listeners.has(name)) return `there is already a listener at ${name}`;
-    this.#listeners.set(name, new HttpListener(this.http, this.#admission, this.clusters, config));
+    const known = this.#listeners.get(name);
+    if (known === undefined) {
+      this.#listeners.set(name, new HttpListener(this.http, this.#admission, this.clusters, config));
+    } else {
+      known.update(config);
+    }
     return null;
   }
 

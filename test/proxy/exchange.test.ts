@@ -31,6 +31,7 @@ after(() => rig.stop());
 class MuxFront implements FrontStream {
   readonly listener = {} as HttpListener;
   readonly record = context.records.take();
+  counted = null;
   window = Number.POSITIVE_INFINITY;
   exchange: Exchange | null = null;
   readonly events: string[] = [];

@@ -32,6 +32,7 @@ import {
   NOTE_SESSION_CLOSE,
 } from "../exchange.ts";
 import type { HttpListener, HttpRoute } from "../http-listener.ts";
+import type { Counted } from "../ip-limits.ts";
 import type { ResponseMessage } from "../messages.ts";
 import type { BodyReader } from "./body-reader.ts";
 import { gatherChunk, gatherLastChunk } from "./chunks.ts";
@@ -67,6 +68,7 @@ export class FrontConnection extends Connection implements FrontStream {
   readonly http: HttpContext;
   readonly listener: HttpListener;
   readonly record: number;
+  counted: Counted | null;
   /** Where the host of the last request led (valid for `leafGeneration`). */
   leaf: HostLeaf<HttpRoute> | null;
   leafGeneration: number;
@@ -100,6 +102,7 @@ export class FrontConnection extends Connection implements FrontStream {
     this.http = http;
     this.listener = listener;
     this.record = record;
+    this.counted = null;
     this.leaf = null;
     this.leafGeneration = -1;
     this.previous = null;
