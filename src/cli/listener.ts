@@ -1,6 +1,6 @@
 // `sozu listener http add`, `remove`, `activate`, `deactivate` and `listener list`.
 
-import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert.ts";
+import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
 import { ListenerType } from "../command/gen/sozu_pb.ts";
 import { control } from "./control.ts";
 import type { GlobalOptions } from "./options.ts";

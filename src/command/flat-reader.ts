@@ -3,11 +3,20 @@
 // bytes it was given. After CHANGE, `change` is a new record, and [start, end) are the bytes that the state hash is
 // made of.
 
-import { FLAT, FLAT_HEADER_BYTES, FLAT_VERSION, type FlatResult, KIND } from "./flat.ts";
+import { FLAT, FLAT_HEADER_BYTES, FLAT_VERSION, type FlatResult, HAS_POLICY, KIND } from "./flat.ts";
+import { FlatCursor, NO_BYTES, readU32 } from "./flat-bytes.ts";
+import {
+  readAnswers,
+  readClusterPolicy,
+  readFrontendPolicy,
+  readHealthCheck,
+  readTexts,
+  readTuning,
+} from "./flat-policies.ts";
 import type { Change, HttpFrontendObject, SocketAddress } from "./objects.ts";
 
 /** Reads encoded batches or states: open() one, check `error` (END when the header is good), then next() to its end. */
-export class ChangeReader {
+export class ChangeReader extends FlatCursor {
   /** The header's verdict, or that of the last next(). */
   error: FlatResult;
   revision: number;
@@ -17,21 +26,14 @@ export class ChangeReader {
   hashHigh: number;
   /** The change after CHANGE. */
   change: Change | null;
-  /** Its [kind, payload] in `bytes`, and where the identity of its object ends. */
+  /** Its [kind, payload] in `bytes` begins here and ends at `end`; the identity of its object ends before. */
   start: number;
   identityEnd: number;
-  end: number;
-  bytes: Uint8Array;
-  /** The whole memory behind `bytes`, kept as long as batches come from the same memory. */
-  #buffer: SlicingBuffer | null;
-  #memory: ArrayBufferLike | null;
-  #base: number;
   #total: number;
-  #at: number;
   #seen: number;
-  #bad: boolean;
 
   constructor(bytes: Uint8Array = NO_BYTES) {
+    super();
     this.error = FLAT.TRUNCATED;
     this.revision = 0;
     this.count = 0;
@@ -40,36 +42,24 @@ export class ChangeReader {
     this.change = null;
     this.start = 0;
     this.identityEnd = 0;
-    this.end = 0;
-    this.bytes = bytes;
-    this.#buffer = null;
-    this.#memory = null;
-    this.#base = 0;
     this.#total = 0;
-    this.#at = FLAT_HEADER_BYTES;
     this.#seen = 0;
-    this.#bad = false;
     this.open(bytes);
   }
 
   /** Starts over with other bytes. They must not change before the last next(). */
   open(bytes: Uint8Array): void {
     const whole = bytes.length >= FLAT_HEADER_BYTES;
-    this.bytes = bytes;
-    if (this.#memory !== bytes.buffer) {
-      this.#memory = bytes.buffer;
-      this.#buffer = Buffer.from(bytes.buffer) as unknown as SlicingBuffer;
-    }
-    this.#base = bytes.byteOffset;
+    this.use(bytes);
     this.revision = whole ? readU32(bytes, 8) + readU32(bytes, 12) * 0x100000000 : 0;
     this.count = whole ? readU32(bytes, 16) : 0;
     this.#total = whole ? readU32(bytes, 20) : 0;
     this.hashLow = whole ? readU32(bytes, 24) : 0;
     this.hashHigh = whole ? readU32(bytes, 28) : 0;
     this.change = null;
-    this.#at = FLAT_HEADER_BYTES;
+    this.at = FLAT_HEADER_BYTES;
     this.#seen = 0;
-    this.#bad = false;
+    this.bad = false;
     this.error = whole ? checkHeader(bytes, this.#total) : FLAT.TRUNCATED;
   }
 
@@ -81,16 +71,16 @@ export class ChangeReader {
   next(): FlatResult {
     if (this.error < 0) return this.error;
     this.change = null;
-    if (this.#at === this.#total) return this.#stop(this.#seen === this.count ? FLAT.END : FLAT.BAD_COUNT);
-    if (this.#at + 5 > this.#total) return this.#stop(FLAT.TRUNCATED);
-    const length = readU32(this.bytes, this.#at);
-    this.start = this.#at + 4;
+    if (this.at === this.#total) return this.#stop(this.#seen === this.count ? FLAT.END : FLAT.BAD_COUNT);
+    if (this.at + 5 > this.#total) return this.#stop(FLAT.TRUNCATED);
+    const length = readU32(this.bytes, this.at);
+    this.start = this.at + 4;
     if (length < 1 || length > this.#total - this.start) return this.#stop(FLAT.TRUNCATED);
     this.end = this.start + length;
-    this.#at = this.start + 1;
+    this.at = this.start + 1;
     const change = this.#content(this.bytes[this.start]!);
     if (change === null) return this.#stop(FLAT.UNKNOWN_KIND);
-    if (this.#bad || this.#at !== this.end) return this.#stop(FLAT.BAD_CHANGE);
+    if (this.bad || this.at !== this.end) return this.#stop(FLAT.BAD_CHANGE);
     this.change = change;
     this.#seen += 1;
     return FLAT.CHANGE;
@@ -120,8 +110,8 @@ export class ChangeReader {
       case KIND.REMOVE_BACKEND:
         return {
           kind: "remove_backend",
-          clusterId: this.#text(),
-          backendId: this.#text(),
+          clusterId: this.text(),
+          backendId: this.text(),
           address: this.#identityAddress(),
         };
       case KIND.ADD_HTTP_FRONTEND:
@@ -135,37 +125,50 @@ export class ChangeReader {
 
   #listener(): Change {
     const address = this.#identityAddress();
-    const flags = this.#u8();
+    const flags = this.u8();
+    const publicAddress = (flags & 8) === 0 ? null : this.address();
+    const stickyName = this.text();
+    const sozuIdHeader = this.text();
+    const frontTimeout = this.u32();
+    const backTimeout = this.u32();
+    const connectTimeout = this.u32();
+    const requestTimeout = this.u32();
+    const tolerances = this.u8();
+    const answers = readAnswers(this);
+    const trustedProxies = readTexts(this);
     return {
       kind: "add_http_listener",
       listener: {
         address,
-        publicAddress: (flags & 8) === 0 ? null : this.#address(),
+        publicAddress,
         expectProxy: (flags & 1) !== 0,
+        stickyName,
+        frontTimeout,
+        backTimeout,
+        connectTimeout,
+        requestTimeout,
+        active: false,
+        sozuIdHeader,
         elideXRealIp: (flags & 2) !== 0,
         sendXRealIp: (flags & 4) !== 0,
-        stickyName: this.#text(),
-        sozuIdHeader: this.#text(),
-        frontTimeout: this.#u32(),
-        backTimeout: this.#u32(),
-        connectTimeout: this.#u32(),
-        requestTimeout: this.#u32(),
-        active: false,
-        answers: [],
-        trustedProxies: [],
-        underscoreNames: 0,
-        dotSegments: 0,
-        encodedSlashes: 0,
+        answers,
+        trustedProxies,
+        underscoreNames: tolerances & 3,
+        dotSegments: (tolerances >>> 2) & 3,
+        encodedSlashes: (tolerances >>> 4) & 3,
       },
     };
   }
 
   #cluster(): Change {
     const clusterId = this.#identityText();
-    const flags = this.#u8();
-    const loadBalancing = this.#u8();
-    const loadMetric = this.#u8();
-    const port = this.#u16();
+    const flags = this.u8();
+    const loadBalancing = this.u8();
+    const loadMetric = this.u8();
+    const port = this.u16();
+    const policy = (flags & 8) === 0 ? null : readClusterPolicy(this);
+    const healthCheck = (flags & 16) === 0 ? null : readHealthCheck(this);
+    const tuning = (flags & 32) === 0 ? null : readTuning(this);
     return {
       kind: "add_cluster",
       cluster: {
@@ -176,124 +179,65 @@ export class ChangeReader {
         loadBalancing,
         loadMetric,
         sharedBackendConnections: (flags & 4) !== 0,
-        policy: null,
-        healthCheck: null,
-        tuning: null,
+        policy,
+        healthCheck,
+        tuning,
       },
     };
   }
 
   #backend(): Change {
-    const clusterId = this.#text();
-    const backendId = this.#text();
+    const clusterId = this.text();
+    const backendId = this.text();
     const address = this.#identityAddress();
-    const backup = this.#u8() !== 0;
-    const weight = this.#u16();
-    const stickyId = this.#optionalText();
+    const backup = this.u8() !== 0;
+    const weight = this.u16();
+    const stickyId = this.optionalText();
     return { kind: "add_backend", backend: { clusterId, backendId, address, weight, stickyId, backup } };
   }
 
   #frontend(): HttpFrontendObject {
-    const pathKind = this.#u8();
-    const address = this.#address();
-    const hostname = this.#text();
-    const path = this.#text();
-    const method = this.#optionalText();
-    this.identityEnd = this.#at;
-    const position = this.#u8();
-    const clusterId = this.#optionalText();
-    const tagCount = this.#u8();
-    if (tagCount === 0)
-      return { clusterId, address, hostname, pathKind, path, method, position, tags: NO_TAGS, policy: null };
+    const pathKind = this.u8();
+    const address = this.address();
+    const hostname = this.text();
+    const path = this.text();
+    const method = this.optionalText();
+    this.identityEnd = this.at;
+    const placed = this.u8();
+    const position = placed & ~HAS_POLICY;
+    const clusterId = this.optionalText();
+    const tags = this.#tags();
+    const policy = (placed & HAS_POLICY) === 0 ? null : readFrontendPolicy(this);
+    return { clusterId, address, hostname, pathKind, path, method, position, tags, policy };
+  }
+
+  #tags(): readonly (readonly [string, string])[] {
+    const count = this.u8();
+    if (count === 0) return NO_TAGS;
     const tags: [string, string][] = [];
-    for (let i = 0; i < tagCount && !this.#bad; i++) tags.push([this.#text(), this.#text()]);
-    return { clusterId, address, hostname, pathKind, path, method, position, tags, policy: null };
+    for (let i = 0; i < count && !this.bad; i++) tags.push([this.text(), this.text()]);
+    return tags;
   }
 
   /** The last part of an identity. */
   #identityAddress(): SocketAddress {
-    const address = this.#address();
-    this.identityEnd = this.#at;
+    const address = this.address();
+    this.identityEnd = this.at;
     return address;
   }
 
   #identityText(): string {
-    const text = this.#text();
-    this.identityEnd = this.#at;
+    const text = this.text();
+    this.identityEnd = this.at;
     return text;
   }
-
-  #address(): SocketAddress {
-    const port = this.#u16();
-    if (port === 0) this.#bad = true;
-    return { ip: this.#text(), port };
-  }
-
-  #text(): string {
-    const text = this.#optionalText();
-    if (text !== null) return text;
-    this.#bad = true;
-    return "";
-  }
-
-  #optionalText(): string | null {
-    const head = this.#u16();
-    if (head === 0xffff) return null;
-    const from = this.#at;
-    const to = from + (head & 0x7fff);
-    if (to > this.end) {
-      this.#bad = true;
-      return "";
-    }
-    this.#at = to;
-    const buffer = this.#buffer!;
-    const base = this.#base;
-    return (head & 0x8000) === 0
-      ? buffer.latin1Slice(base + from, base + to)
-      : buffer.utf8Slice(base + from, base + to);
-  }
-
-  #u8(): number {
-    if (this.#at >= this.end) return this.#missing();
-    return this.bytes[this.#at++]!;
-  }
-
-  #u16(): number {
-    if (this.#at + 2 > this.end) return this.#missing();
-    const at = this.#at;
-    this.#at = at + 2;
-    return this.bytes[at]! | (this.bytes[at + 1]! << 8);
-  }
-
-  #u32(): number {
-    if (this.#at + 4 > this.end) return this.#missing();
-    const at = this.#at;
-    this.#at = at + 4;
-    return readU32(this.bytes, at);
-  }
-
-  #missing(): number {
-    this.#bad = true;
-    return 0;
-  }
-}
-
-/** Methods that Node documents for Buffer subclasses only; they skip the encoding lookup of toString(). */
-interface SlicingBuffer {
-  latin1Slice(from: number, to: number): string;
-  utf8Slice(from: number, to: number): string;
 }
 
 const MAGIC = 0x315a4f53;
-const NO_BYTES: Uint8Array = new Uint8Array(0);
 const NO_TAGS: readonly (readonly [string, string])[] = [];
 
 function checkHeader(bytes: Uint8Array, total: number): FlatResult {
   if (readU32(bytes, 0) !== MAGIC) return FLAT.BAD_MAGIC;
   if (readU32(bytes, 4) !== FLAT_VERSION) return FLAT.BAD_VERSION;
   return total === bytes.length ? FLAT.END : FLAT.TRUNCATED;
-}
-
-function readU32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 }

@@ -2,17 +2,25 @@
 //
 //   header  magic u32 | version u16 | 0 u16 | revision u64 | count u32 | bytes u32 | hash low u32 | hash high u32
 //   change  length u32 (of what follows) | kind u8 | payload
-//   text    u16: length, bit 15 set when not ASCII, 0xffff for null | UTF-8 bytes
 //
-// The hash is the one of the whole state (mirror.ts) after the last change. A payload begins with the identity of its
+// Texts are those of flat-bytes.ts, optional parts of objects those of flat-policies.ts. The hash is the one of the whole state (mirror.ts) after the last change. A payload begins with the identity of its
 // object, encoded alike in "add" and "remove"; the bytes of an "add" are also what the state hash is made of. So the
 // encoding of an object must be canonical: equal objects, equal bytes. The reader never throws on input: it returns
 // CHANGE, END or an error code.
 
+import { FlatBytes, writeU32 } from "./flat-bytes.ts";
+import {
+  writeAnswers,
+  writeClusterPolicy,
+  writeFrontendPolicy,
+  writeHealthCheck,
+  writeTexts,
+  writeTuning,
+} from "./flat-policies.ts";
 import type { Change, HttpFrontendObject, SocketAddress } from "./objects.ts";
 
 /** Version of the encoding; main and worker must agree on it. */
-export const FLAT_VERSION = 1;
+export const FLAT_VERSION = 2;
 /** Bytes of the header. */
 export const FLAT_HEADER_BYTES = 32;
 
@@ -34,9 +42,9 @@ export const FLAT = {
 export type FlatResult = (typeof FLAT)[keyof typeof FLAT];
 
 const MAGIC = 0x315a4f53; // "SOZ1"
-const TEXT_BYTES_MAX = 0x7ffe;
-const NULL_TEXT = 0xffff;
-const NOT_ASCII = 0x8000;
+
+/** In the byte of a frontend's position: a policy follows. */
+export const HAS_POLICY = 0x80;
 
 /** The byte that says what a change is. */
 export const KIND = {
@@ -53,10 +61,7 @@ export const KIND = {
 } as const;
 
 /** Encodes changes into one growing buffer. `change()` any number of times, then `finish()`; `reset()` starts over. */
-export class ChangeWriter {
-  /** The buffer; valid up to `length`. Replaced when it grows. */
-  bytes: Uint8Array;
-  length: number;
+export class ChangeWriter extends FlatBytes {
   count: number;
   /** Where the last change's [kind, payload] lies. */
   changeStart: number;
@@ -65,7 +70,7 @@ export class ChangeWriter {
   changeEnd: number;
 
   constructor(initialBytes = 1024) {
-    this.bytes = new Uint8Array(Math.max(initialBytes, FLAT_HEADER_BYTES));
+    super(Math.max(initialBytes, FLAT_HEADER_BYTES));
     this.length = FLAT_HEADER_BYTES;
     this.count = 0;
     this.changeStart = 0;
@@ -78,10 +83,10 @@ export class ChangeWriter {
     this.count = 0;
   }
 
-  /** Appends one change. Texts beyond 32,766 bytes are a bug of the caller (limits.ts is far below) and throw. */
+  /** Appends one change. Texts longer than the encoding can say are a bug of the caller (see limits.ts) and throw. */
   change(change: Change): void {
     const at = this.length;
-    this.#u32(0);
+    this.u32(0);
     this.changeStart = this.length;
     this.#content(change);
     this.changeEnd = this.length;
@@ -146,131 +151,80 @@ export class ChangeWriter {
       (listener.sendXRealIp ? 4 : 0) |
       (listener.publicAddress !== null ? 8 : 0);
     this.#listenerIdentity(KIND.ADD_HTTP_LISTENER, listener.address);
-    this.#u8(flags);
-    if (listener.publicAddress !== null) this.#address(listener.publicAddress);
-    this.#text(listener.stickyName);
-    this.#text(listener.sozuIdHeader);
-    this.#u32(listener.frontTimeout);
-    this.#u32(listener.backTimeout);
-    this.#u32(listener.connectTimeout);
-    this.#u32(listener.requestTimeout);
+    this.u8(flags);
+    if (listener.publicAddress !== null) this.address(listener.publicAddress);
+    this.text(listener.stickyName);
+    this.text(listener.sozuIdHeader);
+    this.u32(listener.frontTimeout);
+    this.u32(listener.backTimeout);
+    this.u32(listener.connectTimeout);
+    this.u32(listener.requestTimeout);
+    this.u8(listener.underscoreNames | (listener.dotSegments << 2) | (listener.encodedSlashes << 4));
+    writeAnswers(this, listener.answers);
+    writeTexts(this, listener.trustedProxies);
   }
 
   #listenerIdentity(kind: number, address: SocketAddress): void {
-    this.#u8(kind);
-    this.#address(address);
+    this.u8(kind);
+    this.address(address);
     this.identityEnd = this.length;
   }
 
   #cluster(cluster: (Change & { kind: "add_cluster" })["cluster"]): void {
+    const { policy, healthCheck, tuning } = cluster;
     const flags =
-      (cluster.stickySession ? 1 : 0) | (cluster.httpsRedirect ? 2 : 0) | (cluster.sharedBackendConnections ? 4 : 0);
+      (cluster.stickySession ? 1 : 0) |
+      (cluster.httpsRedirect ? 2 : 0) |
+      (cluster.sharedBackendConnections ? 4 : 0) |
+      (policy === null ? 0 : 8) |
+      (healthCheck === null ? 0 : 16) |
+      (tuning === null ? 0 : 32);
     this.#clusterIdentity(KIND.ADD_CLUSTER, cluster.clusterId);
-    this.#u8(flags);
-    this.#u8(cluster.loadBalancing);
-    this.#u8(cluster.loadMetric);
-    this.#u16(cluster.httpsRedirectPort ?? 0);
+    this.u8(flags);
+    this.u8(cluster.loadBalancing);
+    this.u8(cluster.loadMetric);
+    this.u16(cluster.httpsRedirectPort ?? 0);
+    if (policy !== null) writeClusterPolicy(this, policy);
+    if (healthCheck !== null) writeHealthCheck(this, healthCheck);
+    if (tuning !== null) writeTuning(this, tuning);
   }
 
   #clusterIdentity(kind: number, clusterId: string): void {
-    this.#u8(kind);
-    this.#text(clusterId);
+    this.u8(kind);
+    this.text(clusterId);
     this.identityEnd = this.length;
   }
 
   #backend(backend: (Change & { kind: "add_backend" })["backend"]): void {
     this.#backendIdentity(KIND.ADD_BACKEND, backend.clusterId, backend.backendId, backend.address);
-    this.#u8(backend.backup ? 1 : 0);
-    this.#u16(backend.weight);
-    this.#text(backend.stickyId);
+    this.u8(backend.backup ? 1 : 0);
+    this.u16(backend.weight);
+    this.text(backend.stickyId);
   }
 
   #backendIdentity(kind: number, clusterId: string, backendId: string, address: SocketAddress): void {
-    this.#u8(kind);
-    this.#text(clusterId);
-    this.#text(backendId);
-    this.#address(address);
+    this.u8(kind);
+    this.text(clusterId);
+    this.text(backendId);
+    this.address(address);
     this.identityEnd = this.length;
   }
 
   #frontend(kind: number, frontend: HttpFrontendObject): void {
-    this.#u8(kind);
-    this.#u8(frontend.pathKind);
-    this.#address(frontend.address);
-    this.#text(frontend.hostname);
-    this.#text(frontend.path);
-    this.#text(frontend.method);
+    this.u8(kind);
+    this.u8(frontend.pathKind);
+    this.address(frontend.address);
+    this.text(frontend.hostname);
+    this.text(frontend.path);
+    this.text(frontend.method);
     this.identityEnd = this.length;
-    this.#u8(frontend.position);
-    this.#text(frontend.clusterId);
-    this.#u8(frontend.tags.length);
+    this.u8(frontend.position | (frontend.policy === null ? 0 : HAS_POLICY));
+    this.text(frontend.clusterId);
+    this.u8(frontend.tags.length);
     for (let i = 0; i < frontend.tags.length; i++) {
-      this.#text(frontend.tags[i]![0]);
-      this.#text(frontend.tags[i]![1]);
+      this.text(frontend.tags[i]![0]);
+      this.text(frontend.tags[i]![1]);
     }
+    if (frontend.policy !== null) writeFrontendPolicy(this, frontend.policy);
   }
-
-  #address(address: SocketAddress): void {
-    this.#u16(address.port);
-    this.#text(address.ip);
-  }
-
-  #text(text: string | null): void {
-    if (text === null) {
-      this.#u16(NULL_TEXT);
-      return;
-    }
-    const length = text.length;
-    // Three bytes a unit is the worst case of UTF-8.
-    this.#ensure(2 + length * 3);
-    const bytes = this.bytes;
-    const start = this.length + 2;
-    let at = start;
-    let flag = 0;
-    for (let i = 0; i < length; i++) {
-      const code = text.charCodeAt(i);
-      if (code >= 0x80) {
-        at = start + utf8.encodeInto(text, bytes.subarray(start)).written;
-        flag = NOT_ASCII;
-        break;
-      }
-      bytes[at++] = code;
-    }
-    if (at - start > TEXT_BYTES_MAX) throw new RangeError(`a text of ${at - start} bytes reached the flat encoding`);
-    this.#u16((at - start) | flag);
-    this.length = at;
-  }
-
-  #u8(value: number): void {
-    this.#ensure(1);
-    this.bytes[this.length++] = value;
-  }
-
-  #u16(value: number): void {
-    this.#ensure(2);
-    this.bytes[this.length++] = value & 0xff;
-    this.bytes[this.length++] = value >>> 8;
-  }
-
-  #u32(value: number): void {
-    this.#ensure(4);
-    writeU32(this.bytes, this.length, value);
-    this.length += 4;
-  }
-
-  #ensure(more: number): void {
-    if (this.length + more <= this.bytes.length) return;
-    const grown = new Uint8Array(Math.max(this.bytes.length * 2, this.length + more));
-    grown.set(this.bytes.subarray(0, this.length));
-    this.bytes = grown;
-  }
-}
-
-const utf8: TextEncoder = new TextEncoder();
-
-function writeU32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value;
-  bytes[at + 1] = value >>> 8;
-  bytes[at + 2] = value >>> 16;
-  bytes[at + 3] = value >>> 24;
 }

@@ -24,6 +24,26 @@ export const HEADER_NAME_BYTES_MAX = 128;
 export const TAGS_MAX = 64;
 export const TAG_KEY_BYTES_MAX = 128;
 export const TAG_VALUE_BYTES_MAX = 1024;
+/** Answers of one listener or cluster: more than there are statuses with a use for one. */
+export const ANSWERS_MAX = 64;
+/** Bytes of one answer, and of all answers of one object: a saved record and a command must hold them. */
+export const ANSWER_BYTES_MAX = 65_536;
+export const ANSWERS_BYTES_MAX = 262_144;
+/** Header edits of one frontend, and bytes of a value: an edited head must still fit in a buffer. */
+export const HEADER_EDITS_MAX = 64;
+export const HEADER_VALUE_BYTES_MAX = 4096;
+/** Bytes of a rewrite template. */
+export const REWRITE_BYTES_MAX = 4096;
+/** Credentials of one cluster: each is compared for each request that asks for one of them. */
+export const AUTHORIZED_HASHES_MAX = 256;
+/** Bytes of one credential: user, colon, 64 digits. Longer ones are compared with nothing (spec 5.10). */
+export const AUTHORIZED_HASH_BYTES_MAX = 256;
+/** Networks of one listener: each request is looked up in them. */
+export const NETWORKS_MAX = 256;
+/** Bytes of the path of a health probe. */
+export const PROBE_URI_BYTES_MAX = 2048;
+/** Ranges of statuses of a health check. */
+export const STATUS_RANGES_MAX = 32;
 /** Weight of a backend as the configuration file knows it. */
 export const WEIGHT_MAX = 255;
 /** Seconds of any timeout: 24 days, what a 32-bit count of milliseconds can hold. */
@@ -35,5 +55,8 @@ export const FRAME_PREFIX_BYTES = 8;
 export const CLIENT_BUFFER_BYTES = 4096;
 /** Default of `max_command_buffer_size`, in bytes, prefix included. */
 export const FRAME_BYTES_MAX = 2_000_000;
-/** Bytes of one record of a saved state. Sozu reads 200,000; a larger one is accepted here. */
-export const RECORD_BYTES_MAX = 1_000_000;
+/**
+ * Bytes of one record of a saved state. Sozu reads 200,000; here it must hold the answers of an object, which JSON can
+ * make six times as long.
+ */
+export const RECORD_BYTES_MAX = 4_000_000;

@@ -3,7 +3,9 @@
 // Pure.
 
 import { formatAddress } from "./address.ts";
-import { isError, toHttpFrontend, toHttpListener } from "./convert.ts";
+import { toHttpFrontend } from "./convert.ts";
+import { isError } from "./convert-checks.ts";
+import { toHttpListener } from "./convert-listener.ts";
 import type { CommandError } from "./errors.ts";
 import type { Request } from "./gen/sozu_pb.ts";
 import { stateKey } from "./state/http-frontends.ts";

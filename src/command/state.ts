@@ -150,6 +150,12 @@ export class ConfigState {
         return clusters.addBackend(this.backends, request.value, origin, revision);
       case "removeBackend":
         return clusters.removeBackend(this.backends, request.value);
+      case "setHealthCheck":
+        return clusters.setHealthCheck(this.clusters, request.value, origin, revision);
+      case "removeHealthCheck":
+        return clusters.removeHealthCheck(this.clusters, request.value, origin, revision);
+      case "updateHttpListener":
+        return listeners.updateHttpListener(this.httpListeners, request.value, origin, revision);
       case "addHttpFrontend":
         return frontends.addHttpFrontend(this.httpFrontends, request.value, origin, revision);
       case "removeHttpFrontend":
@@ -210,6 +216,9 @@ const HANDLED: ReadonlySet<string> = new Set([
   "removeListener",
   "activateListener",
   "deactivateListener",
+  "updateHttpListener",
+  "setHealthCheck",
+  "removeHealthCheck",
 ]);
 
 /** Requests for objects that are not built yet. */
@@ -226,12 +235,9 @@ const LATER: ReadonlySet<string> = new Set([
   "addHttpsListener",
   "addTcpListener",
   "addUdpListener",
-  "updateHttpListener",
   "updateHttpsListener",
   "updateTcpListener",
   "updateUdpListener",
-  "setHealthCheck",
-  "removeHealthCheck",
 ]);
 
 const LISTENER_TYPES: readonly string[] = ["HTTP", "HTTPS", "TCP", "UDP"];

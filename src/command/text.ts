@@ -21,6 +21,16 @@ export function checkName(text: string, bytesMax: number): string | null {
   return text === "" ? "it is empty" : checkText(text, bytesMax);
 }
 
+/** Text of several lines: as checkText, but tabs and ends of lines may be in it. */
+export function checkLines(text: string, bytesMax: number): string | null {
+  return checkText(text.replace(/[\t\r\n]/g, " "), bytesMax);
+}
+
+/** The value of a header field (RFC 9110 5.5): as checkText, but tabs may be in it. */
+export function checkFieldValue(text: string, bytesMax: number): string | null {
+  return checkText(text.replaceAll("\t", " "), bytesMax);
+}
+
 /** A token of RFC 9110 5.6.2: methods, header names, cookie names. */
 export function checkToken(text: string, bytesMax: number): string | null {
   if (text === "") return "it is empty";

@@ -5,7 +5,9 @@
 
 import { create } from "@bufbuild/protobuf";
 import { addressToMessage, formatAddress } from "../command/address.ts";
-import { isError, SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT, toHttpFrontend } from "../command/convert.ts";
+import { toHttpFrontend } from "../command/convert.ts";
+import { isError } from "../command/convert-checks.ts";
+import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
 import type { HttpListenerConfig, Request } from "../command/gen/sozu_pb.ts";
 import {
   AddBackendSchema,

@@ -58,6 +58,62 @@ const cluster = {
 };
 const backend = { clusterId: "app", backendId: "b", address, weight: 255, stickyId: null, backup: true };
 
+const richListener = {
+  ...listener,
+  answers: [
+    ["404", `${"ü".repeat(30_000)}\0`],
+    ["503", "x".repeat(65_536)],
+  ] as const,
+  trustedProxies: ["10.0.0.0/8", "::1/128"],
+  underscoreNames: 1,
+  dotSegments: 2,
+  encodedSlashes: 2,
+};
+const richCluster = {
+  ...cluster,
+  policy: {
+    answers: [["503", ""]] as const,
+    authorizedHashes: ["__proto__:00", "b:11"],
+    wwwAuthenticate: 'Basic realm="ü"',
+    maxConnectionsPerIp: 0,
+    retryAfter: null,
+  },
+  healthCheck: {
+    uri: "/h",
+    interval: 1,
+    timeout: 2,
+    healthyThreshold: 3,
+    unhealthyThreshold: 4,
+    expectedStatus: 204,
+    tcp: true,
+    acceptedStatuses: [
+      [200, 399],
+      [599, 599],
+    ] as const,
+  },
+  tuning: { affinity: 2, affinityName: "sid", slowStart: 60, ejectAfter: 3, ejectionTime: 4_000_000_000 },
+};
+const poorPolicy = {
+  answers: [],
+  authorizedHashes: [],
+  wwwAuthenticate: null,
+  maxConnectionsPerIp: 4_294_967_295,
+  retryAfter: 0,
+};
+const frontendPolicy = {
+  redirect: 4,
+  redirectScheme: 2,
+  redirectTemplate: "HTTP/1.1 308 ü\r\n\r\n",
+  rewriteHost: "$HOST[1].test",
+  rewritePath: null,
+  rewritePort: 65_535,
+  requiredAuth: true,
+  headers: [
+    { position: 3, name: "X-A", value: "", append: false },
+    { position: 1, name: "X-B", value: "ü", append: true },
+  ],
+};
+
 const EVERY_KIND: readonly Change[] = [
   { kind: "add_http_listener", listener },
   { kind: "add_http_listener", listener: { ...listener, publicAddress: null, expectProxy: false } },
@@ -73,6 +129,19 @@ const EVERY_KIND: readonly Change[] = [
   { kind: "add_http_frontend", frontend },
   { kind: "add_http_frontend", frontend: { ...frontend, clusterId: null, method: null, tags: [], path: "" } },
   { kind: "remove_http_frontend", frontend },
+  { kind: "add_http_listener", listener: richListener },
+  { kind: "add_cluster", cluster: richCluster },
+  { kind: "add_cluster", cluster: { ...cluster, policy: poorPolicy } },
+  { kind: "add_cluster", cluster: { ...cluster, healthCheck: { ...richCluster.healthCheck, acceptedStatuses: [] } } },
+  { kind: "add_http_frontend", frontend: { ...frontend, policy: frontendPolicy } },
+  {
+    kind: "add_http_frontend",
+    frontend: {
+      ...frontend,
+      tags: [],
+      policy: { ...frontendPolicy, requiredAuth: false, redirectTemplate: null, rewritePort: null, headers: [] },
+    },
+  },
 ];
 
 function encode(changes: readonly Change[], revision = 1): Uint8Array {

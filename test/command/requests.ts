@@ -54,6 +54,35 @@ export function addListener(at: string, more: object = {}): Request {
   return request({ case: "addHttpListener", value });
 }
 
+export function updateListener(at: string, more: object): Request {
+  return request({ case: "updateHttpListener", value: { address: address(at), ...more } });
+}
+
+export function healthCheck(more: object = {}): object {
+  return {
+    uri: "/health",
+    interval: 10,
+    timeout: 5,
+    healthyThreshold: 3,
+    unhealthyThreshold: 3,
+    expectedStatus: 0,
+    ...more,
+  };
+}
+
+export function setHealthCheck(clusterId: string, more: object = {}): Request {
+  return request({ case: "setHealthCheck", value: { clusterId, config: healthCheck(more) as never } });
+}
+
+export function removeHealthCheck(clusterId: string): Request {
+  return request({ case: "removeHealthCheck", value: clusterId });
+}
+
+/** A template that every status accepts. */
+export function answer(status: string, body = "no"): string {
+  return `HTTP/1.1 ${status} No\r\nX-Reason: a "b"\r\n\r\n${body}`;
+}
+
 export function onListener(verb: "removeListener" | "activateListener" | "deactivateListener", at: string): Request {
   if (verb === "removeListener") return request({ case: verb, value: { address: address(at), proxy: 0 } });
   if (verb === "activateListener") {
@@ -77,10 +106,20 @@ export function anyRequest(): fc.Arbitrary<Request> {
     method: fc.option(fc.constantFrom("GET", "POST"), { nil: undefined }),
     position: fc.constantFrom(0, 1, 2),
     tags: fc.dictionary(id, id, { noNullPrototype: true, maxKeys: 2 }),
+    redirect: fc.option(fc.constantFrom(0, 1, 2, 3, 4), { nil: undefined }),
+    redirectScheme: fc.option(fc.constantFrom(0, 1, 2), { nil: undefined }),
+    redirectTemplate: fc.option(fc.constantFrom("", answer("301", "ü")), { nil: undefined }),
+    rewriteHost: fc.option(fc.constantFrom("", "b.test", "$HOST[0]"), { nil: undefined }),
+    rewritePath: fc.option(fc.constantFrom("/", "/x$PATH[0]"), { nil: undefined }),
+    rewritePort: fc.option(fc.constantFrom(1, 65_535), { nil: undefined }),
+    requiredAuth: fc.option(fc.boolean(), { nil: undefined }),
+    headers: fc.array(anyHeader(), { maxLength: 3 }),
   });
   const weight = fc.option(fc.record({ weight: fc.integer({ min: 0, max: 255 }) }), { nil: undefined });
   return fc.oneof(
-    fc.tuple(id, fc.constantFrom(0, 1, 2, 3)).map(([name, loadBalancing]) => addCluster(name, { loadBalancing })),
+    fc.tuple(id, anyClusterPart()).map(([name, more]) => addCluster(name, more)),
+    fc.tuple(id, anyHealthCheck()).map(([name, more]) => setHealthCheck(name, more)),
+    id.map(removeHealthCheck),
     id.map(removeCluster),
     fc
       .tuple(id, id, at, weight)
@@ -88,9 +127,84 @@ export function anyRequest(): fc.Arbitrary<Request> {
     fc.tuple(id, id, at).map(([cluster, name, where]) => removeBackend(cluster, name, where)),
     front.map((value) => request({ case: "addHttpFrontend", value: value as never })),
     front.map((value) => request({ case: "removeHttpFrontend", value: value as never })),
-    at.map((where) => addListener(where)),
+    fc.tuple(at, anyListenerPart()).map(([where, more]) => addListener(where, more)),
+    fc
+      .tuple(at, anyListenerPart(), fc.option(anyNetworks(), { nil: undefined }))
+      .map(([where, more, values]) =>
+        updateListener(where, { ...more, trustedProxies: values === undefined ? undefined : { values } }),
+      ),
     fc
       .tuple(fc.constantFrom("removeListener", "activateListener", "deactivateListener"), at)
       .map(([verb, where]) => onListener(verb as "removeListener", where)),
+  );
+}
+
+/** Texts for a few statuses, now and then an empty one; as a map of a message. */
+function anyAnswers(): fc.Arbitrary<Record<string, string>> {
+  const status = fc.constantFrom("404", "503");
+  return fc
+    .array(fc.tuple(status, fc.constantFrom("", "a", "ü", '"\n')), { maxLength: 2 })
+    .map((pairs) => Object.fromEntries(pairs.map(([name, body]) => [name, body === "" ? "" : answer(name, body)])));
+}
+
+function anyHeader(): fc.Arbitrary<object> {
+  return fc.record({
+    position: fc.constantFrom(1, 2, 3),
+    key: fc.constantFrom("X-A", "x-b"),
+    val: fc.constantFrom("a\tb", "1"),
+    append: fc.option(fc.boolean(), { nil: undefined }),
+  });
+}
+
+function anyHealthCheck(): fc.Arbitrary<object> {
+  return fc.record({
+    uri: fc.constantFrom("/", "/health?x=%20"),
+    interval: fc.constantFrom(1, 10),
+    expectedStatus: fc.constantFrom(0, 204),
+    tcp: fc.option(fc.boolean(), { nil: undefined }),
+    acceptedStatuses: fc.subarray(["200", "200-399", "500-503"]),
+  });
+}
+
+function anyClusterPart(): fc.Arbitrary<object> {
+  const optional = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined });
+  const hash = `user:${"0123456789abcdef".repeat(4)}`;
+  return fc.record({
+    loadBalancing: fc.constantFrom(4, 5),
+    answers: anyAnswers(),
+    answer503: optional(fc.constantFrom("", answer("503", "old"))),
+    authorizedHashes: fc.subarray([hash, `other-${hash}`]),
+    wwwAuthenticate: optional(fc.constantFrom("", 'Basic realm="ü"')),
+    maxConnectionsPerIp: optional(fc.constantFrom(0n, 5n, 4_294_967_295n)),
+    retryAfter: optional(fc.constantFrom(0, 30)),
+    healthCheck: optional(anyHealthCheck().map((more) => healthCheck(more))),
+    affinity: optional(fc.constantFrom("source-ip", "header:X-User", "cookie:Sid")),
+    slowStart: optional(fc.constantFrom(0, 60)),
+    ejectAfter: optional(fc.constantFrom(0, 3)),
+    ejectionTime: optional(fc.constantFrom(30, 1)),
+  });
+}
+
+function anyNetworks(): fc.Arbitrary<string[]> {
+  return fc.subarray(["10.0.0.0/8", "2001:db8::/32", "127.0.0.1/32"]);
+}
+
+/** Fields that a listener and a patch of one have in common. */
+function anyListenerPart(): fc.Arbitrary<object> {
+  const optional = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(value, { nil: undefined });
+  return fc.record(
+    {
+      answers: anyAnswers(),
+      httpAnswers: fc.record({ answer503: optional(fc.constantFrom("", answer("503", "old"))) }),
+      frontTimeout: fc.constantFrom(1, 60),
+      sozuIdHeader: fc.constantFrom("Sozu-Id", "X-Id"),
+      elideXRealIp: fc.boolean(),
+      h2MaxPingPerWindow: fc.constantFrom(1, 50),
+      h2MaxRstStreamLifetime: fc.constantFrom(1n, 50n),
+      underscoreNames: fc.constantFrom("pass", "drop", "refuse"),
+      dotSegments: fc.constantFrom("pass", "refuse"),
+      encodedSlashes: fc.constantFrom("pass", "refuse"),
+    },
+    { requiredKeys: [] },
   );
 }

@@ -129,10 +129,6 @@ test("listeners are added inactive, activated once, and removed with their activ
 test("what is not built yet is refused by name, neutral values pass", () => {
   const state = new ConfigState();
   assert.equal(refusal(state, addCluster("a", { http2: true })), "the field 'http2' is not supported yet");
-  assert.equal(
-    refusal(state, addFrontend("a.test", "/", { redirect: 1 })),
-    "the field 'redirect' is not supported yet",
-  );
   const removeHttps = request({ case: "removeListener", value: { address: onlyAddress(), proxy: 1 } });
   assert.equal(refusal(state, removeHttps), "a listener of type HTTPS is not supported yet");
   assert.equal(

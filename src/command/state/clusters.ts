@@ -1,10 +1,16 @@
-// Clusters and backends of the state (spec 4.7). AddCluster and AddBackend replace; removing a cluster leaves its
-// frontends and backends in place; a backend may come before its cluster.
+// Clusters and backends of the state (spec 4.7). AddCluster and AddBackend replace, but answers are laid over those that
+// the cluster had (spec 5.9); removing a cluster leaves its frontends and backends in place; a backend may come before
+// its cluster.
 
+import { clone } from "@bufbuild/protobuf";
 import { compareAddresses } from "../address.ts";
-import { isError, toBackend, toBackendIdentity, toCluster } from "../convert.ts";
-import { type CommandError, commandError } from "../errors.ts";
-import type { AddBackend, Cluster, RemoveBackend } from "../gen/sozu_pb.ts";
+import { clusterAnswers, setEntry } from "../answer-texts.ts";
+import { toBackend, toBackendIdentity, toCluster } from "../convert.ts";
+import { isError } from "../convert-checks.ts";
+import { toHealthCheck } from "../convert-health.ts";
+import { CommandError, commandError } from "../errors.ts";
+import type { AddBackend, Cluster, HealthCheckConfig, RemoveBackend, SetHealthCheck } from "../gen/sozu_pb.ts";
+import { ClusterSchema } from "../gen/sozu_pb.ts";
 import type { BackendObject, Change, ClusterObject } from "../objects.ts";
 import { backendKey } from "./keys.ts";
 import { type Entry, type Origin, type Step, sameObject, Table } from "./table.ts";
@@ -31,11 +37,25 @@ export function backendTable(): BackendTable {
 }
 
 export function addCluster(table: ClusterTable, message: Cluster, origin: Origin, revision: number): Outcome {
-  const object = toCluster(message);
-  if (isError(object)) return object;
-  const before = table.get(object.clusterId);
-  if (before !== undefined && sameObject(before.object, object)) return [];
-  return [table.step(object.clusterId, { message, object, origin, revision })];
+  const before = table.get(message.clusterId);
+  return putCluster(table, before === undefined ? message : keepAnswers(before.message, message), origin, revision);
+}
+
+export function setHealthCheck(
+  table: ClusterTable,
+  message: SetHealthCheck,
+  origin: Origin,
+  revision: number,
+): Outcome {
+  const { clusterId, config } = message;
+  if (config === undefined) return commandError("INVALID_VALUE", "config", "it is missing");
+  const checked = toHealthCheck(config, "config");
+  if (checked instanceof CommandError) return checked;
+  return changeHealthCheck(table, clusterId, config, origin, revision);
+}
+
+export function removeHealthCheck(table: ClusterTable, clusterId: string, origin: Origin, revision: number): Outcome {
+  return changeHealthCheck(table, clusterId, undefined, origin, revision);
 }
 
 export function removeCluster(table: ClusterTable, clusterId: string): Outcome {
@@ -61,6 +81,40 @@ export function removeBackend(table: BackendTable, message: RemoveBackend): Outc
     if (entry.object.clusterId === identity.clusterId) return commandError("NO_CHANGE");
   }
   return commandError("NOT_FOUND", table.kind, identity.backendId);
+}
+
+function putCluster(table: ClusterTable, message: Cluster, origin: Origin, revision: number): Outcome {
+  const object = toCluster(message);
+  if (isError(object)) return object;
+  const before = table.get(object.clusterId);
+  if (before !== undefined && sameObject(before.object, object)) return [];
+  return [table.step(object.clusterId, { message, object, origin, revision })];
+}
+
+function changeHealthCheck(
+  table: ClusterTable,
+  clusterId: string,
+  config: HealthCheckConfig | undefined,
+  origin: Origin,
+  revision: number,
+): Outcome {
+  const before = table.get(clusterId);
+  if (before === undefined) return commandError("NOT_FOUND", table.kind, clusterId);
+  const message = clone(ClusterSchema, before.message);
+  delete message.healthCheck;
+  if (config !== undefined) message.healthCheck = config;
+  return putCluster(table, message, origin, revision);
+}
+
+/** Spec 5.9: answers that `after` does not mention stay; one that it gives as an empty text goes. */
+function keepAnswers(before: Cluster, after: Cluster): Cluster {
+  const earlier = clusterAnswers(before);
+  if (earlier.size === 0) return after;
+  const merged = clone(ClusterSchema, after);
+  const later = clusterAnswers(after);
+  for (const [status, text] of earlier) if (!later.has(status)) setEntry(merged.answers, status, text);
+  for (const [status, text] of later) if (text === "") delete merged.answers[status];
+  return merged;
 }
 
 /** The order of backends in lists and saved states: cluster, id, address. */

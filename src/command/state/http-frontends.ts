@@ -2,7 +2,8 @@
 // position belong to it. A second frontend of one identity is refused, and so is removing one that is not there.
 
 import { formatAddress } from "../address.ts";
-import { isError, toHttpFrontend } from "../convert.ts";
+import { toHttpFrontend } from "../convert.ts";
+import { isError } from "../convert-checks.ts";
 import { commandError } from "../errors.ts";
 import type { RequestHttpFrontend } from "../gen/sozu_pb.ts";
 import type { Change, HttpFrontendObject } from "../objects.ts";

@@ -2,15 +2,17 @@
 // listener goes. A listener is added inactive whatever its message says: only ActivateListener opens a socket, so
 // "active" in the state always means that main holds one.
 
-import { clone } from "@bufbuild/protobuf";
+import { clone, equals } from "@bufbuild/protobuf";
 import { formatAddress } from "../address.ts";
-import { isError, toAddress, toHttpListener } from "../convert.ts";
+import { isError, toAddress } from "../convert-checks.ts";
+import { toHttpListener } from "../convert-listener.ts";
 import { commandError } from "../errors.ts";
-import type { SocketAddress as AddressMessage, HttpListenerConfig } from "../gen/sozu_pb.ts";
+import type { SocketAddress as AddressMessage, HttpListenerConfig, UpdateHttpListenerConfig } from "../gen/sozu_pb.ts";
 import { HttpListenerConfigSchema } from "../gen/sozu_pb.ts";
 import type { Change, HttpListenerObject } from "../objects.ts";
 import type { Outcome } from "./clusters.ts";
-import { type Entry, type Origin, sameObject, Table } from "./table.ts";
+import { patchHttpListener } from "./listener-patch.ts";
+import { type Entry, type Origin, Table } from "./table.ts";
 
 export type HttpListenerTable = Table<HttpListenerConfig, HttpListenerObject>;
 export type HttpListenerEntry = Entry<HttpListenerConfig, HttpListenerObject>;
@@ -30,6 +32,26 @@ export function addHttpListener(
   const key = formatAddress(object.address);
   if (table.get(key) !== undefined) return commandError("EXISTS", table.kind, key);
   return [table.step(key, { message: withActive(message, false), object, origin, revision })];
+}
+
+/** Changes a listener in place; its connections and sockets stay. */
+export function updateHttpListener(
+  table: HttpListenerTable,
+  patch: UpdateHttpListenerConfig,
+  origin: Origin,
+  revision: number,
+): Outcome {
+  const address = toAddress("address", patch.address);
+  if (isError(address)) return address;
+  const key = formatAddress(address);
+  const entry = table.get(key);
+  if (entry === undefined) return commandError("NOT_FOUND", table.kind, key);
+  const message = patchHttpListener(entry.message, patch);
+  const object = toHttpListener(message);
+  if (isError(object)) return object;
+  if (equals(HttpListenerConfigSchema, entry.message, message)) return [];
+  const { active } = entry.object;
+  return [table.step(key, { message, object: { ...object, active }, origin, revision })];
 }
 
 export function removeHttpListener(table: HttpListenerTable, message: AddressMessage | undefined): Outcome {
@@ -61,15 +83,21 @@ function withActive(message: HttpListenerConfig, active: boolean): HttpListenerC
   return copy;
 }
 
+/** A listener that stays is changed in place: with `active` as it was, what differs is the rest. */
 function listenerChanges(before: HttpListenerObject | undefined, after: HttpListenerObject | undefined): Change[] {
   const changes: Change[] = [];
-  const stays = before !== undefined && after !== undefined && sameObject({ ...before, active: after.active }, after);
-  if (before?.active === true && !(stays && after?.active === true)) {
+  const wasActive = before?.active === true;
+  const isActive = after?.active === true;
+  if (before !== undefined && wasActive && !isActive) {
     changes.push({ kind: "deactivate_http_listener", address: before.address });
   }
-  if (before !== undefined && !stays) changes.push({ kind: "remove_http_listener", address: before.address });
-  if (after !== undefined && !stays) changes.push({ kind: "add_http_listener", listener: { ...after, active: false } });
-  if (after?.active === true && !(stays && before?.active === true)) {
+  if (before !== undefined && after === undefined) {
+    changes.push({ kind: "remove_http_listener", address: before.address });
+  }
+  if (after !== undefined && (before === undefined || wasActive === isActive)) {
+    changes.push({ kind: "add_http_listener", listener: { ...after, active: false } });
+  }
+  if (after !== undefined && isActive && !wasActive) {
     changes.push({ kind: "activate_http_listener", address: after.address });
   }
   return changes;
