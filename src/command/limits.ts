@@ -56,7 +56,7 @@ export const CLIENT_BUFFER_BYTES = 4096;
 /** Default of `max_command_buffer_size`, in bytes, prefix included. */
 export const FRAME_BYTES_MAX = 2_000_000;
 /**
- * Bytes of one record of a saved state. Sozu reads 200,000; here it must hold the answers of an object, which JSON can
- * make six times as long.
+ * Bytes of one record of a saved state. Sozu reads 200,000; a larger one is accepted here: the largest object, whose
+ * quotes and ends of lines JSON doubles, has to fit.
  */
-export const RECORD_BYTES_MAX = 4_000_000;
+export const RECORD_BYTES_MAX = 1_000_000;

@@ -3,9 +3,10 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import fc from "fast-check";
+import { RECORD_BYTES_MAX } from "../../src/command/limits.ts";
 import { decodeRecords, encodeRecord, encodeRecords, RECORD, RecordDecoder } from "../../src/command/records.ts";
 import { ConfigState } from "../../src/command/state.ts";
-import { addBackend, anyRequest, removeCluster } from "./requests.ts";
+import { addBackend, addCluster, addFrontend, answer, anyRequest, removeCluster } from "./requests.ts";
 
 const OLD =
   '{"id":"P-1","content":{"request_type":{"ADD_CLUSTER":{"cluster_id":"app-1","sticky_session":false,"https_redirect":false,"proxy_protocol":null,"load_balancing":0,"answer_503":null,"load_metric":0}}}}\n\0' +
@@ -131,4 +132,23 @@ test("property: random and flipped bytes never throw", () => {
       assert.ok(read.requests.length + read.broken.length <= 4);
     }),
   );
+});
+
+test("the largest objects that the state accepts fit into a record", () => {
+  const quotes = (bytes: number): string => '"'.repeat(bytes);
+  const state = new ConfigState();
+  const texts = ["502", "503", "504", "507"].map((status) => [status, answer(status, quotes(65_000))]);
+  const largest = [
+    addCluster("a", { answers: Object.fromEntries(texts), authorizedHashes: [], wwwAuthenticate: quotes(4096) }),
+    addFrontend("a.test", "/", {
+      headers: new Array(64).fill({ position: 3, key: "x".repeat(128), val: quotes(4096) }),
+      redirect: 1,
+      redirectTemplate: answer("301", quotes(65_000)),
+      tags: Object.fromEntries(Array.from({ length: 64 }, (_, at) => [`${at}${quotes(120)}`, quotes(1024)])),
+    }),
+  ];
+  for (const one of largest) {
+    assert.equal(state.check(one)?.message ?? null, null);
+    assert.ok(encodeRecord(one, 0).length < RECORD_BYTES_MAX);
+  }
 });
