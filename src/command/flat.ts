@@ -3,10 +3,10 @@
 //   header  magic u32 | version u16 | 0 u16 | revision u64 | count u32 | bytes u32 | hash low u32 | hash high u32
 //   change  length u32 (of what follows) | kind u8 | payload
 //
-// Texts are those of flat-bytes.ts, optional parts of objects those of flat-policies.ts. The hash is the one of the whole state (mirror.ts) after the last change. A payload begins with the identity of its
-// object, encoded alike in "add" and "remove"; the bytes of an "add" are also what the state hash is made of. So the
-// encoding of an object must be canonical: equal objects, equal bytes. The reader never throws on input: it returns
-// CHANGE, END or an error code.
+// Texts are those of flat-bytes.ts, optional parts of objects those of flat-policies.ts. The hash is the one of the whole
+// state (mirror.ts) after the last change. A payload begins with the identity of its object, encoded alike in "add" and
+// "remove"; the bytes of an "add" are also what the state hash is made of. So the encoding of an object must be
+// canonical: equal objects, equal bytes. The reader never throws on input: it returns CHANGE, END or an error code.
 
 import { FlatBytes, writeU32 } from "./flat-bytes.ts";
 import {
