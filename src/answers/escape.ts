@@ -3,6 +3,29 @@
 // dangerous).
 // Everything returned here is printable ASCII, so lengths in characters are lengths in bytes.
 
+import { INVALID, PARTIALLY_PARSED, REDIRECT_LOCATION, SUCCESSFULLY_PARSED, WWW_AUTHENTICATE } from "./variables.ts";
+
+/** Where a value goes. */
+export const CONTEXT_HEADER = 0;
+export const CONTEXT_HTML = 1;
+/** Inside the quotes of a JSON string; safe in the text of an HTML element, too. */
+export const CONTEXT_JSON = 2;
+export const CONTEXT_PLAIN = 3;
+
+/** Characters of a value; longer ones are cut. A location and a challenge would be worth nothing when cut. */
+const VALUE_MAX = 512;
+
+/** The value of a variable as it may stand in a context. */
+export function escapeValue(variable: number, text: string, context: number): string {
+  if (variable === REDIRECT_LOCATION && context === CONTEXT_HEADER) return locationValue(text);
+  const value = variable === REDIRECT_LOCATION || variable === WWW_AUTHENTICATE ? text : text.slice(0, VALUE_MAX);
+  if (variable === SUCCESSFULLY_PARSED || variable === PARTIALLY_PARSED || variable === INVALID) {
+    return value === "" ? "null" : jsonInHtml(value);
+  }
+  if (context === CONTEXT_JSON) return jsonInHtml(value).slice(1, -1);
+  return context === CONTEXT_HTML ? htmlText(value) : headerValue(value);
+}
+
 /** A field value: whatever is not printable ASCII becomes `?`. */
 export function headerValue(text: string): string {
   return text.replaceAll(UNPRINTABLE, "?");
@@ -16,6 +39,14 @@ export function locationValue(text: string): string {
 /** A JSON string with its quotes, ASCII only, safe inside HTML text. */
 export function jsonInHtml(text: string): string {
   return JSON.stringify(text).replaceAll(NOT_IN_PAGE, escapeUnit);
+}
+
+/** Text of an element or a quoted attribute; neither quotes nor what templates of scripts react to survives. */
+export function htmlText(text: string): string {
+  return text.replaceAll(NOT_IN_HTML, (character) => {
+    const code = character.codePointAt(0) as number;
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0xd800 && code < 0xe000) ? "?" : `&#${code};`;
+  });
 }
 
 function percentEncode(character: string): string {
@@ -33,5 +64,6 @@ function escapeUnit(unit: string): string {
 
 const UNPRINTABLE = /[^\x20-\x7e]/g;
 const NOT_IN_URI = /[^\x21-\x7e]/gu;
+const NOT_IN_HTML = /[^ !#%()*+,\-./0-9:;=?@A-Z[\]^_a-z|~]/gu;
 const NOT_IN_PAGE = /[<>&'\x7f-\uffff]/g;
 const ENCODER = new TextEncoder();

@@ -3,6 +3,7 @@
 // The policies are set up lazily, at the first pick after a change, so adding 10,000 backends sorts them once.
 // Invariant: `backends` holds exactly the configured ones, in the order in which they were added.
 
+import type { AnswerSet } from "../answers/template.ts";
 import type { BackendObject, ClusterObject } from "../command/objects.ts";
 import { Backend } from "./backend.ts";
 import { LeastLoaded } from "./least-loaded.ts";
@@ -25,6 +26,8 @@ export class Cluster {
   /** null: only its backends are configured (so far); they are balanced at random, as Sozu does. */
   config: ClusterObject | null;
   readonly backends: Backend[];
+  /** Its own local answers, compiled by the proxy; null: none. */
+  answers: AnswerSet | null;
   /** Base of its stats row, set by the proxy; -1: none. */
   row: number;
   /** Picks that ignored the health checks because nothing else was left. */
@@ -49,6 +52,7 @@ export class Cluster {
     this.idBytes = ENCODER.encode(id);
     this.config = null;
     this.backends = [];
+    this.answers = null;
     this.row = -1;
     this.failOpenPicks = 0;
     this.references = 0;

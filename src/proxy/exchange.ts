@@ -161,6 +161,8 @@ export class Exchange {
   interims: number;
   /** The wire error that ended it, for the answer's page; 0: none. */
   cause: number;
+  /** Where a redirect leads, when a policy says so. */
+  location: string | null;
   note: number;
   /** CLOCK_MONOTONIC in microseconds; 0: not reached. */
   startUs: number;
@@ -210,6 +212,7 @@ export class Exchange {
     this.retried = false;
     this.interims = 0;
     this.cause = 0;
+    this.location = null;
     this.note = NOTE_COMPLETE;
     this.startUs = 0.5;
     this.connectUs = 0.5;
@@ -524,6 +527,7 @@ export class Exchange {
     this.retried = false;
     this.interims = 0;
     this.cause = 0;
+    this.location = null;
     this.note = NOTE_COMPLETE;
     this.connectUs = 0;
     this.responseEndUs = 0;

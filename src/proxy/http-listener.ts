@@ -3,6 +3,7 @@
 // A listening socket is level-triggered and leaves the epoll set while accepting is paused (too many connections, no
 // descriptors, soft stop), so that a full backlog does not spin the loop. What waits is queued by the kernel.
 
+import type { AnswerSet } from "../answers/template.ts";
 import { formatAddress } from "../balancing/backend.ts";
 import type { Cluster } from "../balancing/cluster.ts";
 import type { ClusterTable } from "../balancing/cluster-table.ts";
@@ -46,6 +47,8 @@ export class HttpListener {
   readonly admission: Admission;
   config: HttpListenerObject;
   readonly router: Router<HttpRoute>;
+  /** Its templates of local answers. */
+  answers: AnswerSet;
   frontTimeoutMs: number;
   backTimeoutMs: number;
   connectTimeoutMs: number;
@@ -64,11 +67,18 @@ export class HttpListener {
   /** Its routes, whose clusters it holds. */
   readonly #routes: Set<HttpRoute>;
 
-  constructor(http: HttpContext, admission: Admission, clusters: ClusterTable, config: HttpListenerObject) {
+  constructor(
+    http: HttpContext,
+    admission: Admission,
+    clusters: ClusterTable,
+    config: HttpListenerObject,
+    answers: AnswerSet,
+  ) {
     this.http = http;
     this.admission = admission;
     this.config = config;
     this.router = new Router();
+    this.answers = answers;
     this.frontTimeoutMs = 0;
     this.backTimeoutMs = 0;
     this.connectTimeoutMs = 0;
@@ -81,15 +91,16 @@ export class HttpListener {
     this.#sockets = [];
     this.#clusters = clusters;
     this.#routes = new Set();
-    this.update(config);
+    this.update(config, answers);
   }
 
   /**
-   * Takes new settings over. Connections stay: what they do from their next request on follows the new settings, apart
-   * from forwarding fields, which are rendered once for a connection.
+   * Takes new settings and their compiled answers over. Connections stay: what they do from their next request on follows
+   * the new settings, apart from forwarding fields, which are rendered once for a connection.
    */
-  update(config: HttpListenerObject): void {
+  update(config: HttpListenerObject, answers: AnswerSet): void {
     this.config = config;
+    this.answers = answers;
     this.frontTimeoutMs = config.frontTimeout * 1000;
     this.backTimeoutMs = config.backTimeout * 1000;
     this.connectTimeoutMs = config.connectTimeout * 1000;

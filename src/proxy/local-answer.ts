@@ -1,48 +1,122 @@
 // Answers that the proxy gives itself: rendered into the bytes for the client, after which the exchange is over.
+//
+// The template is the cluster's, else the listener's, else the built-in one (spec 5.9); a frontend's own one comes before
+// them for redirects. A template that does not fit where answers are written makes room for the built-in answer.
 
-import { renderAnswer } from "../answers/answer.ts";
+import { builtInAnswer } from "../answers/pages.ts";
+import type { AnswerTemplate, AnswerValues } from "../answers/template.ts";
+import * as variable from "../answers/variables.ts";
 import { ULID_LENGTH } from "../observe/ulid.ts";
 import { latin1 } from "../wire/http1/bytes.ts";
 import { wireErrors } from "../wire/http1/errors.ts";
 import type { Exchange } from "./exchange.ts";
 
-/** Longest route that a page shows. */
-const ROUTE_MAX = 512;
+/** Longest path that an answer shows, in bytes. */
+const PATH_MAX = 512;
 
-/** Answers with a built-in page and ends the exchange. Whether the connection lives on is the front stream's decision. */
+/** Answers and ends the exchange. Whether the connection lives on is the front stream's and the template's decision. */
 export function answerLocally(exchange: Exchange, status: number): void {
   const { context, front } = exchange;
   if (front === null) return;
-  exchange.status = status;
+  const template = templateOf(exchange, status);
+  exchange.status = template.status;
   exchange.isLocal = true;
-  const close = !front.mayKeepAlive(status);
+  const mayKeepAlive = front.mayKeepAlive(status);
   const { bytes, toFront } = context;
-  const answer = {
-    status,
-    close,
-    head: exchange.isHead,
-    requestId: exchange.slot === -1 ? "" : text(exchange, exchange.slot, ULID_LENGTH),
-    route: routeOf(exchange),
-    clusterId: exchange.cluster === null ? null : exchange.cluster.id,
-    backendId: exchange.backend === null ? null : exchange.backend.id,
-    location: status === 301 ? httpsLocation(exchange) : null,
-    retryAfter: exchange.retryAfter < 0 ? null : exchange.retryAfter,
-    wwwAuthenticate: null,
-    allow: status === 405 ? "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH, TRACE" : null,
-    message: exchange.cause === 0 ? null : wireErrors[exchange.cause].explanation,
-  };
+  const area = bytes.subarray(0, toFront.areaEnd);
   toFront.reset();
-  const length = renderAnswer(answer, bytes, toFront.at);
+  values.exchange = exchange;
+  let close = template.closes || !mayKeepAlive;
+  let length = template.render(values, close, !exchange.isHead, area, toFront.at);
+  if (length === -1) {
+    exchange.status = status;
+    close = !mayKeepAlive;
+    length = builtInAnswer(status).render(values, close, !exchange.isHead, area, toFront.at);
+  }
+  values.exchange = null;
   if (length > 0) front.sendAnswer(toFront.at + length, close);
   exchange.finish();
 }
 
-/** `METHOD authority/path`, as pages and logs show a request. */
-function routeOf(exchange: Exchange): string | null {
-  if (exchange.methodLength === 0) return null;
+function templateOf(exchange: Exchange, status: number): AnswerTemplate {
+  const own = exchange.cluster?.answers?.get(status) ?? exchange.front?.listener.answers.get(status);
+  return own ?? builtInAnswer(status);
+}
+
+/** What an answer shows of its exchange, made when a template asks for it. */
+class ExchangeValues implements AnswerValues {
+  /** The one that is being answered. */
+  exchange: Exchange | null;
+
+  constructor() {
+    this.exchange = null;
+  }
+
+  text(which: number): string {
+    const exchange = this.exchange as Exchange;
+    const { context, cluster } = exchange;
+    switch (which) {
+      case variable.ROUTE:
+        return routeOf(exchange);
+      case variable.REQUEST_ID:
+        return text(exchange, exchange.slot, ULID_LENGTH);
+      case variable.REDIRECT_LOCATION:
+        return exchange.location ?? httpsLocation(exchange);
+      case variable.WWW_AUTHENTICATE:
+        return cluster?.config?.policy?.wwwAuthenticate ?? "";
+      case variable.RETRY_AFTER:
+        return exchange.retryAfter > 0 ? `${exchange.retryAfter}` : "";
+      case variable.CLUSTER_ID:
+        return cluster?.id ?? "-";
+      case variable.BACKEND_ID:
+        return exchange.backend?.id ?? "-";
+      case variable.DURATION:
+        return `${(durationMs(exchange) / 1000).toFixed(1)}s`;
+      case variable.CAPACITY:
+        return `${context.settings.bufferSize}`;
+      case variable.MESSAGE:
+        return messageOf(exchange);
+      case variable.TEMPLATE_NAME:
+        return `${exchange.status}`;
+      default:
+        return "";
+    }
+  }
+}
+
+const values = new ExchangeValues();
+
+/** `METHOD authority/path`, as pages and logs show a request; empty before it was understood. */
+function routeOf(exchange: Exchange): string {
+  if (exchange.methodLength === 0) return "";
   const method = text(exchange, exchange.methodAt, exchange.methodLength);
   const authority = text(exchange, exchange.authorityAt, exchange.authorityLength);
-  return `${method} ${authority}${text(exchange, exchange.pathAt, Math.min(exchange.pathLength, ROUTE_MAX))}`;
+  return `${method} ${authority}${text(exchange, exchange.pathAt, Math.min(exchange.pathLength, PATH_MAX))}`;
+}
+
+/** How long it was waited: for the backend once it was asked, else for the request, which may never have come. */
+function durationMs(exchange: Exchange): number {
+  const nowUs = exchange.context.loop.nowUs;
+  if (exchange.connectUs > 0) return (nowUs - exchange.connectUs) / 1000;
+  if (exchange.methodLength === 0) return exchange.front?.listener.requestTimeoutMs ?? 0;
+  return (nowUs - exchange.startUs) / 1000;
+}
+
+/** What exactly was wrong. */
+function messageOf(exchange: Exchange): string {
+  if (exchange.cause !== 0) return wireErrors[exchange.cause].explanation;
+  const { cluster, context, attempts } = exchange;
+  switch (exchange.status) {
+    case 502:
+      return "the backend closed the connection before it answered";
+    case 503:
+      if (context.isOutOfBuffers) return "the proxy has no buffer left";
+      if (cluster === null) return "the proxy has too much to do";
+      if (cluster.backends.length === 0) return "the cluster has no backends";
+      return attempts > 1 ? `${attempts} attempts to reach a backend failed` : "no backend can be reached";
+    default:
+      return "";
+  }
 }
 
 /** Where a plain request finds its cluster over TLS (spec 5.8; oddity 29: without a port the default one counts). */

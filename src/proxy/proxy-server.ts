@@ -3,9 +3,17 @@
 // `apply` takes one change of the state and either applies it whole or refuses it with the reason. Listening sockets come
 // from main through `activate`; the proxy never opens one.
 
+import { AnswerSet, compileAnswers } from "../answers/template.ts";
 import { formatAddress } from "../balancing/backend.ts";
 import { ClusterTable } from "../balancing/cluster-table.ts";
-import type { BackendObject, Change, ClusterObject, HttpListenerObject, SocketAddress } from "../command/objects.ts";
+import type {
+  AnswerTexts,
+  BackendObject,
+  Change,
+  ClusterObject,
+  HttpListenerObject,
+  SocketAddress,
+} from "../command/objects.ts";
 import { Timed } from "../loop/timer-wheel.ts";
 import {
   METRIC_BUFFER_CAPACITY,
@@ -174,11 +182,13 @@ export class ProxyServer extends Timed {
 
   #addListener(config: HttpListenerObject): string | null {
     const name = formatAddress(config.address);
+    const answers = answersOf(`listener ${name}`, config.answers);
+    if (typeof answers === "string") return answers;
     const known = this.#listeners.get(name);
     if (known === undefined) {
-      this.#listeners.set(name, new HttpListener(this.http, this.#admission, this.clusters, config));
+      this.#listeners.set(name, new HttpListener(this.http, this.#admission, this.clusters, config, answers));
     } else {
-      known.update(config);
+      known.update(config, answers);
     }
     return null;
   }
@@ -202,7 +212,10 @@ export class ProxyServer extends Timed {
 
   #setCluster(object: ClusterObject): string | null {
     const { stats } = this.context;
+    const answers = object.policy === null ? null : answersOf(`cluster ${object.clusterId}`, object.policy.answers);
+    if (typeof answers === "string") return answers;
     const cluster = this.clusters.setCluster(object);
+    cluster.answers = answers;
     cluster.row = stats.clusterRow(object.clusterId);
     for (const backend of cluster.backends) {
       if (backend.row === stats.graveyardRow) backend.row = stats.backendRow(object.clusterId, backend.id);
@@ -214,6 +227,7 @@ export class ProxyServer extends Timed {
     const { stats } = this.context;
     const cluster = this.clusters.removeCluster(clusterId);
     if (cluster === null) return `there is no cluster ${clusterId}`;
+    cluster.answers = null;
     cluster.row = stats.graveyardRow;
     for (const backend of cluster.backends) backend.row = stats.graveyardRow;
     stats.freeCluster(clusterId);
@@ -259,6 +273,13 @@ export class ProxyServer extends Timed {
       else listener.pause();
     }
   }
+}
+
+/** The compiled answers, or which of them is broken and why. */
+function answersOf(owner: string, texts: AnswerTexts): AnswerSet | string {
+  const answers = compileAnswers(texts);
+  if (answers instanceof AnswerSet) return answers;
+  return `${owner}: the answer for ${answers.status}, line ${answers.line}: ${answers.reason}`;
 }
 
 function noListener(address: SocketAddress): string {

@@ -3,6 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, beforeEach, test } from "node:test";
+import { AnswerSet } from "../../src/answers/template.ts";
 import type { Backend } from "../../src/balancing/backend.ts";
 import { Cluster } from "../../src/balancing/cluster.ts";
 import {
@@ -29,7 +30,7 @@ after(() => rig.stop());
 
 /** A stream towards the client with a window in bytes; what does not fit waits in it. */
 class MuxFront implements FrontStream {
-  readonly listener = {} as HttpListener;
+  readonly listener = { answers: new AnswerSet() } as unknown as HttpListener;
   readonly record = context.records.take();
   counted = null;
   window = Number.POSITIVE_INFINITY;
