@@ -2,10 +2,12 @@
 //
 // Back-off (spec 7.3): a failed connection counts a try, up to 6, and starts a wait: 1 s after the first, then
 // uniformly random in [1, 2^tries) seconds. Failures during a wait are ignored, a success resets. At 6 tries the
-// backend is down; it is still tried again after each wait, which is how it comes back. The clock and the randomness
-// are arguments.
+// backend is down; it is still tried again after each wait, which is how it comes back. Health (spec 7.5) and ejection
+// only say whether it is preferred: when nothing else is left, such a backend is asked all the same. The clock and the
+// randomness are arguments.
 
 import type { BackendObject, SocketAddress } from "../command/objects.ts";
+import { hashText } from "./hash.ts";
 
 /** One backend of a cluster. Objects live on while requests use them, also after their removal. */
 export class Backend {
@@ -28,8 +30,27 @@ export class Backend {
   activeRequests: number;
   /** No longer configured: no new requests, and gone once it is idle. */
   removed: boolean;
-  /** The last verdict of the health check; true without one. */
+  /** Neither its health check nor an ejection speaks against it. Set through setVerdict() and setEjected(). */
   healthy: boolean;
+  /** The last verdict of the health check; true without one. */
+  passesCheck: boolean;
+  /** Why the check failed last, for people. */
+  checkProblem: string;
+  /** Left out because requests failed one after the other (addition; see ejection.ts). */
+  ejected: boolean;
+  /** Requests in a row that failed, times it was ejected in a row, and when the last ejection ended. */
+  failedRequests: number;
+  ejections: number;
+  readmittedAtMs: number;
+  /** The proxy's timer that ends an ejection. */
+  readmission: object | null;
+  /** The part of its weight that counts: 1, or less during slow start; kept by the cluster. */
+  ramp: number;
+  rampSinceMs: number;
+  /** Hash of its identity, for affinity. */
+  readonly seed: number;
+  /** errno of the last failed connection, 0 when it was a timeout or there was none. */
+  lastErrno: number;
   /** Base of its stats row, set by the proxy; -1: none. */
   row: number;
   /** The proxy's pool of idle connections. */
@@ -53,6 +74,17 @@ export class Backend {
     this.activeRequests = 0;
     this.removed = false;
     this.healthy = true;
+    this.passesCheck = true;
+    this.checkProblem = "";
+    this.ejected = false;
+    this.failedRequests = 0;
+    this.ejections = 0;
+    this.readmittedAtMs = NEVER;
+    this.readmission = null;
+    this.ramp = 1;
+    this.rampSinceMs = NEVER;
+    this.seed = hashText(`${formatAddress(object.address)} ${object.backendId}`);
+    this.lastErrno = 0;
     this.row = -1;
     this.attachment = null;
     this.tries = 0;
@@ -76,6 +108,23 @@ export class Backend {
   /** Whether it may be tried although its health check fails (fail-open, spec 7.2). */
   canOpenUnhealthy(nowMs: number): boolean {
     return !this.removed && nowMs >= this.waitUntilMs;
+  }
+
+  /** Milliseconds until it may be dialled again after a failed connection; 0: now. */
+  waitMs(nowMs: number): number {
+    return Math.max(0, this.waitUntilMs - nowMs);
+  }
+
+  /** The verdict of its health check. */
+  setVerdict(passes: boolean, problem: string): void {
+    this.passesCheck = passes;
+    this.checkProblem = problem;
+    this.healthy = passes && !this.ejected;
+  }
+
+  setEjected(ejected: boolean): void {
+    this.ejected = ejected;
+    this.healthy = this.passesCheck && !ejected;
   }
 
   /** Counts as available in gauges: a short back-off does not matter, being down does (spec 7.1). */
@@ -121,7 +170,8 @@ export class Backend {
       this.averagedAtMs = nowMs;
     }
     const averageMs = this.averageMs * Math.exp(-Math.max(0, nowMs - this.averagedAtMs) / AVERAGE_DECAY_MS);
-    return Math.max(AVERAGE_MIN_MS, averageMs) * (1 + (this.activeConnections * heaviest) / this.weight);
+    const weight = this.weight * this.ramp;
+    return Math.max(AVERAGE_MIN_MS, averageMs) * (1 + (this.activeConnections * heaviest) / weight);
   }
 
   private observe(nowMs: number, connectMs: number): void {

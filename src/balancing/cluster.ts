@@ -4,9 +4,17 @@
 // Invariant: `backends` holds exactly the configured ones, in the order in which they were added.
 
 import type { AnswerSet } from "../answers/template.ts";
-import type { BackendObject, ClusterObject } from "../command/objects.ts";
+import {
+  AFFINITY_HEADER,
+  AFFINITY_SOURCE_IP,
+  type BackendObject,
+  type BalancingTuningObject,
+  type ClusterObject,
+} from "../command/objects.ts";
 import { Backend } from "./backend.ts";
+import { Hrw } from "./hrw.ts";
 import { LeastLoaded } from "./least-loaded.ts";
+import { Maglev } from "./maglev.ts";
 import type { Policy } from "./policy.ts";
 import { PowerOfTwo } from "./power-of-two.ts";
 import { Random } from "./random.ts";
@@ -17,6 +25,13 @@ export const AVAILABILITY_SAME = 0;
 /** The last available backend is gone: once per outage. */
 export const AVAILABILITY_LOST = 1;
 export const AVAILABILITY_RECOVERED = 2;
+
+/** States of Cluster.failOpen. */
+export const FAIL_OPEN_NO = 0;
+/** The last pick ignored the health checks. */
+export const FAIL_OPEN_YES = 1;
+/** The last pick was an ordinary one again, the one before was not. */
+export const FAIL_OPEN_ENDED = 2;
 
 /** A cluster of backends. Exists as long as it is configured, has backends or is referenced by a route. */
 export class Cluster {
@@ -32,6 +47,22 @@ export class Cluster {
   row: number;
   /** Picks that ignored the health checks because nothing else was left. */
   failOpenPicks: number;
+  /** FAIL_OPEN_*; who has noted the end sets it to FAIL_OPEN_NO. */
+  failOpen: number;
+  /** Whether people were told; kept by the proxy. */
+  failOpenNoted: boolean;
+  /** The algorithm chooses by a key: pick() wants the hash of a client's address, header or cookie. */
+  needsKey: boolean;
+  /** AFFINITY_*: what the key is made of. */
+  affinity: number;
+  /** Name of the header (lower case) or cookie. */
+  affinityName: Uint8Array;
+  /** Milliseconds in which a backend that came back reaches its full weight; 0: at once. */
+  slowStartMs: number;
+  /** Failed requests in a row that eject a backend; 0: none do. */
+  ejectAfter: number;
+  /** Milliseconds of a first ejection. */
+  ejectionMs: number;
   /** Who holds this object because of its id (routes); see ClusterTable.ensure. */
   references: number;
   private readonly byIdentity: Map<string, Backend>;
@@ -46,6 +77,9 @@ export class Cluster {
   /** Backends by what a sticky cookie calls them, in their order; null: to be made at the next cookie. */
   private bySticky: Map<string, Backend[]> | null;
   private unavailable: boolean;
+  /** Some backend is in slow start; its ramp is looked after every RAMP_STEP_MS. */
+  private ramping: boolean;
+  private rampedAtMs: number;
 
   constructor(id: string) {
     this.id = id;
@@ -55,6 +89,14 @@ export class Cluster {
     this.answers = null;
     this.row = -1;
     this.failOpenPicks = 0;
+    this.failOpen = FAIL_OPEN_NO;
+    this.failOpenNoted = false;
+    this.needsKey = false;
+    this.affinity = AFFINITY_SOURCE_IP;
+    this.affinityName = NO_BYTES;
+    this.slowStartMs = 0;
+    this.ejectAfter = 0;
+    this.ejectionMs = 0;
     this.references = 0;
     this.byIdentity = new Map();
     this.algorithm = ALGORITHM_RANDOM;
@@ -65,6 +107,8 @@ export class Cluster {
     this.single = null;
     this.bySticky = null;
     this.unavailable = false;
+    this.ramping = false;
+    this.rampedAtMs = 0;
   }
 
   /** Takes a configuration over; backends stay, and so do cursors unless the algorithm or metric changes. */
@@ -78,7 +122,9 @@ export class Cluster {
       this.ordinary = policyFor(algorithm, metric);
       this.backups = policyFor(algorithm, metric);
       this.stale = true;
+      this.needsKey = algorithm === ALGORITHM_HRW || algorithm === ALGORITHM_MAGLEV;
     }
+    this.tune(config?.tuning ?? TUNING_NONE);
   }
 
   /** Adds a backend, or gives the one with the same id and address its new parameters. */
@@ -110,24 +156,44 @@ export class Cluster {
     return backend;
   }
 
-  /** The backend for a request; null: none can be opened (503). `random` is uniform in [0, 1). */
-  pick(nowMs: number, random: () => number): Backend | null {
+  /**
+   * The backend for a request; null: none can be opened (503). `random` is uniform in [0, 1). `key` is for clusters
+   * that need one (`needsKey`): equal keys get the same backend as long as the set of usable backends stays.
+   */
+  pick(nowMs: number, random: () => number, key = 0): Backend | null {
     if (this.stale) {
       this.setUp();
     }
-    const single = this.single;
-    if (single?.canOpen(nowMs)) {
-      return single;
+    if (this.ramping && nowMs >= this.rampedAtMs + RAMP_STEP_MS) {
+      this.refreshRamps(nowMs);
     }
-    const chosen = this.ordinary.pick(nowMs, random, false) ?? this.backups.pick(nowMs, random, false);
+    const single = this.single;
+    const chosen = single?.canOpen(nowMs)
+      ? single
+      : (this.ordinary.pick(nowMs, random, false, key) ?? this.backups.pick(nowMs, random, false, key));
     if (chosen !== null) {
+      if (this.failOpen === FAIL_OPEN_YES) {
+        this.failOpen = FAIL_OPEN_ENDED;
+      }
       return chosen;
     }
-    const last = this.ordinary.pick(nowMs, random, true) ?? this.backups.pick(nowMs, random, true);
+    const last = this.ordinary.pick(nowMs, random, true, key) ?? this.backups.pick(nowMs, random, true, key);
     if (last !== null) {
       this.failOpenPicks++;
+      this.failOpen = FAIL_OPEN_YES;
     }
     return last;
+  }
+
+  /** A backend came back (connections, health check, ejection): it starts slowly if the cluster wants that. */
+  startSlowly(backend: Backend, nowMs: number): void {
+    if (this.slowStartMs === 0) {
+      return;
+    }
+    backend.rampSinceMs = nowMs;
+    backend.ramp = RAMP_FIRST;
+    this.ramping = true;
+    this.rampedAtMs = nowMs;
   }
 
   /** The backend that a sticky cookie names, if it can be opened. A backend without sticky id goes by its id. */
@@ -171,6 +237,30 @@ export class Cluster {
     return unavailable ? AVAILABILITY_LOST : AVAILABILITY_RECOVERED;
   }
 
+  private tune(tuning: BalancingTuningObject): void {
+    this.affinity = tuning.affinityName === "" ? AFFINITY_SOURCE_IP : tuning.affinity;
+    const name = tuning.affinity === AFFINITY_HEADER ? tuning.affinityName.toLowerCase() : tuning.affinityName;
+    this.affinityName = ENCODER.encode(name);
+    this.slowStartMs = tuning.slowStart * 1000;
+    this.ejectAfter = tuning.ejectionTime > 0 ? tuning.ejectAfter : 0;
+    this.ejectionMs = tuning.ejectionTime * 1000;
+  }
+
+  private refreshRamps(nowMs: number): void {
+    this.rampedAtMs = nowMs;
+    this.ramping = false;
+    for (const backend of this.backends) {
+      if (backend.ramp === 1) {
+        continue;
+      }
+      const part = this.slowStartMs === 0 ? 1 : (nowMs - backend.rampSinceMs) / this.slowStartMs;
+      backend.ramp = Math.min(1, RAMP_FIRST + (1 - RAMP_FIRST) * part);
+      if (backend.ramp !== 1) {
+        this.ramping = true;
+      }
+    }
+  }
+
   private setUp(): void {
     this.stale = false;
     this.bySticky = null;
@@ -194,7 +284,6 @@ function groupBySticky(backends: readonly Backend[]): Map<string, Backend[]> {
   return groups;
 }
 
-/** HRW and MAGLEV need an affinity key, which HTTP and TCP do not have: they are round robin there (spec 7.2). */
 function policyFor(algorithm: number, metric: number): Policy {
   switch (algorithm) {
     case ALGORITHM_RANDOM:
@@ -203,6 +292,10 @@ function policyFor(algorithm: number, metric: number): Policy {
       return new LeastLoaded(metric);
     case ALGORITHM_POWER_OF_TWO:
       return new PowerOfTwo(metric);
+    case ALGORITHM_HRW:
+      return new Hrw();
+    case ALGORITHM_MAGLEV:
+      return new Maglev();
     default:
       return new RoundRobin();
   }
@@ -215,4 +308,16 @@ function identityOf(backendId: string, ip: string, port: number): string {
 const ALGORITHM_RANDOM = 1;
 const ALGORITHM_LEAST_LOADED = 2;
 const ALGORITHM_POWER_OF_TWO = 3;
+const ALGORITHM_HRW = 4;
+const ALGORITHM_MAGLEV = 5;
+const RAMP_FIRST = 0.1;
+const RAMP_STEP_MS = 100;
+const TUNING_NONE: BalancingTuningObject = {
+  affinity: AFFINITY_SOURCE_IP,
+  affinityName: "",
+  slowStart: 0,
+  ejectAfter: 0,
+  ejectionTime: 0,
+};
+const NO_BYTES = new Uint8Array(0);
 const ENCODER = new TextEncoder();

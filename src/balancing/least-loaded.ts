@@ -36,10 +36,11 @@ export class LeastLoaded implements Policy {
       if (best === null || load < bestLoad) {
         best = backend;
         bestLoad = load;
-        sum = backend.weight;
+        sum = backend.weight * backend.ramp;
       } else if (load === bestLoad) {
-        sum += backend.weight;
-        if (random() * sum < backend.weight) {
+        const weight = backend.weight * backend.ramp;
+        sum += weight;
+        if (random() * sum < weight) {
           best = backend;
         }
       }

@@ -8,8 +8,11 @@ import type { Backend } from "./backend.ts";
 export interface Policy {
   /** Replaces the set. Cursors are kept as far as they make sense. The policy keeps the array and never changes it. */
   setBackends(backends: readonly Backend[]): void;
-  /** The choice, or null. `random` is uniform in [0, 1). `ignoreHealth`: unhealthy backends qualify too (fail-open). */
-  pick(nowMs: number, random: () => number, ignoreHealth: boolean): Backend | null;
+  /**
+   * The choice, or null. `random` is uniform in [0, 1). `ignoreHealth`: unhealthy backends qualify too (fail-open).
+   * `key`: 32 bits; what policies with affinity choose by.
+   */
+  pick(nowMs: number, random: () => number, ignoreHealth: boolean, key: number): Backend | null;
 }
 
 /** LoadMetric of the schema. */
@@ -29,11 +32,11 @@ export function usable(backend: Backend, nowMs: number, ignoreHealth: boolean): 
 export function loadOf(backend: Backend, metric: number, nowMs: number, heaviest: number): number {
   switch (metric) {
     case METRIC_REQUESTS:
-      return backend.activeRequests / backend.weight;
+      return backend.activeRequests / (backend.weight * backend.ramp);
     case METRIC_CONNECTION_TIME:
       return backend.connectionCost(nowMs, heaviest);
     default:
-      return backend.activeConnections / backend.weight;
+      return backend.activeConnections / (backend.weight * backend.ramp);
   }
 }
 

@@ -1,5 +1,5 @@
 // Weighted random: a draw in the sum of the weights, found by binary search. When the drawn backend cannot be opened,
-// one more draw among those that can be, which keeps the shares of the rest in proportion.
+// or is in slow start and loses the toss, one more draw among those that can be, which keeps the shares in proportion.
 
 import type { Backend } from "./backend.ts";
 import { type Policy, usable } from "./policy.ts";
@@ -31,7 +31,8 @@ export class Random implements Policy {
       return null;
     }
     const drawn = this.backends[this.find(random() * this.ends[count - 1])];
-    return usable(drawn, nowMs, ignoreHealth) ? drawn : drawUsable(this.backends, nowMs, random, ignoreHealth, null);
+    const isTaken = usable(drawn, nowMs, ignoreHealth) && (drawn.ramp === 1 || random() < drawn.ramp);
+    return isTaken ? drawn : drawUsable(this.backends, nowMs, random, ignoreHealth, null);
   }
 
   private find(point: number): number {
@@ -65,8 +66,9 @@ export function drawUsable(
       continue;
     }
     // Keeping each with probability weight / sum so far leaves every one with its share of the whole.
-    sum += backend.weight;
-    if (chosen === null || random() * sum < backend.weight) {
+    const weight = backend.weight * backend.ramp;
+    sum += weight;
+    if (chosen === null || random() * sum < weight) {
       chosen = backend;
     }
   }

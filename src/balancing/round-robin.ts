@@ -36,12 +36,13 @@ export class RoundRobin implements Policy {
     }
   }
 
-  pick(nowMs: number, _random: () => number, ignoreHealth: boolean): Backend | null {
+  pick(nowMs: number, random: () => number, ignoreHealth: boolean): Backend | null {
     const count = this.backends.length;
     // The rest of this round, the next round from its start, and if that is a short one, a whole first round.
     for (let steps = 2 * count; steps > 0; steps--) {
       const backend = this.next();
-      if (usable(backend, nowMs, ignoreHealth)) {
+      // In slow start it loses some of its turns.
+      if (usable(backend, nowMs, ignoreHealth) && (backend.ramp === 1 || random() < backend.ramp)) {
         return backend;
       }
     }

@@ -59,11 +59,11 @@ export function seeded(seed: number): () => number {
   };
 }
 
-/** The shares of the picks by backend id, in percent. */
+/** The shares of the picks by backend id, in percent; each pick has a key of its own. */
 export function shares(cluster: Cluster, picks: number, random: () => number, nowMs = 0): Map<string, number> {
   const counts = new Map<string, number>();
   for (let i = 0; i < picks; i++) {
-    const id = cluster.pick(nowMs, random)?.id ?? "none";
+    const id = cluster.pick(nowMs, random, (random() * 2 ** 32) | 0)?.id ?? "none";
     counts.set(id, (counts.get(id) ?? 0) + 1);
   }
   return new Map([...counts].map(([id, count]) => [id, (count * 100) / picks]));
