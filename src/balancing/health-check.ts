@@ -4,6 +4,7 @@
 // A new backend is healthy. So many successes in a row make an unhealthy one healthy, so many failures in a row the
 // opposite; any result of the other kind begins the count anew.
 
+import { PROBE_URI_BYTES_MAX } from "../command/limits.ts";
 import type { HealthCheckObject } from "../command/objects.ts";
 import { hashText } from "./hash.ts";
 
@@ -11,9 +12,6 @@ import { hashText } from "./hash.ts";
 export const VERDICT_SAME = 0;
 export const VERDICT_HEALTHY = 1;
 export const VERDICT_UNHEALTHY = 2;
-
-/** Bytes of a probe's path: it must fit into one write. */
-export const PROBE_URI_BYTES_MAX = 2048;
 
 /** Results in a row of one backend. */
 export class HealthTally {
@@ -70,11 +68,8 @@ export function checkHealthCheck(check: HealthCheckObject): string | null {
   if (check.tcp) return null;
   if (!check.uri.startsWith("/")) return "health check: uri must begin with /";
   if (check.uri.length > PROBE_URI_BYTES_MAX) return `health check: uri is longer than ${PROBE_URI_BYTES_MAX} bytes`;
-  // RFC 9112 3.2: a target is visible ASCII. Anything else could end the line.
-  if (!/^[!-~]+$/.test(check.uri) || check.uri.includes("#")) {
-    return "health check: uri may only contain visible ASCII characters without #";
-  }
-  return null;
+  // RFC 9112 3.2: a target is visible ASCII without a fragment. Anything else could end the line.
+  return /^[!"$-~]+$/.test(check.uri) ? null : "health check: uri may only contain visible ASCII characters without #";
 }
 
 function isStatus(value: number): boolean {

@@ -88,7 +88,7 @@ function toStatusRanges(
 function checkProbeUri(uri: string): string | null {
   if (uri.length > PROBE_URI_BYTES_MAX) return `it is longer than ${PROBE_URI_BYTES_MAX} bytes`;
   if (!uri.startsWith("/")) return 'it must begin with "/"';
-  return /^[!-~]+$/.test(uri) ? null : "it has other characters than visible ASCII: percent-encode them";
+  return /^[!"$-~]+$/.test(uri) ? null : "it has other characters than visible ASCII, or a #: percent-encode them";
 }
 
 function checkExpectedStatus(status: number): string | null {

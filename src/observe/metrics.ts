@@ -182,6 +182,12 @@ export const ROW_CLUSTER_TOTAL_BACKENDS = 50;
 export const ROW_CLUSTER_NO_AVAILABLE_BACKENDS = 51;
 export const ROW_CLUSTER_AVAILABLE_RECOVERED = 52;
 export const ROW_CONNECTIONS_REJECTED_PER_CLUSTER_IP = 53;
+export const ROW_HEALTH_CHECK_SUCCESS = 54;
+export const ROW_HEALTH_CHECK_FAILURE = 55;
+export const ROW_HEALTH_CHECK_UP = 56;
+export const ROW_HEALTH_CHECK_DOWN = 57;
+export const ROW_HEALTH_CHECK_HEALTHY_BACKENDS = 58;
+export const ROW_BACKEND_EJECTED = 59;
 /** Room for counters in a row. */
 export const ROW_COUNTERS = 252;
 
@@ -345,4 +351,10 @@ export const ROW_METRICS: readonly MetricInfo[] = [
   { name: "cluster.no_available_backends", kind: KIND_COUNTER, at: ROW_CLUSTER_NO_AVAILABLE_BACKENDS },
   { name: "cluster.available_recovered", kind: KIND_COUNTER, at: ROW_CLUSTER_AVAILABLE_RECOVERED },
   { name: "connections.rejected_per_cluster_ip", kind: KIND_COUNTER, at: ROW_CONNECTIONS_REJECTED_PER_CLUSTER_IP },
+  { name: "health_check.success", kind: KIND_COUNTER, at: ROW_HEALTH_CHECK_SUCCESS },
+  { name: "health_check.failure", kind: KIND_COUNTER, at: ROW_HEALTH_CHECK_FAILURE },
+  { name: "health_check.up", kind: KIND_COUNTER, at: ROW_HEALTH_CHECK_UP },
+  { name: "health_check.down", kind: KIND_COUNTER, at: ROW_HEALTH_CHECK_DOWN },
+  { name: "health_check.healthy_backends", kind: KIND_GAUGE, at: ROW_HEALTH_CHECK_HEALTHY_BACKENDS },
+  { name: "backend.ejected", kind: KIND_COUNTER, at: ROW_BACKEND_EJECTED },
 ];

@@ -3,7 +3,7 @@
 // One object, made once at start. Scratch areas are used within one event and never across two; whatever must live longer
 // is copied to a pooled buffer (body bytes, partial heads) or to a head slot (a request in flight).
 
-import type { WorkerSettings } from "../command/objects.ts";
+import type { WorkerEvent, WorkerSettings } from "../command/objects.ts";
 import { BufferPool } from "../loop/buffer-pool.ts";
 import type { EventLoop } from "../loop/event-loop.ts";
 import type { Memory } from "../loop/memory.ts";
@@ -39,6 +39,8 @@ export interface ProxyOptions {
   readonly ulids: UlidSource;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** Something happened that subscribers of events hear of (spec 7.6). Must not throw. */
+  readonly onEvent: (event: WorkerEvent) => void;
 }
 
 /** Bytes of arena that a proxy with these settings allocates: the worker sizes its memory with it. */
@@ -67,6 +69,7 @@ export class TrafficContext {
   readonly stats: Stats;
   readonly ulids: UlidSource;
   readonly random: () => number;
+  readonly onEvent: (event: WorkerEvent) => void;
   readonly buffers: BufferPool;
   readonly slots: SlotPool;
   readonly records: ClientRecords;
@@ -101,6 +104,7 @@ export class TrafficContext {
     this.stats = options.stats;
     this.ulids = options.ulids;
     this.random = options.random;
+    this.onEvent = options.onEvent;
     this.buffers = new BufferPool(memory, settings.bufferSize, settings.minBuffers, settings.maxBuffers);
     this.slots = new SlotPool(memory, slotBytes(settings));
     this.records = new ClientRecords(memory, settings.maxConnections);

@@ -15,6 +15,7 @@ import {
 import { countLocalAnswer, countStatus } from "../observe/status-counters.ts";
 import { ascii } from "../wire/http1/bytes.ts";
 import type { Exchange, FrontStream } from "./exchange.ts";
+import { noteOutcome } from "./health/ejections.ts";
 
 /** Indexed by the NOTE_ constants. */
 const NOTES: readonly Uint8Array[] = [
@@ -40,6 +41,8 @@ export function recordExchange(exchange: Exchange, front: FrontStream): void {
   const serviceUs = responseUs === -1 ? requestUs : requestUs - responseUs;
   const isError = exchange.note >= NOTE_ERROR_MIN;
   count(exchange, requestUs, serviceUs, responseUs, isError);
+  const { cluster } = exchange;
+  if (cluster !== null && cluster.ejectAfter !== 0) noteOutcome(exchange, cluster);
   if (context.accessLog === null) return;
   const { records } = context;
   const line = context.accessRecord;

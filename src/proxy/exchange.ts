@@ -17,9 +17,12 @@
 
 import type { Backend } from "../balancing/backend.ts";
 import type { Cluster } from "../balancing/cluster.ts";
+import { FAIL_OPEN_NO } from "../balancing/cluster.ts";
 import { METRIC_HTTP_REQUESTS } from "../observe/metrics.ts";
 import { ULID_LENGTH } from "../observe/ulid.ts";
 import type { Head } from "../wire/http1/head.ts";
+import { affinityKeyOf } from "./affinity.ts";
+import { noteFailOpen } from "./availability.ts";
 import type { TrafficContext } from "./context.ts";
 import { countUnlinked, recordExchange } from "./exchange-record.ts";
 import type { HttpListener, HttpRoute } from "./http-listener.ts";
@@ -147,6 +150,8 @@ export class Exchange {
   stickyId: string | null;
   /** Seconds that a local answer asks the client to wait, -1: none. */
   retryAfter: number;
+  /** What HRW and MAGLEV choose by; only clusters that need one have it set. */
+  affinityKey: number;
   /** The whole request was handed to the exchange. */
   requestDone: boolean;
   /** Body bytes were handed to a back stream: they cannot be had again. */
@@ -202,6 +207,7 @@ export class Exchange {
     this.connectionAuth = false;
     this.stickyId = null;
     this.retryAfter = -1;
+    this.affinityKey = 0;
     this.requestDone = false;
     this.bodyHanded = false;
     this.responseStarted = false;
@@ -288,6 +294,7 @@ export class Exchange {
       refuseAddress(this, cluster);
       return;
     }
+    if (cluster.needsKey) this.affinityKey = affinityKeyOf(this.context, cluster, front, message, base);
     this.#link(null);
   }
 
@@ -446,7 +453,9 @@ export class Exchange {
     const cluster = this.cluster as Cluster;
     while (this.attempts < ATTEMPTS_MAX) {
       this.attempts++;
-      const backend = this.#stickyBackend(cluster) ?? cluster.pick(context.loop.nowMs, context.random);
+      const backend =
+        this.#stickyBackend(cluster) ?? cluster.pick(context.loop.nowMs, context.random, this.affinityKey);
+      if (cluster.failOpen !== FAIL_OPEN_NO) noteFailOpen(context, cluster);
       if (backend === null) break;
       const back = this.#pool.connector.acquire(backend, this);
       if (back === null) continue;
@@ -517,6 +526,7 @@ export class Exchange {
     this.connectionAuth = false;
     this.stickyId = null;
     this.retryAfter = -1;
+    this.affinityKey = 0;
     this.requestDone = false;
     this.bodyHanded = false;
     this.responseStarted = false;

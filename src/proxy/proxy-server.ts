@@ -6,8 +6,10 @@
 import { AnswerSet, compileAnswers } from "../answers/template.ts";
 import { formatAddress } from "../balancing/backend.ts";
 import { ClusterTable } from "../balancing/cluster-table.ts";
+import { checkHealthCheck } from "../balancing/health-check.ts";
 import type {
   AnswerTexts,
+  BackendHealth,
   BackendObject,
   Change,
   ClusterObject,
@@ -21,13 +23,16 @@ import {
   METRIC_BUFFER_USAGE_PERCENT,
   METRIC_HTTP_ACTIVE_REQUESTS,
   METRIC_SERVER_LIVE,
-  ROW_BACKEND_AVAILABLE,
+  ROW_CONNECTIONS_PER_BACKEND,
 } from "../observe/metrics.ts";
 import { describeErrno } from "../os/errno.ts";
 import { close } from "../os/sockets.ts";
 import { Admission } from "./admission.ts";
-import { noteAvailability } from "./availability.ts";
+import { backendHealth, noteAvailability, noteBackendAvailable } from "./availability.ts";
 import { type ProxyOptions, TrafficContext } from "./context.ts";
+import { readmitAll } from "./health/ejections.ts";
+import { HealthMonitor } from "./health/health-monitor.ts";
+import type { BackPool } from "./http/back-pool.ts";
 import { HttpContext } from "./http/http-context.ts";
 import { HttpListener } from "./http-listener.ts";
 
@@ -40,6 +45,7 @@ export class ProxyServer extends Timed {
   readonly context: TrafficContext;
   readonly clusters: ClusterTable;
   readonly http: HttpContext;
+  readonly health: HealthMonitor;
   readonly #listeners: Map<string, HttpListener>;
   /** Removed listeners whose connections are still there. */
   readonly #retired: Set<HttpListener>;
@@ -52,6 +58,7 @@ export class ProxyServer extends Timed {
     this.context = new TrafficContext(options);
     this.clusters = new ClusterTable();
     this.http = new HttpContext(this.context);
+    this.health = new HealthMonitor(this.context);
     this.#listeners = new Map();
     this.#retired = new Set();
     this.#admission = new Admission(this.context);
@@ -66,6 +73,11 @@ export class ProxyServer extends Timed {
   /** Client connections now. */
   get sessions(): number {
     return this.#admission.connections;
+  }
+
+  /** What is known of the backends of a cluster, or of all clusters (null). */
+  backendHealth(clusterId: string | null): BackendHealth[] {
+    return backendHealth(this.context, this.clusters, clusterId);
   }
 
   /** Applies one change. Returns null, or the reason of its refusal; a refused change has changed nothing. */
@@ -134,12 +146,14 @@ export class ProxyServer extends Timed {
       listener.forEachConnection((connection) => connection.stopSoftly());
     });
     this.http.closeIdle();
+    this.health.stop();
     context.loop.wheel.arm(this, DRAIN_CHECK_MS);
   }
 
   /** Everything closes now. */
   hardStop(): void {
     this.context.closing = true;
+    this.health.stop();
     this.#forEachListener((listener) => {
       for (const fd of listener.release()) close(fd);
       listener.forEachConnection((connection) => connection.stopNow());
@@ -214,12 +228,20 @@ export class ProxyServer extends Timed {
     const { stats } = this.context;
     const answers = object.policy === null ? null : answersOf(`cluster ${object.clusterId}`, object.policy.answers);
     if (typeof answers === "string") return answers;
+    const problem = object.healthCheck === null ? null : checkHealthCheck(object.healthCheck);
+    if (problem !== null) return problem;
     const cluster = this.clusters.setCluster(object);
     cluster.answers = answers;
     cluster.row = stats.clusterRow(object.clusterId);
     for (const backend of cluster.backends) {
-      if (backend.row === stats.graveyardRow) backend.row = stats.backendRow(object.clusterId, backend.id);
+      if (backend.row !== stats.graveyardRow) continue;
+      backend.row = stats.backendRow(object.clusterId, backend.id);
+      const pool = backend.attachment as BackPool | null;
+      if (pool !== null) stats.values[backend.row + ROW_CONNECTIONS_PER_BACKEND] += pool.open;
+      noteBackendAvailable(this.context, backend);
     }
+    this.health.configure(cluster);
+    if (cluster.ejectAfter === 0) readmitAll(this.context, cluster);
     return null;
   }
 
@@ -231,6 +253,8 @@ export class ProxyServer extends Timed {
     cluster.row = stats.graveyardRow;
     for (const backend of cluster.backends) backend.row = stats.graveyardRow;
     stats.freeCluster(clusterId);
+    this.health.configure(cluster);
+    readmitAll(this.context, cluster);
     return null;
   }
 
@@ -239,11 +263,12 @@ export class ProxyServer extends Timed {
     const backend = this.clusters.addBackend(object);
     if (backend.row === -1) {
       backend.row = stats.backendRow(object.clusterId, object.backendId);
-      stats.values[backend.row + ROW_BACKEND_AVAILABLE] = 1;
+      noteBackendAvailable(this.context, backend);
     }
     const cluster = this.clusters.get(object.clusterId);
     if (cluster === null) return null;
     if (cluster.row === -1) cluster.row = stats.clusterRow(object.clusterId);
+    this.health.added(cluster, backend);
     noteAvailability(this.context, cluster);
     return null;
   }
@@ -253,6 +278,7 @@ export class ProxyServer extends Timed {
     const backend = this.clusters.removeBackend(clusterId, backendId, address);
     if (backend === null) return `cluster ${clusterId} has no backend ${backendId} at ${formatAddress(address)}`;
     this.http.forget(backend);
+    this.health.removed(backend);
     const cluster = this.clusters.get(clusterId);
     if (cluster === null || !cluster.backends.some((other) => other.id === backendId)) {
       backend.row = stats.graveyardRow;

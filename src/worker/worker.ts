@@ -67,6 +67,8 @@ export class Worker {
       stats: this.#stats,
       ulids: new UlidSource(randomFillSync),
       random: Math.random,
+      // Nobody listens yet.
+      onEvent: () => {},
     });
     this.#replica = new Replica(this.#proxy);
     this.#channel = new WorkerChannel(this.#loop, start.channelFd, {

@@ -8,6 +8,7 @@ import type {
   HttpFrontendObject,
   HttpListenerObject,
   SocketAddress,
+  WorkerEvent,
   WorkerSettings,
 } from "../../src/command/objects.ts";
 import { EventLoop } from "../../src/loop/event-loop.ts";
@@ -49,6 +50,8 @@ export interface ListenerOptions {
   readonly connectTimeout?: number;
   readonly requestTimeout?: number;
   readonly stickySession?: boolean;
+  /** Anything else of the cluster. */
+  readonly cluster?: Partial<ClusterObject>;
 }
 
 export class Rig {
@@ -56,6 +59,8 @@ export class Rig {
   readonly proxy: ProxyServer;
   readonly stats: Stats;
   readonly sink: BatchSink;
+  /** What subscribers of events would have heard. */
+  readonly events: WorkerEvent[] = [];
 
   constructor(overrides: Partial<WorkerSettings> = {}, logTarget?: LogTarget) {
     readClock();
@@ -79,6 +84,7 @@ export class Rig {
       stats: this.stats,
       ulids: new UlidSource(randomFillSync),
       random: Math.random,
+      onEvent: (event) => this.events.push(event),
     });
     this.loop.start();
   }
@@ -96,7 +102,7 @@ export class Rig {
     });
     this.must({
       kind: "add_cluster",
-      cluster: { ...clusterOf(cluster), stickySession: options.stickySession ?? false },
+      cluster: { ...clusterOf(cluster), stickySession: options.stickySession ?? false, ...options.cluster },
     });
     this.must({ kind: "add_http_frontend", frontend: frontendOf(cluster, bound) });
     for (const port of backendPorts) this.must({ kind: "add_backend", backend: backendOf(cluster, port) });

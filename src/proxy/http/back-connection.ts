@@ -119,7 +119,7 @@ export class BackConnection extends Connection implements BackStream {
   override onTimeout(): void {
     switch (this.#state) {
       case CONNECTING:
-        this.#connectFailed();
+        this.#connectFailed(0);
         return;
       case IDLE:
         this.discard();
@@ -237,8 +237,9 @@ export class BackConnection extends Connection implements BackStream {
 
   #onConnecting(events: number): void {
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) === 0) return;
-    if (takeSocketError(this.fd) !== 0) {
-      this.#connectFailed();
+    const failed = takeSocketError(this.fd);
+    if (failed !== 0) {
+      this.#connectFailed(-failed);
       return;
     }
     this.#state = HEAD;
@@ -252,8 +253,8 @@ export class BackConnection extends Connection implements BackStream {
     }
   }
 
-  #connectFailed(): void {
-    this.pool.connectFailed(this);
+  #connectFailed(errno: number): void {
+    this.pool.connectFailed(errno);
     this.#lose(LOST_CONNECT);
   }
 

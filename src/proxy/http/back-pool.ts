@@ -12,11 +12,8 @@ import {
   METRIC_BACKEND_POOL_HIT,
   METRIC_BACKEND_POOL_MISS,
   METRIC_BACKEND_POOL_SIZE,
-  ROW_BACKEND_AVAILABLE,
   ROW_BACKEND_CONNECTIONS_ERROR,
   ROW_BACKEND_CONNECTIONS_OPENED,
-  ROW_BACKEND_DOWN,
-  ROW_BACKEND_UP,
   ROW_CONNECTIONS_PER_BACKEND,
 } from "../../observe/metrics.ts";
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
@@ -33,7 +30,7 @@ import {
   TCP4,
   TCP6,
 } from "../../os/sockets.ts";
-import { noteAvailability } from "../availability.ts";
+import { noteBackendDown, noteBackendUp, noteDrained } from "../availability.ts";
 import type { Exchange, FrontStream } from "../exchange.ts";
 import { recordConnectionTime } from "../exchange-record.ts";
 import { BackConnection } from "./back-connection.ts";
@@ -47,6 +44,8 @@ const FRESH_MS = 1000;
 
 export class BackPool {
   readonly backend: Backend;
+  /** Connections of this pool that are not closed, idle or not. */
+  open: number;
   /** The cluster lets clients share connections. */
   #shared: boolean;
   #cluster: Cluster | null;
@@ -55,6 +54,7 @@ export class BackPool {
 
   constructor(http: HttpContext, backend: Backend) {
     this.backend = backend;
+    this.open = 0;
     this.#shared = true;
     this.#cluster = null;
     this.#http = http;
@@ -108,6 +108,13 @@ export class BackPool {
     const values = this.#http.context.stats.values;
     values[METRIC_BACKEND_CONNECTIONS]--;
     values[this.backend.row + ROW_CONNECTIONS_PER_BACKEND]--;
+    this.open--;
+    this.#forgetIdle(connection);
+    if (this.backend.removed && this.open === 0) noteDrained(this.#http.context, this.backend);
+  }
+
+  #forgetIdle(connection: BackConnection): void {
+    const values = this.#http.context.stats.values;
     if (this.#remove(this.#idle, connection)) {
       values[METRIC_BACKEND_POOL_SIZE]--;
       return;
@@ -125,21 +132,25 @@ export class BackPool {
     const { context } = this.#http;
     const { backend } = this;
     recordConnectionTime(context.stats, backend, microseconds);
-    if (backend.onConnected(context.loop.nowMs, microseconds / 1000)) {
-      context.stats.values[backend.row + ROW_BACKEND_UP]++;
-      context.stats.values[backend.row + ROW_BACKEND_AVAILABLE] = 1;
-      context.logger.info("proxy", `cluster ${backend.clusterId}: backend ${backend.id} answers again`);
-      if (this.#cluster !== null) noteAvailability(context, this.#cluster);
-    }
+    if (backend.onConnected(context.loop.nowMs, microseconds / 1000)) noteBackendUp(context, this.#cluster, backend);
     connection.reused = false;
   }
 
-  connectFailed(_connection: BackConnection): void {
-    this.#countFailure();
+  /** `errno` of the socket, 0: it took too long. */
+  connectFailed(errno: number): void {
+    this.#countFailure(errno);
   }
 
   closeIdle(): void {
     for (const connection of this.#idle.slice()) connection.discard();
+  }
+
+  /** The backend was removed: idle connections close, those of single clients too. */
+  retire(): void {
+    this.closeIdle();
+    for (const connections of this.#http.owned.values()) {
+      for (const connection of connections.slice()) if (connection.pool === this) connection.discard();
+    }
   }
 
   #takeIdle(exchange: Exchange): BackConnection | null {
@@ -181,16 +192,14 @@ export class BackPool {
       this.#http.closeIdle();
       fd = socket(kind);
     }
-    if (fd < 0) {
-      this.#countFailure();
-      return null;
-    }
+    // No descriptor: that is our trouble and says nothing of the backend.
+    if (fd < 0) return null;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     const length = encodeSockaddr(address, context.bytes, context.sockaddr);
     const result = connect(fd, context.sockaddr, length);
     if (result < 0 && result !== -EINPROGRESS) {
       close(fd);
-      this.#countFailure();
+      this.#countFailure(-result);
       return null;
     }
     const connection = new BackConnection(this.#http, this, fd);
@@ -200,6 +209,7 @@ export class BackPool {
       return null;
     }
     connection.token = token;
+    this.open++;
     const values = context.stats.values;
     values[METRIC_BACKEND_CONNECTIONS]++;
     values[this.backend.row + ROW_CONNECTIONS_PER_BACKEND]++;
@@ -207,21 +217,14 @@ export class BackPool {
     return connection;
   }
 
-  #countFailure(): void {
+  #countFailure(errno: number): void {
     const { context } = this.#http;
     const { backend } = this;
     const values = context.stats.values;
     values[METRIC_BACKEND_CONNECTIONS_ERROR]++;
     values[backend.row + ROW_BACKEND_CONNECTIONS_ERROR]++;
-    if (backend.onConnectFailed(context.loop.nowMs, context.random)) {
-      values[backend.row + ROW_BACKEND_DOWN]++;
-      values[backend.row + ROW_BACKEND_AVAILABLE] = 0;
-      context.logger.warn(
-        "proxy",
-        `cluster ${backend.clusterId}: backend ${backend.id} is down: it refuses connections`,
-      );
-      if (this.#cluster !== null) noteAvailability(context, this.#cluster);
-    }
+    backend.lastErrno = errno;
+    if (backend.onConnectFailed(context.loop.nowMs, context.random)) noteBackendDown(context, this.#cluster, backend);
   }
 
   #remove(connections: BackConnection[], connection: BackConnection): boolean {

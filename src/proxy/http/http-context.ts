@@ -7,6 +7,7 @@
 import type { Backend } from "../../balancing/backend.ts";
 import { RequestDecoder } from "../../wire/http1/request-decoder.ts";
 import { ResponseDecoder } from "../../wire/http1/response-decoder.ts";
+import { noteDrained } from "../availability.ts";
 import type { TrafficContext } from "../context.ts";
 import { type BackendConnector, type BackStream, type Exchange, ExchangePool, type FrontStream } from "../exchange.ts";
 import type { BackConnection } from "./back-connection.ts";
@@ -49,8 +50,9 @@ export class HttpContext implements BackendConnector {
   /** The backend is gone from its cluster: what is idle closes, what is busy closes after its request. */
   forget(backend: Backend): void {
     const pool = backend.attachment as BackPool | null;
+    if (pool === null || pool.open === 0) noteDrained(this.context, backend);
     if (pool === null) return;
-    pool.closeIdle();
+    pool.retire();
     this.pools.delete(pool);
   }
 
