@@ -37,6 +37,26 @@ test("RX-06 max_connections: the ones that exist are served, the next waits unti
   waiting.destroy();
 });
 
+test("RX-06 accept_queue_timeout: who waited for longer than that is closed, who came later is served", async (t) => {
+  const backend = await rawBackend(t);
+  const proxy = await startProxy(t, {
+    settings: { max_connections: 1, accept_queue_timeout: 1 },
+    clusters: { app: { backends: [backend.port] } },
+  });
+  const first = await connectRaw(proxy.port);
+  assert.equal((await first.request(GET)).status, 200);
+  const stale = await connectRaw(proxy.port);
+  await stale.send(GET);
+  await sleep(1500);
+  const fresh = await connectRaw(proxy.port);
+  await fresh.send(GET);
+  first.destroy();
+  assert.equal(await stale.answerOrClose(), null);
+  assert.equal((await fresh.answer()).status, 200);
+  fresh.destroy();
+  stale.destroy();
+});
+
 test("RX-07 out of descriptors: no spin, the ones that exist are served, and it recovers", async (t) => {
   const backend = await rawBackend(t);
   const proxy = await startProxy(t, { clusters: { app: { backends: [backend.port] } } });

@@ -191,6 +191,9 @@ REGISTER_CALL(tcp_round_trip) {
   socklen_t length = sizeof tcp;
   int result = getsockopt(regs[REG_A], IPPROTO_TCP, TCP_INFO, &tcp, &length);
   regs[REG_RESULT] = result < 0 ? -errno : (int32_t)(tcp.tcpi_rtt & 0x7fffffff);
+  regs[REG_EXTRA] = (int32_t)(tcp.tcpi_last_ack_recv & 0x7fffffff);
+  // For a listening socket: the connections that wait to be accepted.
+  regs[REG_EXTRA + 1] = (int32_t)(tcp.tcpi_unacked & 0x7fffffff);
   return NULL;
 }
 

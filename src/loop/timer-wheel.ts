@@ -69,6 +69,11 @@ export class TimerWheel {
     this.#count = 0;
   }
 
+  /** Ticks of 100 ms since the wheel was made, as of the last turn. A measure of time that costs no arithmetic. */
+  get tick(): number {
+    return this.#tick;
+  }
+
   /** Entries linked, some of which may be disarmed. */
   get count(): number {
     return this.#count;

@@ -150,6 +150,18 @@ export function tcpInfo(fd: number): number {
   return regs[0];
 }
 
+/** Milliseconds since the peer's last segment came, or -errno. */
+export function quietMs(fd: number): number {
+  const result = tcpInfo(fd);
+  return result < 0 ? result : regs[REG_EXTRA];
+}
+
+/** Connections in the accept queue of a listening socket, or -errno. */
+export function waitingConnections(listenFd: number): number {
+  const result = tcpInfo(listenFd);
+  return result < 0 ? result : regs[REG_EXTRA + 1];
+}
+
 /** Bytes in the receive queue (FIONREAD). */
 export function unreadBytes(fd: number): number {
   regs[1] = fd;

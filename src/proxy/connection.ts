@@ -19,6 +19,8 @@ export abstract class Connection extends Timed {
   fd: number;
   token: number;
   outbox: Outbox | null;
+  /** When something last came from the peer or went to it, in ticks of the timer wheel. Kept for clients only. */
+  activeTick: number;
   /** The socket may hold unread bytes. */
   readable: boolean;
   /** The peer has sent its FIN; it may still lie behind unread bytes. */
@@ -32,6 +34,7 @@ export abstract class Connection extends Timed {
     this.fd = fd;
     this.token = -1;
     this.outbox = null;
+    this.activeTick = context.loop.wheel.tick;
     this.readable = false;
     this.peerClosed = false;
     this.#rttUs = -1;

@@ -90,6 +90,8 @@ export class TrafficContext {
   readonly sockaddr: number;
   /** Connections that may not read before buffers are free. */
   readonly #waiting: Connection[];
+  /** Descriptors that may be registered: with so many, no connection to a backend is opened (spec 13.1). */
+  readonly slabCapacity: number;
   /** Soft stop: connections close after their current request. */
   closing: boolean;
 
@@ -119,6 +121,7 @@ export class TrafficContext {
     this.scratch = memory.allocate(Math.max(this.readMax, this.holdMax), 64);
     this.sockaddr = memory.allocate(128, 8);
     this.#waiting = [];
+    this.slabCapacity = 10 + settings.slabEntriesPerConnection * settings.maxConnections;
     this.closing = false;
     options.loop.onTurnEnd(() => this.#wakeWaiting());
   }

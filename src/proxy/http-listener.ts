@@ -10,6 +10,8 @@ import type { ClusterTable } from "../balancing/cluster-table.ts";
 import type { HttpFrontendObject, HttpListenerObject } from "../command/objects.ts";
 import type { Handler } from "../loop/event-loop.ts";
 import {
+  METRIC_ACCEPT_QUEUE_TIMEOUT,
+  METRIC_CLIENT_CONNECT_PER_SOURCE,
   METRIC_CLIENT_CONNECTIONS,
   METRIC_LISTENER_ACCEPTED_HTTP,
   METRIC_LISTENER_ACCEPTED_TOTAL,
@@ -17,7 +19,7 @@ import {
 } from "../observe/metrics.ts";
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../os/epoll.ts";
 import { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../os/errno.ts";
-import { accept, close, peerAddress } from "../os/sockets.ts";
+import { accept, close, peerAddress, quietMs, waitingConnections } from "../os/sockets.ts";
 import { Router } from "../routing/router.ts";
 import { ascii, latin1 } from "../wire/http1/bytes.ts";
 import { Constant } from "../wire/http1/encoder.ts";
@@ -201,7 +203,7 @@ export class HttpListener {
   /** Accepts what the kernel has queued, before the sockets are closed. */
   acceptWaiting(): void {
     for (const socket of this.#sockets) {
-      for (let round = 0; round < WAITING_ROUNDS && this.acceptFrom(socket.fd); round++);
+      for (let round = 0; round < WAITING_ROUNDS && this.acceptFrom(socket); round++);
     }
   }
 
@@ -213,14 +215,19 @@ export class HttpListener {
     for (const socket of this.#sockets) socket.resume();
   }
 
+  /** Connections in the kernel's queues. */
+  get waiting(): number {
+    return this.#sockets.reduce((sum, socket) => sum + Math.max(0, waitingConnections(socket.fd)), 0);
+  }
+
   /** Accepts what waits, up to a budget. True: the budget is spent, more may wait. */
-  acceptFrom(fd: number): boolean {
+  acceptFrom(listenSocket: ListenSocket): boolean {
     const { admission } = this;
     const { context } = this.http;
     const { values } = context.stats;
     for (let accepted = 0; accepted < ACCEPTS_MAX; accepted++) {
       if (!admission.mayAccept()) return false;
-      const socket = accept(fd);
+      const socket = accept(listenSocket.fd);
       if (socket < 0) {
         if (socket === -ECONNABORTED) continue;
         if (socket === -EMFILE || socket === -ENFILE || socket === -ENOBUFS || socket === -ENOMEM) {
@@ -230,8 +237,29 @@ export class HttpListener {
       }
       values[METRIC_LISTENER_ACCEPTED_TOTAL]++;
       values[METRIC_LISTENER_ACCEPTED_HTTP]++;
+      values[METRIC_CLIENT_CONNECT_PER_SOURCE + sourceBucket(peerAddress)]++;
+      if (listenSocket.mayBeStale && this.#isStale(listenSocket, socket)) continue;
+      if (!admission.hasRoom()) {
+        close(socket);
+        return false;
+      }
       this.#open(socket);
     }
+    return true;
+  }
+
+  /**
+   * The pause was longer than accept_queue_timeout. Who has sent nothing for so long is closed; the kernel's queue is first
+   * in, first out, so behind the first one that is not stale nobody is.
+   */
+  #isStale(listenSocket: ListenSocket, fd: number): boolean {
+    const { settings, stats } = this.http.context;
+    if (quietMs(fd) < settings.acceptQueueTimeout * 1000) {
+      listenSocket.mayBeStale = false;
+      return false;
+    }
+    close(fd);
+    stats.values[METRIC_ACCEPT_QUEUE_TIMEOUT]++;
     return true;
   }
 
@@ -296,23 +324,32 @@ export class HttpListener {
 class ListenSocket implements Handler {
   readonly fd: number;
   readonly #listener: HttpListener;
+  /** Its first connections may have waited for longer than accept_queue_timeout. */
+  mayBeStale: boolean;
   #token: number;
+  /** When accepting paused, in milliseconds of CLOCK_MONOTONIC; -1: never. */
+  #pausedAtMs: number;
 
   constructor(listener: HttpListener, fd: number) {
     this.fd = fd;
+    this.mayBeStale = false;
+    this.#pausedAtMs = -1;
     this.#listener = listener;
     this.#token = -1;
   }
 
   onReady(_events: number): void {
-    this.#listener.acceptFrom(this.fd);
+    this.#listener.acceptFrom(this);
   }
 
   resume(): number {
     if (this.#token !== -1) return 0;
-    const token = this.#listener.http.context.loop.register(this.fd, this, EPOLLIN);
+    const { loop, settings } = this.#listener.http.context;
+    const token = loop.register(this.fd, this, EPOLLIN);
     if (token < 0) return token;
     this.#token = token;
+    const timeoutMs = settings.acceptQueueTimeout * 1000;
+    if (timeoutMs > 0 && this.#pausedAtMs >= 0) this.mayBeStale ||= loop.nowMs - this.#pausedAtMs >= timeoutMs;
     return 0;
   }
 
@@ -320,7 +357,14 @@ class ListenSocket implements Handler {
     if (this.#token === -1) return;
     this.#listener.http.context.loop.unregister(this.#token, this.fd);
     this.#token = -1;
+    this.#pausedAtMs = this.#listener.http.context.loop.nowMs;
   }
+}
+
+/** The bucket of a source, by a hash of its /24 or /48 (spec 13.2). `peer`: [family 0|4|6, port, w0, w1, w2, w3]. */
+function sourceBucket(peer: Int32Array): number {
+  const network = peer[0] === 6 ? peer[2] ^ Math.imul(peer[3] >>> 16, 0x85ebca6b) : peer[2] >>> 8;
+  return Math.imul(network, 0x9e3779b1) >>> 24;
 }
 
 function sameBytes(wanted: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {

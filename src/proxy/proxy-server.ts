@@ -18,6 +18,7 @@ import type {
 } from "../command/objects.ts";
 import { Timed } from "../loop/timer-wheel.ts";
 import {
+  METRIC_ACCEPT_QUEUE_CONNECTIONS,
   METRIC_BUFFER_CAPACITY,
   METRIC_BUFFER_IN_USE,
   METRIC_BUFFER_USAGE_PERCENT,
@@ -27,7 +28,7 @@ import {
 } from "../observe/metrics.ts";
 import { describeErrno } from "../os/errno.ts";
 import { close } from "../os/sockets.ts";
-import { Admission } from "./admission.ts";
+import { Admission, type AdmissionOwner } from "./admission.ts";
 import { backendHealth, noteAvailability, noteBackendAvailable } from "./availability.ts";
 import { type ProxyOptions, TrafficContext } from "./context.ts";
 import { readmitAll } from "./health/ejections.ts";
@@ -35,13 +36,15 @@ import { HealthMonitor } from "./health/health-monitor.ts";
 import type { BackPool } from "./http/back-pool.ts";
 import { HttpContext } from "./http/http-context.ts";
 import { HttpListener } from "./http-listener.ts";
+import { Sessions } from "./sessions.ts";
 
 const TICK_MS = 1000;
 /** Pool pages above the floor go back to the kernel after this many ticks without pressure. */
 const TRIM_TICKS = 10;
 const DRAIN_CHECK_MS = 100;
+const SLAB_FULL = "session list is full, cannot add a listener";
 
-export class ProxyServer extends Timed {
+export class ProxyServer extends Timed implements AdmissionOwner {
   readonly context: TrafficContext;
   readonly clusters: ClusterTable;
   readonly http: HttpContext;
@@ -50,6 +53,7 @@ export class ProxyServer extends Timed {
   /** Removed listeners whose connections are still there. */
   readonly #retired: Set<HttpListener>;
   readonly #admission: Admission;
+  readonly #sessions: Sessions;
   #onDrained: (() => void) | null;
   #ticks: number;
 
@@ -61,8 +65,10 @@ export class ProxyServer extends Timed {
     this.health = new HealthMonitor(this.context);
     this.#listeners = new Map();
     this.#retired = new Set();
-    this.#admission = new Admission(this.context);
-    this.#admission.onChange = (accepting) => this.#accepting(accepting);
+    this.#admission = new Admission(this.context, this);
+    this.#sessions = new Sessions(this.context, (visit) =>
+      this.#forEachListener((listener) => listener.forEachConnection(visit)),
+    );
     this.#onDrained = null;
     this.#ticks = 0;
     this.context.stats.values[METRIC_SERVER_LIVE] = 1;
@@ -169,6 +175,7 @@ export class ProxyServer extends Timed {
     values[METRIC_BUFFER_IN_USE] = buffers.inUse;
     values[METRIC_BUFFER_USAGE_PERCENT] = Math.floor((100 * buffers.inUse) / context.settings.maxBuffers);
     values[METRIC_HTTP_ACTIVE_REQUESTS] = this.http.exchanges.active;
+    this.#admission.tick();
     if (this.#onDrained !== null) {
       if (this.sessions === 0) {
         const onDrained = this.#onDrained;
@@ -176,12 +183,41 @@ export class ProxyServer extends Timed {
         return;
       }
       this.#forEachListener((listener) => listener.forEachConnection((connection) => connection.stopSoftly()));
-    } else if (++this.#ticks % TRIM_TICKS === 0) {
-      buffers.trim();
-      context.slots.trim();
-      for (const listener of this.#retired) if (!listener.hasConnections) this.#retired.delete(listener);
+    } else {
+      this.#sessions.closeZombies();
+      this.#countWaiting();
+      if (++this.#ticks % TRIM_TICKS === 0) this.#trim();
     }
     context.loop.wheel.arm(this, this.#onDrained === null ? TICK_MS : DRAIN_CHECK_MS);
+  }
+
+  #trim(): void {
+    this.context.buffers.trim();
+    this.context.slots.trim();
+    for (const listener of this.#retired) if (!listener.hasConnections) this.#retired.delete(listener);
+  }
+
+  #countWaiting(): void {
+    let waiting = 0;
+    if (this.#admission.isPaused) for (const listener of this.#listeners.values()) waiting += listener.waiting;
+    this.context.stats.values[METRIC_ACCEPT_QUEUE_CONNECTIONS] = waiting;
+  }
+
+  // ---- what admission asks for
+
+  onAccepting(accepting: boolean): void {
+    for (const listener of this.#listeners.values()) {
+      if (accepting) listener.resume();
+      else listener.pause();
+    }
+  }
+
+  closeIdle(): void {
+    this.http.closeIdle();
+  }
+
+  evict(max: number): void {
+    this.#sessions.evict(max);
   }
 
   // ---- changes
@@ -200,6 +236,7 @@ export class ProxyServer extends Timed {
     if (typeof answers === "string") return answers;
     const known = this.#listeners.get(name);
     if (known === undefined) {
+      if (this.context.loop.registered >= this.context.slabCapacity) return SLAB_FULL;
       this.#listeners.set(name, new HttpListener(this.http, this.#admission, this.clusters, config, answers));
     } else {
       known.update(config, answers);
@@ -291,13 +328,6 @@ export class ProxyServer extends Timed {
   #forEachListener(visit: (listener: HttpListener) => void): void {
     for (const listener of this.#listeners.values()) visit(listener);
     for (const listener of this.#retired) visit(listener);
-  }
-
-  #accepting(accepting: boolean): void {
-    for (const listener of this.#listeners.values()) {
-      if (accepting) listener.resume();
-      else listener.pause();
-    }
   }
 }
 

@@ -111,6 +111,11 @@ export class Rig {
     return bound.port;
   }
 
+  /** The frontend that `listen` made. */
+  frontendAt(port: number): HttpFrontendObject {
+    return frontendOf(`app-${port}`, { ip: "127.0.0.1", port });
+  }
+
   /** A listener's configuration, active, with defaults for what `options` leaves out. */
   listenerAt(address: SocketAddress, options: ListenerOptions = {}): HttpListenerObject {
     return {

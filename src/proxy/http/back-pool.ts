@@ -186,6 +186,8 @@ export class BackPool {
     const { context } = this.#http;
     const { address } = this.backend;
     const kind = address.ip.includes(":") ? TCP6 : TCP4;
+    if (context.loop.registered >= context.slabCapacity) this.#http.closeIdle();
+    if (context.loop.registered >= context.slabCapacity) return null;
     let fd = socket(kind);
     if (fd === -EMFILE || fd === -ENFILE) {
       // Idle connections are worth less than a request.

@@ -133,6 +133,7 @@ export class FrontConnection extends Connection implements FrontStream {
 
   override onReady(events: number): void {
     if (this.fd === -1) return;
+    this.activeTick = this.context.loop.wheel.tick;
     if ((events & (EPOLLERR | EPOLLHUP)) !== 0) {
       this.#lost();
       return;
@@ -525,6 +526,7 @@ export class FrontConnection extends Connection implements FrontStream {
       return;
     }
     exchange.bytesOut += total;
+    this.activeTick = this.context.loop.wheel.tick;
     // What the client took at once is progress, however little: an event stream may be slow.
     // (At the end of a response the connection becomes idle, which arms it anew.)
     if (this.outbox === null && !exchange.responseDone) this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
