@@ -156,7 +156,7 @@ export class EventLoop {
   /** From now on events are handled; the process stays alive. Throws OsError. */
   start(): void {
     if (this.#started) return;
-    opened("the bridge to Node's loop", epoll.startBridge(this.#epoll, this.#turn, this));
+    opened("the bridge to Node's loop", epoll.startBridge(this.#epoll, this.turn, this));
     this.#started = true;
     if (this.#readyCount > 0) this.#wake();
   }
@@ -176,7 +176,11 @@ export class EventLoop {
     close(this.#epoll);
   }
 
-  #turn(): void {
+  /**
+   * Handles what is ready now. The bridge calls it; so may a program that drives the loop by hand, between `start` and
+   * `stop` and from outside of it.
+   */
+  turn(): void {
     let complete = false;
     this.#inTurn = true;
     this.#wakePending = false;

@@ -55,6 +55,7 @@ export interface ListenerOptions {
 }
 
 export class Rig {
+  readonly memory: Memory;
   readonly loop: EventLoop;
   readonly proxy: ProxyServer;
   readonly stats: Stats;
@@ -62,10 +63,12 @@ export class Rig {
   /** What subscribers of events would have heard. */
   readonly events: WorkerEvent[] = [];
 
-  constructor(overrides: Partial<WorkerSettings> = {}, logTarget?: LogTarget) {
+  /** `extraBytes` of the arena are left for the caller (`memory.allocate`). */
+  constructor(overrides: Partial<WorkerSettings> = {}, logTarget?: LogTarget, extraBytes = 0) {
     readClock();
     const settings = { ...SETTINGS, ...overrides };
-    const memory = new Memory(arenaBytesFor(settings));
+    const memory = new Memory(arenaBytesFor(settings) + extraBytes);
+    this.memory = memory;
     this.loop = new EventLoop(memory);
     const owner = { workerId: 0, pid: process.pid, nowUs: clock[0] };
     this.stats = new Stats(new ArrayBuffer(statsPageBytes(64)), owner);

@@ -18,7 +18,7 @@ import {
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN } from "../../os/errno.ts";
-import { recv, SHUT_WR, shutdown, unsentBytes } from "../../os/sockets.ts";
+import { recv, SHUT_WR, setLinger, shutdown, unsentBytes } from "../../os/sockets.ts";
 import type { HostLeaf } from "../../routing/router.ts";
 import { statusOf, WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
@@ -552,7 +552,11 @@ export class FrontConnection extends Connection implements FrontStream {
     const exchange = this.#exchange;
     this.flush();
     if (this.#exchange !== exchange || exchange === null) return;
-    exchange.finish();
+    // Where the end of the connection ends the body, only a reset shows that it was cut (RFC 9112 8).
+    if (this.#framing === FRAME_UNTIL_CLOSE) {
+      setLinger(this.fd, 0);
+      this.#lost(exchange.note);
+    } else exchange.finish();
   }
 
   exchangeDone(complete: boolean): void {

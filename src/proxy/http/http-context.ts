@@ -67,8 +67,8 @@ export class HttpContext implements BackendConnector {
     if (this.owned.size === 0) return;
     const connections = this.owned.get(front);
     if (connections === undefined) return;
-    this.owned.delete(front);
-    for (const connection of connections) connection.discard();
+    // Each takes itself out of the list, and the list out of the map when it was the last.
+    for (const connection of connections.slice()) connection.discard();
   }
 }
 

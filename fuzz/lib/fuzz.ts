@@ -1,0 +1,119 @@
+// The run: makes cases, runs them, shrinks what fails. Findings of one kind are shown a few times only.
+
+import { readdirSync } from "node:fs";
+import { loadCorpus } from "./corpus.ts";
+import { answer, plainRequest, requestStream } from "./grammar.ts";
+import { mutate } from "./mutate.ts";
+import { Random } from "./random.ts";
+import { runRequestCase } from "./request-mode.ts";
+import { type ResponseCase, runResponseCase } from "./response-mode.ts";
+import { shrink } from "./shrink.ts";
+import { type Case, Finding, World } from "./world.ts";
+
+export interface FuzzOptions {
+  readonly seed: number;
+  readonly from: number;
+  readonly iterations: number;
+  readonly seconds: number;
+  readonly mode: Case["mode"] | null;
+}
+
+export interface FuzzReport {
+  readonly cases: number;
+  /** A case is executed with its bytes whole and cut. */
+  readonly executions: number;
+  readonly seconds: number;
+  readonly corpus: number;
+  readonly findings: readonly { readonly finding: Finding; readonly input: Case; readonly index: number }[];
+}
+
+const FINDINGS_MAX = 5;
+/** Of one kind. */
+const SIMILAR_MAX = 2;
+/** Descriptors that a run may gain: idle connections to the backend, and what Node opens. */
+const DESCRIPTORS_SPARE = 40;
+
+export function fuzz(options: FuzzOptions): FuzzReport {
+  const corpus = loadCorpus();
+  const lab = new Lab();
+  const findings: { finding: Finding; input: Case; index: number }[] = [];
+  const kinds = new Map<string, number>();
+  const started = performance.now();
+  const elapsed = (): number => (performance.now() - started) / 1000;
+  const descriptors = readdirSync("/proc/self/fd").length;
+  let index = options.from;
+  let cases = 0;
+  for (
+    ;
+    cases < options.iterations && elapsed() < options.seconds && findings.length < FINDINGS_MAX;
+    index++, cases++
+  ) {
+    const input = makeCase(Random.of(options.seed, index), corpus, options.mode);
+    const finding = lab.run(input);
+    if (finding === null) continue;
+    const known = kinds.get(finding.kind) ?? 0;
+    kinds.set(finding.kind, known + 1);
+    if (known >= SIMILAR_MAX) continue;
+    const small = shrink(lab, input, finding);
+    findings.push({ ...small, index });
+  }
+  const seconds = elapsed();
+  lab.stop();
+  const gained = readdirSync("/proc/self/fd").length - descriptors;
+  if (gained > DESCRIPTORS_SPARE) {
+    const input = { mode: "request", text: "", routed: false, seed: 0 } as const;
+    findings.push({ finding: new Finding("descriptors", `${gained} more than at the start`), input, index });
+  }
+  return { cases, executions: 2 * cases, seconds, corpus: corpus.length, findings };
+}
+
+/** Runs cases; after a finding in a new world, for the old one may be damaged. */
+export class Lab {
+  #world: World;
+
+  constructor() {
+    this.#world = new World();
+  }
+
+  /** Null when all is well. What the proxy throws is a finding, too. */
+  run(input: Case): Finding | null {
+    try {
+      if (input.mode === "request") runRequestCase(this.#world, input);
+      else runResponseCase(this.#world, input);
+      return null;
+    } catch (error) {
+      this.#world.stop();
+      this.#world = new World();
+      if (error instanceof Finding) return error;
+      return new Finding("thrown", error instanceof Error ? (error.stack ?? error.message) : String(error));
+    }
+  }
+
+  stop(): void {
+    this.#world.stop();
+  }
+}
+
+function makeCase(random: Random, corpus: readonly string[], mode: Case["mode"] | null): Case {
+  const seed = random.word();
+  const isRequest = mode === null ? !random.once(3) : mode === "request";
+  if (!isRequest) return makeResponseCase(random, seed);
+  const routed = random.once(4);
+  const base = corpus.length > 0 && random.once(3) ? random.pick(corpus) : requestStream(random);
+  const other = corpus.length > 0 && random.once(2) ? random.pick(corpus) : requestStream(random);
+  let text = random.once(2) ? mutate(random, base, other) : base;
+  if (random.once(4)) text += requestStream(random);
+  return { mode: "request", text, routed, seed };
+}
+
+function makeResponseCase(random: Random, seed: number): ResponseCase {
+  const requests: string[] = [];
+  const answers: string[] = [];
+  for (let i = 1 + random.below(3); i > 0; i--) {
+    const request = plainRequest(random, `/h/${answers.length}`);
+    requests.push(request);
+    const text = answer(random, request.slice(0, request.indexOf(" ")));
+    answers.push(random.once(3) ? mutate(random, text, answer(random, "GET")) : text);
+  }
+  return { mode: "response", requests, answers, end: random.pick(["fin", "fin", "reset"]), seed };
+}
