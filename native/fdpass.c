@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { PASSED_MAX = 200 };
@@ -56,8 +57,33 @@ static size_t collect(struct msghdr *message, int *found) {
   return count;
 }
 
-// (fd, data, descriptors): bytes received; the number of descriptors goes to the first further result. The length of
-// `descriptors` is the most that is accepted.
+// Bytes received or -errno; the number of descriptors goes to the first further result.
+static int32_t receive(int fd, uint8_t *data, size_t length, int32_t *out, size_t most) {
+  control_buffer control;
+  struct iovec part = {.iov_base = data, .iov_len = length};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  message.msg_control = control.bytes;
+  message.msg_controllen = sizeof control.bytes;
+  regs[REG_EXTRA] = 0;
+  ssize_t result;
+  do {
+    // Not recvmsg(): see plain_recv in sockets.c.
+    result = syscall(SYS_recvmsg, fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  } while (result < 0 && errno == EINTR);
+  if (result < 0) return -errno;
+  if (message.msg_controllen == 0 && (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) == 0) return (int32_t)result;
+  int found[PASSED_MAX];
+  size_t count = collect(&message, found);
+  if (count > most || (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0) {
+    for (size_t i = 0; i < count; i++) close(found[i]);
+    return -EMSGSIZE;
+  }
+  for (size_t i = 0; i < count; i++) out[i] = found[i];
+  regs[REG_EXTRA] = (int32_t)count;
+  return (int32_t)result;
+}
+
+// (fd, data, descriptors): the length of `descriptors` is the most that is accepted.
 VALUE_CALL(recv_fds) {
   napi_value values[3];
   int32_t fd;
@@ -67,31 +93,22 @@ VALUE_CALL(recv_fds) {
   if (!read_arguments(env, info, 3, values) || !read_int(env, values[0], &fd)) return make_int(env, -EINVAL);
   if (!read_bytes(env, values[1], &data, &length)) return make_int(env, -EINVAL);
   if (!read_ints(env, values[2], &out, &most) || most > PASSED_MAX) return make_int(env, -EINVAL);
-  control_buffer control;
-  memset(&control, 0, sizeof control);
-  struct iovec part = {.iov_base = data, .iov_len = length};
-  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-  message.msg_control = control.bytes;
-  message.msg_controllen = sizeof control.bytes;
-  regs[REG_EXTRA] = 0;
-  ssize_t result;
-  do {
-    result = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-  } while (result < 0 && errno == EINTR);
-  if (result < 0) return make_int(env, -errno);
-  int found[PASSED_MAX];
-  size_t count = collect(&message, found);
-  if (count > most || (message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) != 0) {
-    for (size_t i = 0; i < count; i++) close(found[i]);
-    return make_int(env, -EMSGSIZE);
-  }
-  for (size_t i = 0; i < count; i++) out[i] = found[i];
-  regs[REG_EXTRA] = (int32_t)count;
-  return make_int(env, (int32_t)result);
+  return make_int(env, receive(fd, data, length, out, most));
+}
+
+// (fd, offset, length, most descriptors): the same into the arena; descriptors go to the words of spans.
+REGISTER_CALL(hot_receive_packet) {
+  uint8_t *data = arena_range(regs[REG_B], regs[REG_C]);
+  int32_t most = regs[REG_D];
+  if (data == NULL) regs[REG_RESULT] = -EFAULT;
+  else if (most < 0 || most > 2 * IOV_PAIRS) regs[REG_RESULT] = -EINVAL;
+  else regs[REG_RESULT] = receive(regs[REG_A], data, (size_t)regs[REG_C], iov_words, (size_t)most);
+  return NULL;
 }
 
 const native_function fdpass_functions[] = {
     {"sendFds", send_fds},
     {"recvFds", recv_fds},
+    {"recvPacket", hot_receive_packet},
     END_OF_FUNCTIONS,
 };

@@ -6,7 +6,9 @@
 // only say whether it is preferred: when nothing else is left, such a backend is asked all the same. The clock and the
 // randomness are arguments.
 
+import { formatAddress } from "../command/address-text.ts";
 import type { BackendObject, SocketAddress } from "../command/objects.ts";
+import { utf8Bytes } from "../command/utf8.ts";
 import { hashText } from "./hash.ts";
 
 /** One backend of a cluster. Objects live on while requests use them, also after their removal. */
@@ -53,6 +55,8 @@ export class Backend {
   lastErrno: number;
   /** Base of its stats row, set by the proxy; -1: none. */
   row: number;
+  /** The next backend of the cluster with this id, at another address. */
+  namesake: Backend | null;
   /** The proxy's pool of idle connections. */
   attachment: object | null;
   private tries: number;
@@ -64,9 +68,9 @@ export class Backend {
   constructor(object: BackendObject) {
     this.clusterId = object.clusterId;
     this.id = object.backendId;
-    this.idBytes = ENCODER.encode(object.backendId);
+    this.idBytes = utf8Bytes(object.backendId);
     this.address = object.address;
-    this.addressBytes = ENCODER.encode(formatAddress(object.address));
+    this.addressBytes = utf8Bytes(formatAddress(object.address));
     this.weight = effectiveWeight(object.weight);
     this.backup = object.backup;
     this.stickyId = object.stickyId;
@@ -86,6 +90,7 @@ export class Backend {
     this.seed = hashText(`${formatAddress(object.address)} ${object.backendId}`);
     this.lastErrno = 0;
     this.row = -1;
+    this.namesake = null;
     this.attachment = null;
     this.tries = 0;
     this.waitUntilMs = 0;
@@ -186,11 +191,6 @@ export class Backend {
   }
 }
 
-/** `127.0.0.1:1026`, `[::1]:80`. */
-export function formatAddress(address: SocketAddress): string {
-  return address.ip.includes(":") ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`;
-}
-
 /** Weight 0 means the default (decisions 9); what is no weight at all counts as 1, so that nothing divides by zero. */
 function effectiveWeight(weight: number): number {
   if (weight === 0) {
@@ -207,4 +207,3 @@ const AVERAGE_INITIAL_MS = 50;
 const AVERAGE_MIN_MS = 1;
 const NEVER = -1;
 const AVERAGE_DECAY_MS = 1000;
-const ENCODER = new TextEncoder();

@@ -11,6 +11,7 @@ import {
   type BalancingTuningObject,
   type ClusterObject,
 } from "../command/objects.ts";
+import { utf8Bytes } from "../command/utf8.ts";
 import { Backend } from "./backend.ts";
 import { Hrw } from "./hrw.ts";
 import { LeastLoaded } from "./least-loaded.ts";
@@ -65,7 +66,8 @@ export class Cluster {
   ejectionMs: number;
   /** Who holds this object because of its id (routes); see ClusterTable.ensure. */
   references: number;
-  private readonly byIdentity: Map<string, Backend>;
+  /** The newest backend of each id; the others of that id follow it as namesakes. */
+  private readonly byId: Map<string, Backend>;
   private algorithm: number;
   private metric: number;
   private ordinary: Policy;
@@ -83,7 +85,7 @@ export class Cluster {
 
   constructor(id: string) {
     this.id = id;
-    this.idBytes = ENCODER.encode(id);
+    this.idBytes = utf8Bytes(id);
     this.config = null;
     this.backends = [];
     this.answers = null;
@@ -98,7 +100,7 @@ export class Cluster {
     this.ejectAfter = 0;
     this.ejectionMs = 0;
     this.references = 0;
-    this.byIdentity = new Map();
+    this.byId = new Map();
     this.algorithm = ALGORITHM_RANDOM;
     this.metric = 0;
     this.ordinary = new Random();
@@ -129,11 +131,11 @@ export class Cluster {
 
   /** Adds a backend, or gives the one with the same id and address its new parameters. */
   addBackend(object: BackendObject): Backend {
-    const key = identityOf(object.backendId, object.address.ip, object.address.port);
-    let backend = this.byIdentity.get(key);
-    if (backend === undefined) {
+    let backend = this.find(object.backendId, object.address.ip, object.address.port);
+    if (backend === null) {
       backend = new Backend(object);
-      this.byIdentity.set(key, backend);
+      backend.namesake = this.byId.get(backend.id) ?? null;
+      this.byId.set(backend.id, backend);
       this.backends.push(backend);
     } else {
       backend.update(object);
@@ -144,12 +146,11 @@ export class Cluster {
 
   /** Takes a backend out; it is marked `removed`. null: there is none with this id and address. */
   removeBackend(backendId: string, ip: string, port: number): Backend | null {
-    const key = identityOf(backendId, ip, port);
-    const backend = this.byIdentity.get(key);
-    if (backend === undefined) {
+    const backend = this.find(backendId, ip, port);
+    if (backend === null) {
       return null;
     }
-    this.byIdentity.delete(key);
+    this.unlink(backend);
     this.backends.splice(this.backends.indexOf(backend), 1);
     backend.removed = true;
     this.stale = true;
@@ -240,7 +241,7 @@ export class Cluster {
   private tune(tuning: BalancingTuningObject): void {
     this.affinity = tuning.affinityName === "" ? AFFINITY_SOURCE_IP : tuning.affinity;
     const name = tuning.affinity === AFFINITY_HEADER ? tuning.affinityName.toLowerCase() : tuning.affinityName;
-    this.affinityName = ENCODER.encode(name);
+    this.affinityName = utf8Bytes(name);
     this.slowStartMs = tuning.slowStart * 1000;
     this.ejectAfter = tuning.ejectionTime > 0 ? tuning.ejectAfter : 0;
     this.ejectionMs = tuning.ejectionTime * 1000;
@@ -259,6 +260,29 @@ export class Cluster {
         this.ramping = true;
       }
     }
+  }
+
+  // By id and then along the namesakes: a key made of all parts would have to be built and hashed for each change.
+  private find(backendId: string, ip: string, port: number): Backend | null {
+    let backend = this.byId.get(backendId) ?? null;
+    while (backend !== null && (backend.address.port !== port || backend.address.ip !== ip)) {
+      backend = backend.namesake;
+    }
+    return backend;
+  }
+
+  private unlink(backend: Backend): void {
+    const first = this.byId.get(backend.id)!;
+    if (first !== backend) {
+      let before = first;
+      while (before.namesake !== backend) before = before.namesake!;
+      before.namesake = backend.namesake;
+    } else if (backend.namesake !== null) {
+      this.byId.set(backend.id, backend.namesake);
+    } else {
+      this.byId.delete(backend.id);
+    }
+    backend.namesake = null;
   }
 
   private setUp(): void {
@@ -301,10 +325,6 @@ function policyFor(algorithm: number, metric: number): Policy {
   }
 }
 
-function identityOf(backendId: string, ip: string, port: number): string {
-  return `${ip} ${port} ${backendId}`;
-}
-
 const ALGORITHM_RANDOM = 1;
 const ALGORITHM_LEAST_LOADED = 2;
 const ALGORITHM_POWER_OF_TWO = 3;
@@ -320,4 +340,3 @@ const TUNING_NONE: BalancingTuningObject = {
   ejectionTime: 0,
 };
 const NO_BYTES = new Uint8Array(0);
-const ENCODER = new TextEncoder();

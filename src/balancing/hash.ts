@@ -2,6 +2,8 @@
 // of the input. 32 bits, as a signed integer. Not for secrets: who can choose keys can choose a backend, which is
 // what affinity to a header or cookie means anyway. Results are stable: all workers and all releases agree.
 
+import { utf8Bytes } from "../command/utf8.ts";
+
 /** Hash of bytes [start, end). */
 export function hashBytes(bytes: Uint8Array, start: number, end: number): number {
   let hash = FNV_OFFSET;
@@ -11,7 +13,7 @@ export function hashBytes(bytes: Uint8Array, start: number, end: number): number
 
 /** Hash of a text's UTF-8 bytes. */
 export function hashText(text: string): number {
-  const bytes = ENCODER.encode(text);
+  const bytes = utf8Bytes(text);
   return hashBytes(bytes, 0, bytes.length);
 }
 
@@ -26,4 +28,3 @@ export function mix(value: number): number {
 
 const FNV_OFFSET = 0x811c9dc5 | 0;
 const FNV_PRIME = 0x01000193;
-const ENCODER = new TextEncoder();

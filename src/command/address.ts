@@ -7,10 +7,7 @@ import type { SocketAddress as AddressMessage } from "./gen/sozu_pb.ts";
 import { SocketAddressSchema } from "./gen/sozu_pb.ts";
 import type { SocketAddress } from "./objects.ts";
 
-/** `ip:port`, with brackets around IPv6. */
-export function formatAddress(address: SocketAddress): string {
-  return address.ip.includes(":") ? `[${address.ip}]:${address.port}` : `${address.ip}:${address.port}`;
-}
+export { formatAddress } from "./address-text.ts";
 
 /** Reads `ip:port` or `[v6]:port`; null when it is neither or the port is not 1 to 65535. */
 export function parseAddress(text: string): SocketAddress | null {

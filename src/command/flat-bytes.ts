@@ -5,6 +5,7 @@
 //   long text  u32: length, bit 31 set when not ASCII, 0xffffffff for null | UTF-8 bytes
 
 import type { SocketAddress } from "./objects.ts";
+import { TextCache } from "./utf8.ts";
 
 const TEXT_BYTES_MAX = 0x7ffe;
 const LONG_TEXT_BYTES_MAX = 0xffffff;
@@ -191,7 +192,13 @@ export class FlatCursor {
     this.at = to;
     const buffer = this.#buffer!;
     const base = this.#base;
-    return ascii ? buffer.latin1Slice(base + from, base + to) : buffer.utf8Slice(base + from, base + to);
+    if (!ascii) return buffer.utf8Slice(base + from, base + to);
+    let text = TEXTS.find(this.bytes, from, to);
+    if (text === null) {
+      text = buffer.latin1Slice(base + from, base + to);
+      TEXTS.keep(text, this.bytes, from, to);
+    }
+    return text;
   }
 
   #missing(): number {
@@ -218,5 +225,6 @@ interface SlicingBuffer {
 }
 
 const utf8: TextEncoder = new TextEncoder();
+const TEXTS: TextCache = new TextCache();
 /** No bytes at all; reading from them keeps no memory alive. */
 export const NO_BYTES: Uint8Array = new Uint8Array(0);

@@ -29,7 +29,8 @@ export class ChangeReader extends FlatCursor {
   /** Its [kind, payload] in `bytes` begins here and ends at `end`; the identity of its object ends before. */
   start: number;
   identityEnd: number;
-  #total: number;
+  /** Where what was opened ends. */
+  #last: number;
   #seen: number;
 
   constructor(bytes: Uint8Array = NO_BYTES) {
@@ -42,25 +43,25 @@ export class ChangeReader extends FlatCursor {
     this.change = null;
     this.start = 0;
     this.identityEnd = 0;
-    this.#total = 0;
+    this.#last = 0;
     this.#seen = 0;
     this.open(bytes);
   }
 
-  /** Starts over with other bytes. They must not change before the last next(). */
-  open(bytes: Uint8Array): void {
-    const whole = bytes.length >= FLAT_HEADER_BYTES;
+  /** Starts over with what lies at [from, to) of these bytes. They must not change before the last next(). */
+  open(bytes: Uint8Array, from = 0, to: number = bytes.length): void {
+    const whole = to - from >= FLAT_HEADER_BYTES;
     this.use(bytes);
-    this.revision = whole ? readU32(bytes, 8) + readU32(bytes, 12) * 0x100000000 : 0;
-    this.count = whole ? readU32(bytes, 16) : 0;
-    this.#total = whole ? readU32(bytes, 20) : 0;
-    this.hashLow = whole ? readU32(bytes, 24) : 0;
-    this.hashHigh = whole ? readU32(bytes, 28) : 0;
+    this.revision = whole ? readU32(bytes, from + 8) + readU32(bytes, from + 12) * 0x100000000 : 0;
+    this.count = whole ? readU32(bytes, from + 16) : 0;
+    this.hashLow = whole ? readU32(bytes, from + 24) : 0;
+    this.hashHigh = whole ? readU32(bytes, from + 28) : 0;
     this.change = null;
-    this.at = FLAT_HEADER_BYTES;
+    this.#last = to;
+    this.at = from + FLAT_HEADER_BYTES;
     this.#seen = 0;
     this.bad = false;
-    this.error = whole ? checkHeader(bytes, this.#total) : FLAT.TRUNCATED;
+    this.error = whole ? checkHeader(bytes, from, to - from) : FLAT.TRUNCATED;
   }
 
   /** Lets go of the bytes: call it after a state that lies in memory of its own. */
@@ -71,11 +72,11 @@ export class ChangeReader extends FlatCursor {
   next(): FlatResult {
     if (this.error < 0) return this.error;
     this.change = null;
-    if (this.at === this.#total) return this.#stop(this.#seen === this.count ? FLAT.END : FLAT.BAD_COUNT);
-    if (this.at + 5 > this.#total) return this.#stop(FLAT.TRUNCATED);
+    if (this.at === this.#last) return this.#stop(this.#seen === this.count ? FLAT.END : FLAT.BAD_COUNT);
+    if (this.at + 5 > this.#last) return this.#stop(FLAT.TRUNCATED);
     const length = readU32(this.bytes, this.at);
     this.start = this.at + 4;
-    if (length < 1 || length > this.#total - this.start) return this.#stop(FLAT.TRUNCATED);
+    if (length < 1 || length > this.#last - this.start) return this.#stop(FLAT.TRUNCATED);
     this.end = this.start + length;
     this.at = this.start + 1;
     const change = this.#content(this.bytes[this.start]!);
@@ -236,8 +237,8 @@ export class ChangeReader extends FlatCursor {
 const MAGIC = 0x315a4f53;
 const NO_TAGS: readonly (readonly [string, string])[] = [];
 
-function checkHeader(bytes: Uint8Array, total: number): FlatResult {
-  if (readU32(bytes, 0) !== MAGIC) return FLAT.BAD_MAGIC;
-  if (readU32(bytes, 4) !== FLAT_VERSION) return FLAT.BAD_VERSION;
-  return total === bytes.length ? FLAT.END : FLAT.TRUNCATED;
+function checkHeader(bytes: Uint8Array, at: number, length: number): FlatResult {
+  if (readU32(bytes, at) !== MAGIC) return FLAT.BAD_MAGIC;
+  if (readU32(bytes, at + 4) !== FLAT_VERSION) return FLAT.BAD_VERSION;
+  return readU32(bytes, at + 20) === length ? FLAT.END : FLAT.TRUNCATED;
 }

@@ -33,16 +33,18 @@ export interface Followed {
 }
 
 /**
- * Decodes a batch or state and gives each change to `take`, which returns null or the reason why it refuses. Stops at
- * the first refusal. The mirror follows what was taken.
+ * Decodes the batch or state at [from, to) and gives each change to `take`, which returns null or the reason why it
+ * refuses. Stops at the first refusal. The mirror follows what was taken.
  */
 export function followChanges(
   bytes: Uint8Array,
   mirror: StateMirror,
   take: (change: Change) => string | null,
+  from = 0,
+  to: number = bytes.length,
 ): Followed {
   const reader = READER;
-  reader.open(bytes);
+  reader.open(bytes, from, to);
   let result: FlatResult = reader.next();
   let refusal: string | null = null;
   while (result === FLAT.CHANGE) {
@@ -54,7 +56,7 @@ export function followChanges(
   }
   const inStep = result === FLAT.END && mirror.hashLow === reader.hashLow && mirror.hashHigh === reader.hashHigh;
   const revision = reader.revision;
-  if (bytes.length > KEPT_BYTES_MAX) reader.release();
+  if (to - from > KEPT_BYTES_MAX) reader.release();
   return { result, refusal, revision, inStep };
 }
 

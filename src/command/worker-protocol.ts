@@ -103,10 +103,7 @@ export interface HashQuery {
 /** Builds a packet; the body is copied. The caller keeps it within PACKET_BYTES_MAX. */
 export function encodePacket(kind: number, number: number, body: Uint8Array = EMPTY): Uint8Array {
   const bytes = new Uint8Array(PACKET_HEADER_BYTES + body.length);
-  bytes[0] = kind;
-  bytes[2] = WORKER_PROTOCOL_VERSION & 0xff;
-  bytes[3] = WORKER_PROTOCOL_VERSION >>> 8;
-  writeUint32(bytes, 4, number);
+  writeHeader(bytes, kind, number);
   bytes.set(body, PACKET_HEADER_BYTES);
   return bytes;
 }
@@ -120,6 +117,11 @@ export function decodePacket(bytes: Uint8Array): Packet | null {
     number: readUint32(bytes, 4),
     body: bytes.subarray(PACKET_HEADER_BYTES),
   };
+}
+
+/** The number of the packet at `at`; its kind is the byte there, its body begins behind the header. */
+export function readPacketNumber(bytes: Uint8Array, at: number): number {
+  return readUint32(bytes, at + 4);
 }
 
 /** Builds a packet with a JSON body. */
@@ -165,6 +167,25 @@ export function encodeStanding(kind: number, number: number, standing: Standing)
   return encodePacket(kind, number, body);
 }
 
+/** Bytes of a packet whose body is a Standing without refusals. */
+export const STANDING_PACKET_BYTES = PACKET_HEADER_BYTES + 16;
+
+/** The same as encodeStanding without refusals, into a packet of STANDING_PACKET_BYTES: one acknowledges each change. */
+export function fillStanding(
+  packet: Uint8Array,
+  kind: number,
+  number: number,
+  hashLow: number,
+  hashHigh: number,
+  sessions: number,
+): void {
+  writeHeader(packet, kind, number);
+  writeUint32(packet, PACKET_HEADER_BYTES, hashLow);
+  writeUint32(packet, PACKET_HEADER_BYTES + 4, hashHigh);
+  writeUint32(packet, PACKET_HEADER_BYTES + 8, sessions);
+  writeUint32(packet, PACKET_HEADER_BYTES + 12, 0);
+}
+
 /** Takes a Standing apart; null when the body is none. */
 export function decodeStanding(body: Uint8Array): Standing | null {
   if (body.length < STANDING_BYTES) return null;
@@ -201,6 +222,13 @@ const REASON_BYTES_MAX = 1000;
 const EMPTY = new Uint8Array(0);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+
+function writeHeader(packet: Uint8Array, kind: number, number: number): void {
+  packet[0] = kind;
+  packet[2] = WORKER_PROTOCOL_VERSION & 0xff;
+  packet[3] = WORKER_PROTOCOL_VERSION >>> 8;
+  writeUint32(packet, 4, number);
+}
 
 function readUint32(bytes: Uint8Array, at: number): number {
   return (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;

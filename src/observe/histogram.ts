@@ -22,6 +22,16 @@ export function record(values: Float64Array, base: number, microseconds: number)
   values[(base + HISTOGRAM_LANES + (bucketOf(microseconds) << 2)) | 0] += 1;
 }
 
+/** Whether no histogram of the group at `base` has a sample: all sums are 0, and so is each bucket of zeros. */
+export function isEmptyGroup(values: Float64Array, base: number): boolean {
+  for (let i = base; i < base + 2 * HISTOGRAM_LANES; i++) {
+    if (values[i] !== 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
 /** The bucket of a value >= 0. */
 export function bucketOf(microseconds: number): number {
   const value = microseconds < VALUE_MAX ? microseconds | 0 : VALUE_MAX;

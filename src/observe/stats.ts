@@ -5,7 +5,9 @@
 // can be reused at once without mixing two objects. Invariant: a directory entry is published last, with a new
 // generation.
 
-import { KIND_GAUGE, METRIC_STATS_ROWS_OVERFLOWED, METRICS, ROW_METRICS } from "./metrics.ts";
+import { utf8Bytes } from "../command/utf8.ts";
+import { isEmptyGroup } from "./histogram.ts";
+import { KIND_GAUGE, METRIC_STATS_ROWS_OVERFLOWED, METRICS, ROW_COUNTERS, ROW_METRICS } from "./metrics.ts";
 import {
   DIRECTORY_START,
   ENTRY_BYTES,
@@ -204,7 +206,7 @@ export class Stats {
       this.values[HEAD_ROWS_USED] = used + 1;
     }
     const base = this.base(row);
-    this.values.fill(0, base, base + ROW_SLOTS);
+    this.clearRow(base);
     const entry = DIRECTORY_START + row * ENTRY_BYTES;
     const id8 = encodeId(id);
     this.bytes.set(id8, entry + ENTRY_ID);
@@ -214,6 +216,15 @@ export class Stats {
     Atomics.add(this.words, word + ENTRY_GENERATION, 1);
     Atomics.store(this.words, word + ENTRY_STATE, state);
     return row;
+  }
+
+  /** Histograms that hold nothing (see isEmptyGroup) are left alone: of a row that was never used, pages stay untouched. */
+  private clearRow(base: number): void {
+    const times = base + ROW_COUNTERS;
+    if (!isEmptyGroup(this.values, times)) {
+      this.values.fill(0, times, base + ROW_SLOTS);
+    }
+    this.values.fill(0, base, times);
   }
 
   private release(row: number): void {
@@ -334,7 +345,7 @@ export function capacityOf(bytes: number): number {
 
 /** The bytes of an id in the directory: cut to the room, then ending in `~` and 8 hex digits of its FNV-1a hash. */
 function encodeId(id: string): Uint8Array {
-  const bytes = ENCODER.encode(id);
+  const bytes = utf8Bytes(id);
   if (bytes.length < ENTRY_ID_MAX) {
     return bytes;
   }
@@ -342,7 +353,7 @@ function encodeId(id: string): Uint8Array {
   for (let i = 0; i < bytes.length; i++) {
     hash = Math.imul(hash ^ bytes[i], 0x01000193);
   }
-  const tail = ENCODER.encode(`~${(hash >>> 0).toString(16).padStart(8, "0")}`);
+  const tail = utf8Bytes(`~${(hash >>> 0).toString(16).padStart(8, "0")}`);
   const cut = new Uint8Array(ENTRY_ID_MAX);
   cut.set(bytes.subarray(0, ENTRY_ID_MAX - tail.length));
   cut.set(tail, ENTRY_ID_MAX - tail.length);
@@ -351,5 +362,4 @@ function encodeId(id: string): Uint8Array {
 
 /** The overflow row and the graveyard. */
 const RESERVED_ROWS = 2;
-const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();

@@ -2,8 +2,12 @@
 // Whoever receives must expect the wrong number and the wrong kind: check `fds.length`, then use or close every one.
 
 import { EINVAL } from "./errno.ts";
-import { native, REG_EXTRA, regs } from "./native.ts";
+import { iovWords, native, REG_EXTRA, regs } from "./native.ts";
 import { close } from "./sockets.ts";
+
+// A constant: see sockets.ts.
+const nativeRecvPacket = native.recvPacket;
+const NO_FDS: readonly number[] = [];
 
 /** Most descriptors in one message. */
 export const PASSED_FDS_MAX = 200;
@@ -31,6 +35,24 @@ export function recvFds(fd: number, maxBytes: number, maxFds: number): Received 
   const length = native.recvFds(fd, data, fds);
   if (length < 0) return length;
   return { data: data.subarray(0, length), fds: Array.from(fds.subarray(0, regs[REG_EXTRA])) };
+}
+
+/**
+ * The same into the arena, without an allocation: returns the bytes received or -errno, as recvFds() does. `passedFds()`
+ * takes the descriptors, at most `maxFds` (<= 128), before the next native call.
+ */
+export function recvPacket(fd: number, offset: number, length: number, maxFds: number): number {
+  regs[1] = fd;
+  regs[2] = offset;
+  regs[3] = length;
+  regs[4] = maxFds;
+  nativeRecvPacket();
+  return regs[0];
+}
+
+/** The descriptors of the last recvPacket(), which succeeded. */
+export function passedFds(): readonly number[] {
+  return regs[REG_EXTRA] === 0 ? NO_FDS : Array.from(iovWords.subarray(0, regs[REG_EXTRA]));
 }
 
 /** Closes all of them. */

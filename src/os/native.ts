@@ -55,6 +55,7 @@ export interface Native {
   fileSize: RegisterCall;
   sendFds(fd: number, data: Uint8Array, fds: Int32Array): number;
   recvFds(fd: number, data: Uint8Array, fds: Int32Array): number;
+  recvPacket: RegisterCall;
   spawn(
     file: Uint8Array,
     args: Uint8Array,

@@ -4,9 +4,9 @@
 // descriptors, soft stop), so that a full backlog does not spin the loop. What waits is queued by the kernel.
 
 import type { AnswerSet } from "../answers/template.ts";
-import { formatAddress } from "../balancing/backend.ts";
 import type { Cluster } from "../balancing/cluster.ts";
 import type { ClusterTable } from "../balancing/cluster-table.ts";
+import { formatAddress } from "../command/address-text.ts";
 import type { HttpFrontendObject, HttpListenerObject } from "../command/objects.ts";
 import type { Handler } from "../loop/event-loop.ts";
 import {

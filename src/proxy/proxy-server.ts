@@ -4,9 +4,9 @@
 // from main through `activate`; the proxy never opens one.
 
 import { AnswerSet, compileAnswers } from "../answers/template.ts";
-import { formatAddress } from "../balancing/backend.ts";
 import { ClusterTable } from "../balancing/cluster-table.ts";
 import { checkHealthCheck } from "../balancing/health-check.ts";
+import { formatAddress } from "../command/address-text.ts";
 import type {
   AnswerTexts,
   BackendHealth,

@@ -10,6 +10,7 @@
 
 import { PATH_REGEX } from "../command/objects.ts";
 import { ShardedMap } from "../command/sharded-map.ts";
+import { utf8Bytes } from "../command/utf8.ts";
 import { HostNode } from "./host-node.ts";
 import { HostPatterns } from "./host-patterns.ts";
 import { HostLeaf } from "./leaf.ts";
@@ -137,7 +138,7 @@ export class Router<T> {
     if (own !== undefined) {
       if (own.leaf === null || own.mergedAt !== this.sharedGeneration) {
         const merged = this.merge(own, this.suffixOf(name), this.hostPatterns.matching(name));
-        own.leaf = new HostLeaf(ENCODER.encode(name), merged);
+        own.leaf = new HostLeaf(utf8Bytes(name), merged);
         own.mergedAt = this.sharedGeneration;
       }
       return own.leaf;
@@ -150,7 +151,7 @@ export class Router<T> {
     if (merged.length === 0) {
       return null;
     }
-    const leaf = new HostLeaf(ENCODER.encode(name), merged);
+    const leaf = new HostLeaf(utf8Bytes(name), merged);
     this.remember(name, leaf);
     return leaf;
   }
@@ -306,4 +307,3 @@ function describe(rule: RouteRule): string {
 }
 
 const HOSTS_REMEMBERED = 4096;
-const ENCODER = new TextEncoder();

@@ -13,6 +13,7 @@ import {
   POSITION_PRE,
   POSITION_TREE,
 } from "../command/objects.ts";
+import { utf8Bytes } from "../command/utf8.ts";
 import type { PathPattern } from "./pattern-table.ts";
 
 /** A rule: what a request must look like. The constants are those of command/objects.ts. */
@@ -74,7 +75,7 @@ export class Candidate<T> {
     if (this.order === null) {
       const { path, method } = this.rule;
       const end = method === null ? "" : `;${method}`;
-      this.order = ENCODER.encode(`${this.host};${KIND_LETTERS[this.pathKind]}${path}${end}`);
+      this.order = utf8Bytes(`${this.host};${KIND_LETTERS[this.pathKind]}${path}${end}`);
     }
     return this.order;
   }
@@ -108,10 +109,19 @@ export function foldHost(host: string): string {
   return folded.length > 1 && folded.endsWith(".") && folded !== "*." ? folded.slice(0, -1) : folded;
 }
 
-/** As foldHost for the host of a rule: regular expressions keep their case. */
+/** As foldHost for the host of a rule: regular expressions keep their case. One change asks several times. */
 export function foldRuleHost(host: string): string {
-  return isHostPattern(host) ? foldHostPattern(host) : foldHost(host);
+  if (host === folded.host) {
+    return folded.text;
+  }
+  const text = isHostPattern(host) ? foldHostPattern(host) : foldHost(host);
+  folded.host = host;
+  folded.text = text;
+  return text;
 }
+
+/** The last host that was folded. */
+const folded = { host: "", text: "" };
 
 /** Negative when `a` is tried before `b`. Only rules whose hosts match one and the same host are ever compared. */
 export function compareCandidates<T>(a: Candidate<T>, b: Candidate<T>): number {
@@ -152,10 +162,9 @@ function encode(text: string): Uint8Array {
   if (text === "") {
     return NO_BYTES;
   }
-  return text === "/" ? SLASH : ENCODER.encode(text);
+  return text === "/" ? SLASH : utf8Bytes(text);
 }
 
-const ENCODER = new TextEncoder();
 const NO_BYTES = new Uint8Array(0);
 const SLASH = new Uint8Array([0x2f]);
 /** Labels of letters, digits, `-` and `_`; the first may be `*`; or an IPv6 literal. */

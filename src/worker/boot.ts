@@ -48,7 +48,7 @@ export function boot(): void {
         if (hello === null || fds.length !== 2) abort("the first message of main is broken");
         return;
       case PACKET.LISTEN:
-        listen.push(...pairSockets(packet, received));
+        listen.push(...pairSockets(packet.body, received));
         return;
       case PACKET.RUN: {
         if (hello === null) abort("main sent no settings");
@@ -65,9 +65,9 @@ export function boot(): void {
   watchFd(CHANNEL_FD, () => receive(onPacket));
 }
 
-/** Addresses and descriptors of a LISTEN packet, in pairs; descriptors that have no address are closed. */
-export function pairSockets(packet: Packet, fds: readonly number[]): { address: SocketAddress; fd: number }[] {
-  const listen = decodeJson<Listen>(packet.body);
+/** Addresses and descriptors of a LISTEN packet with this body, in pairs; descriptors that have no address are closed. */
+export function pairSockets(body: Uint8Array, fds: readonly number[]): { address: SocketAddress; fd: number }[] {
+  const listen = decodeJson<Listen>(body);
   if (listen === null || listen.addresses.length !== fds.length) {
     closeAll(fds);
     return [];

@@ -1,14 +1,17 @@
-// A worker's end of its channel, on the event loop: non-blocking both ways and bounded. Packets that main does not read
-// wait here up to a limit; what main asked for is answered by the newest acknowledgement, so old ones may be dropped.
+// A worker's end of its channel, on the event loop: non-blocking both ways and bounded. Packets lie in the arena while they
+// are handled, so that one costs no allocation. Packets that main does not read wait here up to a limit; what main asked
+// for is answered by the newest acknowledgement, so old ones may be dropped.
 // When main dies the channel closes and the worker serves on without it (design section 5).
 
-import { decodePacket, PACKET_BYTES_MAX, PACKET_FDS_MAX, type Packet } from "../command/worker-protocol.ts";
+import { PACKET_BYTES_MAX, PACKET_FDS_MAX, PACKET_HEADER_BYTES, readPacketNumber } from "../command/worker-protocol.ts";
 import type { Deferrable, EventLoop } from "../loop/event-loop.ts";
-import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT } from "../os/epoll.ts";
+import { EPOLLET, EPOLLIN, EPOLLOUT } from "../os/epoll.ts";
 import { EAGAIN } from "../os/errno.ts";
-import { closeAll, recvFds, sendFds } from "../os/fdpass.ts";
-import { close, unreadBytes } from "../os/sockets.ts";
+import { closeAll, passedFds, recvPacket } from "../os/fdpass.ts";
+import { close, send } from "../os/sockets.ts";
 
+/** Bytes of the arena that a channel takes: a packet in, a packet out. */
+export const CHANNEL_ARENA_BYTES: number = 2 * PACKET_BYTES_MAX;
 /** Packets handled before traffic gets its turn again. */
 const READ_BUDGET = 16;
 /** Packets that may wait for main. */
@@ -16,8 +19,10 @@ const WAITING_MAX = 1024;
 
 /** Who gets the packets. */
 export interface ChannelOwner {
-  /** `fds` belong to the owner from now on. */
-  onPacket(packet: Packet, fds: readonly number[]): void;
+  /** The body lies at [start, end) of the arena during the call; `fds` belong to the owner from now on. */
+  onPacket(kind: number, number: number, start: number, end: number, fds: readonly number[]): void;
+  /** What has come so far was handed over; called at least once after onPacket. */
+  onPause(): void;
   /** Main is gone, or sent what is no packet. The descriptor is closed already. Called once. */
   onMainGone(): void;
 }
@@ -29,37 +34,39 @@ export class WorkerChannel implements Deferrable {
   readonly #owner: ChannelOwner;
   readonly #fd: number;
   readonly #token: number;
+  readonly #arena: Uint8Array;
+  readonly #in: number;
+  readonly #out: number;
   readonly #waiting: Uint8Array[];
   #open: boolean;
-  /** Main closed its end: what is left to read is packets, then the end. */
-  #hungUp: boolean;
 
   constructor(loop: EventLoop, fd: number, owner: ChannelOwner) {
     this.queued = false;
     this.#loop = loop;
     this.#owner = owner;
     this.#fd = fd;
+    this.#arena = loop.memory.bytes;
+    this.#in = loop.memory.allocate(PACKET_BYTES_MAX);
+    this.#out = loop.memory.allocate(PACKET_BYTES_MAX);
     this.#waiting = [];
     this.#open = true;
-    this.#hungUp = false;
     this.#token = loop.register(fd, this, EPOLLIN | EPOLLOUT | EPOLLET);
   }
 
   onReady(events: number): void {
     if ((events & EPOLLOUT) !== 0) this.#flush();
-    if ((events & (EPOLLHUP | EPOLLERR)) !== 0) this.#hungUp = true;
-    for (let i = 0; i < READ_BUDGET; i++) {
-      if (!this.#open || !this.#readOne()) return;
-    }
-    this.#loop.runLater(this);
+    let read = 0;
+    while (read < READ_BUDGET && this.#open && this.#readOne()) read += 1;
+    if (read > 0) this.#owner.onPause();
+    if (read === READ_BUDGET && this.#open) this.#loop.runLater(this);
   }
 
-  /** Sends a packet, or keeps it until main reads. The oldest one that waits gives way when there are too many. */
-  send(bytes: Uint8Array): void {
+  /** Sends a copy of a packet, or keeps one until main reads. The oldest that waits gives way when there are too many. */
+  send(packet: Uint8Array): void {
     if (!this.#open) return;
-    if (this.#waiting.length === 0 && sendFds(this.#fd, bytes, []) !== -EAGAIN) return;
+    if (this.#waiting.length === 0 && this.#write(packet)) return;
     if (this.#waiting.length === WAITING_MAX) this.#waiting.shift();
-    this.#waiting.push(bytes);
+    this.#waiting.push(packet.slice());
   }
 
   close(): void {
@@ -72,29 +79,28 @@ export class WorkerChannel implements Deferrable {
   }
 
   #flush(): void {
-    while (this.#open && this.#waiting.length > 0) {
-      if (sendFds(this.#fd, this.#waiting[0], []) === -EAGAIN) return;
-      this.#waiting.shift();
-    }
+    while (this.#open && this.#waiting.length > 0 && this.#write(this.#waiting[0])) this.#waiting.shift();
+  }
+
+  /** False when main has to read first. What cannot be sent at all is dropped: reading will tell why. */
+  #write(packet: Uint8Array): boolean {
+    this.#arena.set(packet, this.#out);
+    return send(this.#fd, this.#out, packet.length) !== -EAGAIN;
   }
 
   /** False when nothing waits or the channel is closed. */
   #readOne(): boolean {
-    // A buffer for the largest packet, made and thrown away for each small one, costs more than all the rest of a change:
-    // what waits tells how much is needed. Nothing waits: a new edge will tell of the next packet.
-    const waiting = unreadBytes(this.#fd);
-    if (waiting === 0 && !this.#hungUp) return false;
-    const most = waiting > 0 ? Math.min(waiting, PACKET_BYTES_MAX) : PACKET_BYTES_MAX;
-    const received = recvFds(this.#fd, most, PACKET_FDS_MAX);
-    if (received === -EAGAIN) return false;
-    const packet = typeof received === "number" ? null : decodePacket(received.data);
-    if (typeof received === "number" || packet === null) {
-      if (typeof received !== "number") closeAll(received.fds);
+    const length = recvPacket(this.#fd, this.#in, PACKET_BYTES_MAX, PACKET_FDS_MAX);
+    if (length === -EAGAIN) return false;
+    if (length < PACKET_HEADER_BYTES) {
+      if (length >= 0) closeAll(passedFds());
       this.close();
       this.#owner.onMainGone();
       return false;
     }
-    this.#owner.onPacket(packet, received.fds);
+    const at = this.#in;
+    const number = readPacketNumber(this.#arena, at);
+    this.#owner.onPacket(this.#arena[at], number, at + PACKET_HEADER_BYTES, at + length, passedFds());
     return true;
   }
 }

@@ -3,7 +3,7 @@
 // A frontend whose listener is not there (it was removed, or stands later in a saved state) belongs to the state all the
 // same: it counts in the hash, and main sends it again with the listener.
 
-import { formatAddress } from "../command/address.ts";
+import { formatAddress } from "../command/address-text.ts";
 import { FLAT, FLAT_HEADER_BYTES } from "../command/flat.ts";
 import { type ClusterHash, StateMirror } from "../command/mirror.ts";
 import type { Change, SocketAddress } from "../command/objects.ts";
@@ -31,6 +31,7 @@ export class Replica {
   readonly #borrowed: Map<string, number>;
   /** Addresses of the listeners that exist. */
   readonly #listeners: Set<string>;
+  readonly #take: (change: Change) => string | null;
 
   constructor(target: ReplicaTarget) {
     this.mirror = new StateMirror();
@@ -38,6 +39,7 @@ export class Replica {
     this.#held = new Map();
     this.#borrowed = new Map();
     this.#listeners = new Set();
+    this.#take = (change) => this.#apply(change);
   }
 
   /** The hashes of these clusters, null: of all; those that do not exist are left out. */
@@ -90,14 +92,16 @@ export class Replica {
     return reasons.map((reason) => ({ revision: followed.revision, reason }));
   }
 
-  /** Follows blocks of changes, one per request. A refused block is reported, later ones are applied all the same. */
-  follow(blocks: Uint8Array): Refusal[] {
-    const refusals: Refusal[] = [];
-    let at = 0;
-    while (at + FLAT_HEADER_BYTES <= blocks.length) {
+  /**
+   * Follows the blocks of changes at [from, to), one per request. Refused ones are added to `refusals`, which
+   * it returns; later ones are applied all the same.
+   */
+  follow(blocks: Uint8Array, refusals: Refusal[] = [], from = 0, to: number = blocks.length): Refusal[] {
+    let at = from;
+    while (at + FLAT_HEADER_BYTES <= to) {
       const length = blockLength(blocks, at);
-      if (length < FLAT_HEADER_BYTES || at + length > blocks.length) break;
-      const followed = followChanges(blocks.subarray(at, at + length), this.mirror, (change) => this.#apply(change));
+      if (length < FLAT_HEADER_BYTES || at + length > to) break;
+      const followed = followChanges(blocks, this.mirror, this.#take, at, at + length);
       const broken = followed.result < 0 ? `the encoded change is broken (${followed.result})` : null;
       const reason = followed.refusal ?? broken;
       if (reason !== null) refusals.push({ revision: followed.revision, reason });

@@ -10,11 +10,12 @@ import {
   decodeText,
   encodePacket,
   encodeStanding,
+  fillStanding,
   type HashQuery,
   type Listen,
   PACKET,
-  type Packet,
   type Refusal,
+  STANDING_PACKET_BYTES,
 } from "../command/worker-protocol.ts";
 import { EventLoop } from "../loop/event-loop.ts";
 import { Memory } from "../loop/memory.ts";
@@ -28,13 +29,14 @@ import { close } from "../os/sockets.ts";
 import { arenaBytesFor } from "../proxy/context.ts";
 import { ProxyServer } from "../proxy/proxy-server.ts";
 import { pairSockets, type Start } from "./boot.ts";
-import { WorkerChannel } from "./channel.ts";
+import { CHANNEL_ARENA_BYTES, WorkerChannel } from "./channel.ts";
 import { openLogs, type WorkerLogs } from "./logs.ts";
 import { Replica } from "./replica.ts";
 import { Ticker } from "./ticker.ts";
 
 /** How long the last log lines may take at the end. */
 const DRAIN_LOGS_MS = 1000;
+const NO_REFUSALS: readonly Refusal[] = [];
 
 /** The worker of this process. */
 export class Worker {
@@ -45,13 +47,22 @@ export class Worker {
   readonly #replica: Replica;
   readonly #channel: WorkerChannel;
   readonly #start: Start;
+  readonly #arena: Uint8Array;
+  /** Revision of the last changes that were applied and not acknowledged, -1: none; what was refused of them. */
+  #applied: number;
+  #refusals: Refusal[];
+  readonly #standingPacket: Uint8Array;
   #stopping: boolean;
 
   /** Throws with the reason when memory, logs or the loop cannot be had. */
   constructor(start: Start) {
     const { settings, statsBytes } = start.hello;
-    const memory = new Memory(arenaBytesFor(settings));
+    const memory = new Memory(arenaBytesFor(settings) + CHANNEL_ARENA_BYTES);
     this.#start = start;
+    this.#arena = memory.bytes;
+    this.#applied = -1;
+    this.#refusals = [];
+    this.#standingPacket = new Uint8Array(STANDING_PACKET_BYTES);
     this.#stopping = false;
     this.#loop = new EventLoop(memory);
     const owner = { workerId: settings.workerId, pid: process.pid, nowUs: readClock() };
@@ -72,7 +83,8 @@ export class Worker {
     });
     this.#replica = new Replica(this.#proxy);
     this.#channel = new WorkerChannel(this.#loop, start.channelFd, {
-      onPacket: (packet, fds) => this.#onPacket(packet, fds),
+      onPacket: (kind, number, start, end, fds) => this.#onPacket(kind, number, start, end, fds),
+      onPause: () => this.#acknowledge(),
       onMainGone: () => this.#onMainGone(),
     });
   }
@@ -93,27 +105,30 @@ export class Worker {
     setTimeout(flushCompileCache, 2000).unref();
   }
 
-  #onPacket(packet: Packet, fds: readonly number[]): void {
-    switch (packet.kind) {
-      case PACKET.CHANGES:
-        this.#standing(PACKET.ACK, packet.number, this.#replica.follow(this.#blocks(packet, fds)));
-        return;
+  #onPacket(kind: number, number: number, start: number, end: number, fds: readonly number[]): void {
+    if (kind === PACKET.CHANGES) {
+      this.#change(start, end, fds);
+      this.#applied = number;
+      return;
+    }
+    const body = this.#arena.subarray(start, end);
+    switch (kind) {
       case PACKET.LISTEN:
-        this.#listen(packet, fds);
+        this.#listen(body, fds);
         return;
       case PACKET.UNLISTEN: {
-        const listen = decodeJson<Listen>(packet.body);
+        const listen = decodeJson<Listen>(body);
         for (const address of listen?.addresses ?? []) this.#replica.giveBack(address, listen?.lentBy ?? -1);
         break;
       }
       case PACKET.PING:
-        this.#standing(PACKET.PONG, packet.number, []);
+        this.#standing(PACKET.PONG, number, NO_REFUSALS);
         break;
       case PACKET.QUERY_HASHES:
-        this.#sendHashes(packet.number, decodeJson<HashQuery>(packet.body)?.clusterIds ?? null);
+        this.#sendHashes(number, decodeJson<HashQuery>(body)?.clusterIds ?? null);
         break;
       case PACKET.LOGGING: {
-        const problem = this.#logs.logger.setDirectives(decodeText(packet.body));
+        const problem = this.#logs.logger.setDirectives(decodeText(body));
         if (problem !== null) this.#logs.logger.warn("log", problem);
         break;
       }
@@ -127,29 +142,42 @@ export class Worker {
     closeAll(fds);
   }
 
-  #listen(packet: Packet, fds: readonly number[]): void {
-    const lentBy = decodeJson<Listen>(packet.body)?.lentBy ?? null;
-    for (const { address, fd } of pairSockets(packet, fds)) {
+  #listen(body: Uint8Array, fds: readonly number[]): void {
+    const lentBy = decodeJson<Listen>(body)?.lentBy ?? null;
+    for (const { address, fd } of pairSockets(body, fds)) {
       if (lentBy === null) this.#replica.hold(address, fd);
       else this.#replica.borrow(address, fd, lentBy);
     }
   }
 
-  /** The flat blocks of a CHANGES packet: in it, or in the memfd that came with it. */
-  #blocks(packet: Packet, fds: readonly number[]): Uint8Array {
-    if (fds.length !== 1 || packet.body.length > 0) {
-      closeAll(fds);
-      return packet.body;
+  /** Follows flat blocks: they lie in the packet, or in the memfd that came with an empty one. */
+  #change(start: number, end: number, fds: readonly number[]): void {
+    if (fds.length !== 1 || end > start) {
+      if (fds.length > 0) closeAll(fds);
+      this.#replica.follow(this.#arena, this.#refusals, start, end);
+      return;
     }
-    const bytes = new Uint8Array(mapShared(fds[0], fdSize(fds[0])));
+    this.#replica.follow(new Uint8Array(mapShared(fds[0], fdSize(fds[0]))), this.#refusals);
     close(fds[0]);
-    return bytes;
+  }
+
+  // One acknowledgement for all changes that came at once.
+  #acknowledge(): void {
+    if (this.#applied < 0) return;
+    this.#standing(PACKET.ACK, this.#applied, this.#refusals);
+    this.#applied = -1;
+    if (this.#refusals.length > 0) this.#refusals = [];
   }
 
   #standing(kind: number, number: number, refusals: readonly Refusal[]): void {
     const { hashLow, hashHigh } = this.#replica.mirror;
-    const standing = { hashLow, hashHigh, sessions: this.#proxy.sessions, refusals };
-    this.#channel.send(encodeStanding(kind, number, standing));
+    const { sessions } = this.#proxy;
+    if (refusals.length > 0) {
+      this.#channel.send(encodeStanding(kind, number, { hashLow, hashHigh, sessions, refusals }));
+      return;
+    }
+    fillStanding(this.#standingPacket, kind, number, hashLow, hashHigh, sessions);
+    this.#channel.send(this.#standingPacket);
   }
 
   // One packet per turn: traffic has its turn between them.

@@ -3,13 +3,13 @@
 import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { EAGAIN, EBADF, EINVAL, EMSGSIZE } from "../../src/os/errno.ts";
-import { closeAll, type Received, recvFds, sendFds } from "../../src/os/fdpass.ts";
+import { EAGAIN, EBADF, EFAULT, EINVAL, EMSGSIZE } from "../../src/os/errno.ts";
+import { closeAll, passedFds, type Received, recvFds, recvPacket, sendFds } from "../../src/os/fdpass.ts";
 import { socketpair } from "../../src/os/listeners.ts";
 import { getCloexec } from "../../src/os/process.ts";
 import * as s from "../../src/os/sockets.ts";
 import { eventfdCreate } from "../../src/os/timerfd.ts";
-import { put } from "./descriptors.ts";
+import { put, textAt } from "./descriptors.ts";
 
 const openDescriptors = () => readdirSync("/proc/self/fd").length;
 
@@ -111,4 +111,31 @@ test("bad descriptors and descriptors without bytes are refused", () => {
   assert.equal(recvFds(b, 0, 1), -EINVAL);
   assert.equal(recvFds(-1, 10, 1), -EBADF);
   closeAll([a, b]);
+});
+
+test("a packet into the arena: bytes, descriptors, refusals and the end as recvFds has them", () => {
+  const [a, b] = socketpair(s.UNIX_SEQPACKET);
+  const before = openDescriptors();
+  put(0, "................");
+  assert.equal(recvPacket(b, 4, 8, 2), -EAGAIN);
+  sendFds(a, Buffer.from("abc"), []);
+  assert.equal(recvPacket(b, 4, 8, 2), 3);
+  assert.deepEqual(passedFds(), []);
+  assert.equal(textAt(0, 16), "....abc.........");
+  sendFds(a, Buffer.from("12345678"), [a, b]);
+  assert.equal(recvPacket(b, 0, 8, 2), 8);
+  const fds = passedFds();
+  assert.equal(fds.length, 2);
+  assert.ok(fds.every((fd) => getCloexec(fd) === 1));
+  closeAll(fds);
+  sendFds(a, Buffer.from("x"), [a, a, a]);
+  assert.equal(recvPacket(b, 0, 8, 2), -EMSGSIZE);
+  sendFds(a, Buffer.from("123456789"), [a]);
+  assert.equal(recvPacket(b, 0, 8, 2), -EMSGSIZE);
+  assert.equal(openDescriptors(), before);
+  assert.equal(recvPacket(b, 1_000_000_000, 8, 2), -EFAULT);
+  assert.equal(recvPacket(b, 0, 8, 129), -EINVAL);
+  s.close(a);
+  assert.equal(recvPacket(b, 0, 8, 2), 0);
+  s.close(b);
 });
