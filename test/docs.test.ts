@@ -8,6 +8,8 @@ import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { errorsPage } from "../scripts/errors-page.ts";
+import { AnswerTemplate, compileAnswer } from "../src/answers/template.ts";
+import { VARIABLES } from "../src/answers/variables.ts";
 import { buildProgram } from "../src/cli/program.ts";
 import { loadConfig } from "../src/config/load.ts";
 
@@ -43,6 +45,24 @@ test("every whole configuration in the documentation loads, and the sample", asy
     const result = await loadConfig(path);
     assert.ok(result.ok, `${page}:\n${result.ok ? "" : result.text}`);
   }
+});
+
+test("the templates of docs/answers.md compile, and its table is the one of the code", () => {
+  for (const text of blocks("docs/answers.md", "http")) {
+    const template = compileAnswer(text.slice(9, 12), text);
+    assert.ok(template instanceof AnswerTemplate, `${text}: ${JSON.stringify(template)}`);
+  }
+  const rows = [...read("docs/answers.md").matchAll(/^\| `%(\w+)` \| ([^|]+) \| (\w+) \| (\w+) \| (\w+) \|/gm)];
+  assert.deepEqual(
+    rows.map((row) => row.slice(1)),
+    VARIABLES.map(({ name, statuses, others, inHeader, inBody, once }) => [
+      name,
+      [...(statuses ?? ["all"]), ...(others ? ["others"] : [])].join(", "),
+      inHeader ? "yes" : "no",
+      inBody ? "yes" : "no",
+      once ? "once" : "any",
+    ]),
+  );
 });
 
 test("every npm script that is named exists", () => {

@@ -114,6 +114,9 @@ export const METRIC_H1_BACKEND_EOF_BEFORE_MESSAGE_COMPLETE = 156;
 export const METRIC_ACCESS_LOGS_DROPPED = 157;
 export const METRIC_LOGS_DROPPED = 158;
 export const METRIC_STATS_ROWS_OVERFLOWED = 159;
+export const METRIC_HTTP_302_REDIRECTION = 190;
+export const METRIC_HTTP_308_REDIRECTION = 191;
+export const METRIC_HTTP_ANSWERS_TOO_LARGE = 192;
 
 /** `client.connect.per_source.bucket_000` to `_255`: accepted connections by a hash of their /24 or /48. */
 export const METRIC_CLIENT_CONNECT_PER_SOURCE = 320;
@@ -188,6 +191,8 @@ export const ROW_HEALTH_CHECK_UP = 56;
 export const ROW_HEALTH_CHECK_DOWN = 57;
 export const ROW_HEALTH_CHECK_HEALTHY_BACKENDS = 58;
 export const ROW_BACKEND_EJECTED = 59;
+export const ROW_HTTP_302_REDIRECTION = 70;
+export const ROW_HTTP_308_REDIRECTION = 71;
 /** Room for counters in a row. */
 export const ROW_COUNTERS = 252;
 
@@ -293,6 +298,9 @@ export const METRICS: readonly MetricInfo[] = [
   { name: "access_logs.dropped", kind: KIND_COUNTER, at: METRIC_ACCESS_LOGS_DROPPED },
   { name: "logs.dropped", kind: KIND_COUNTER, at: METRIC_LOGS_DROPPED },
   { name: "stats.rows_overflowed", kind: KIND_COUNTER, at: METRIC_STATS_ROWS_OVERFLOWED },
+  { name: "http.302.redirection", kind: KIND_COUNTER, at: METRIC_HTTP_302_REDIRECTION },
+  { name: "http.308.redirection", kind: KIND_COUNTER, at: METRIC_HTTP_308_REDIRECTION },
+  { name: "http.answers.too_large", kind: KIND_COUNTER, at: METRIC_HTTP_ANSWERS_TOO_LARGE },
 ];
 
 /** Every counter and gauge of a row. */
@@ -357,4 +365,6 @@ export const ROW_METRICS: readonly MetricInfo[] = [
   { name: "health_check.down", kind: KIND_COUNTER, at: ROW_HEALTH_CHECK_DOWN },
   { name: "health_check.healthy_backends", kind: KIND_GAUGE, at: ROW_HEALTH_CHECK_HEALTHY_BACKENDS },
   { name: "backend.ejected", kind: KIND_COUNTER, at: ROW_BACKEND_EJECTED },
+  { name: "http.302.redirection", kind: KIND_COUNTER, at: ROW_HTTP_302_REDIRECTION },
+  { name: "http.308.redirection", kind: KIND_COUNTER, at: ROW_HTTP_308_REDIRECTION },
 ];

@@ -16,6 +16,7 @@ import type { UlidSource } from "../observe/ulid.ts";
 import { clock } from "../os/clock.ts";
 import { ClientRecords } from "./client-records.ts";
 import type { Connection } from "./connection.ts";
+import { Fault } from "./fault.ts";
 import { Gather } from "./gather.ts";
 import { IpLimits } from "./ip-limits.ts";
 import { OUTBOX_BUFFERS, Outboxes } from "./outbox.ts";
@@ -80,6 +81,8 @@ export class TrafficContext {
   readonly toFront: Gather;
   /** Collects what goes to a backend. */
   readonly toBack: Gather;
+  /** The head that was refused in this event, for the answer. */
+  readonly fault: Fault;
   /** Where reads land; shared by all connections, valid within one event. */
   readonly scratch: number;
   /** Input that a pooled buffer holds: its size rounded up to whole pages, as the pool lays them out. */
@@ -116,6 +119,7 @@ export class TrafficContext {
     const back = memory.allocate(GATHER_AREA_BYTES, 64);
     this.toFront = new Gather(memory.bytes, front, front + GATHER_AREA_BYTES);
     this.toBack = new Gather(memory.bytes, back, back + GATHER_AREA_BYTES);
+    this.fault = new Fault(memory.bytes);
     this.holdMax = this.buffers.stride;
     this.readMax = Math.max(settings.bufferSize, 2 * settings.bufferSize - OUTPUT_MARGIN);
     this.scratch = memory.allocate(Math.max(this.readMax, this.holdMax), 64);

@@ -88,6 +88,8 @@ function count(exchange: Exchange, requestUs: number, serviceUs: number, respons
   if (exchange.isLocal) {
     if (status >= 400) countLocalAnswer(values, metric.METRIC_HTTP_400_ERRORS, status);
     else if (status === 301) values[metric.METRIC_HTTP_301_REDIRECTION]++;
+    else if (status === 302) values[metric.METRIC_HTTP_302_REDIRECTION]++;
+    else if (status === 308) values[metric.METRIC_HTTP_308_REDIRECTION]++;
   } else if (exchange.responseDone) values[metric.METRIC_HTTP_E2E_HTTP11]++;
   record(values, TIME_REQUEST, requestUs);
   record(values, TIME_SERVICE, serviceUs);
@@ -112,9 +114,12 @@ function countRow(values: Float64Array, row: number, exchange: Exchange, isError
   values[row + metric.ROW_REQUESTS]++;
   countStatus(values, row + metric.ROW_HTTP_STATUS_1XX, exchange.status);
   if (isError) values[row + metric.ROW_HTTP_ERRORS]++;
-  if (exchange.isLocal && exchange.status >= 400) {
-    countLocalAnswer(values, row + metric.ROW_HTTP_400_ERRORS, exchange.status);
-  }
+  if (!exchange.isLocal) return;
+  const { status } = exchange;
+  if (status >= 400) countLocalAnswer(values, row + metric.ROW_HTTP_400_ERRORS, status);
+  else if (status === 301) values[row + metric.ROW_HTTP_301_REDIRECTION]++;
+  else if (status === 302) values[row + metric.ROW_HTTP_302_REDIRECTION]++;
+  else if (status === 308) values[row + metric.ROW_HTTP_308_REDIRECTION]++;
 }
 
 /** A connection to this backend took so long to come up. */

@@ -6,11 +6,20 @@
 import { builtInAnswer } from "../answers/pages.ts";
 import type { AnswerTemplate, AnswerValues } from "../answers/template.ts";
 import * as variable from "../answers/variables.ts";
+import { METRIC_HTTP_ANSWERS_TOO_LARGE } from "../observe/metrics.ts";
 import { ULID_LENGTH } from "../observe/ulid.ts";
 import { latin1 } from "../wire/http1/bytes.ts";
-import { wireErrors } from "../wire/http1/errors.ts";
+import { WireError, wireErrors } from "../wire/http1/errors.ts";
 import type { Exchange } from "./exchange.ts";
 
+/** Mistakes in the framing of a chunked body. */
+const CHUNK_ERRORS: ReadonlySet<number> = new Set([
+  WireError.InvalidChunkSize,
+  WireError.ChunkSizeTooLarge,
+  WireError.InvalidChunkExtension,
+  WireError.ChunkOverheadTooLarge,
+  WireError.MissingChunkEnd,
+]);
 /** Longest path that an answer shows, in bytes. */
 const PATH_MAX = 512;
 
@@ -29,6 +38,7 @@ export function answerLocally(exchange: Exchange, status: number): void {
   let close = template.closes || !mayKeepAlive;
   let length = template.render(values, close, !exchange.isHead, area, toFront.at);
   if (length === -1) {
+    context.stats.values[METRIC_HTTP_ANSWERS_TOO_LARGE]++;
     exchange.status = status;
     close = !mayKeepAlive;
     length = builtInAnswer(status).render(values, close, !exchange.isHead, area, toFront.at);
@@ -74,6 +84,14 @@ class ExchangeValues implements AnswerValues {
         return `${(durationMs(exchange) / 1000).toFixed(1)}s`;
       case variable.CAPACITY:
         return `${context.settings.bufferSize}`;
+      case variable.PHASE:
+        return phaseOf(exchange);
+      case variable.SUCCESSFULLY_PARSED:
+        return exchange.cause === 0 ? "" : context.fault.successfullyParsed;
+      case variable.PARTIALLY_PARSED:
+        return exchange.cause === 0 ? "" : context.fault.partiallyParsed;
+      case variable.INVALID:
+        return exchange.cause === 0 ? "" : context.fault.invalid;
       case variable.MESSAGE:
         return messageOf(exchange);
       case variable.TEMPLATE_NAME:
@@ -100,6 +118,15 @@ function durationMs(exchange: Exchange): number {
   if (exchange.connectUs > 0) return (nowUs - exchange.connectUs) / 1000;
   if (exchange.methodLength === 0) return exchange.front?.listener.requestTimeoutMs ?? 0;
   return (nowUs - exchange.startUs) / 1000;
+}
+
+/** How far a message came: StatusLine (a request's, too), Headers, Chunks, or Error when it is not known. */
+function phaseOf(exchange: Exchange): string {
+  const { cause } = exchange;
+  if (cause === 0) return exchange.status === 502 ? "StatusLine" : "Error";
+  const phase = exchange.context.fault.phase;
+  if (phase !== "") return phase;
+  return CHUNK_ERRORS.has(cause) ? "Chunks" : "Error";
 }
 
 /** What exactly was wrong. */

@@ -409,7 +409,9 @@ export class BackConnection extends Connection implements BackStream {
       this.#decoder = null;
     }
     if (length <= 0 || length > limit) {
+      this.context.fault.note(false, at, end);
       this.#malformed(length < 0 ? -length : WireError.HeadTooLarge);
+      this.context.fault.forget();
       return -1;
     }
     if (decoder.interim) {

@@ -331,7 +331,9 @@ export class FrontConnection extends Connection implements FrontStream {
     this.#releaseDecoder();
     if (length <= 0 || length > limit) {
       const cause = length < 0 ? -length : WireError.HeadTooLarge;
+      this.context.fault.note(true, at, end);
       this.#malformed(statusOf(cause, false), cause);
+      this.context.fault.forget();
       return end;
     }
     this.#served = true;
