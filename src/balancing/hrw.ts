@@ -29,7 +29,12 @@ export class Hrw implements Policy {
         continue;
       }
       const h = ((mix(key ^ backend.seed) >>> 0) + 0.5) / 2 ** 32;
-      const cost = -Math.log(h) / (backend.weight * backend.ramp);
+      const weight = backend.weight * backend.ramp;
+      // -ln(h) is at least 1 - h, which spares most of the logarithms.
+      if (best !== null && (1 - h) / weight >= bestCost) {
+        continue;
+      }
+      const cost = -Math.log(h) / weight;
       if (best === null || cost < bestCost) {
         best = backend;
         bestCost = cost;
