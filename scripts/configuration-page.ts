@@ -2,7 +2,15 @@
 // test compares the committed page and loads every example in it.
 
 import type { Key, KeyTable } from "../src/config/keys.ts";
-import { BACKEND_KEYS, CLUSTER_KEYS, FRONTEND_KEYS, GLOBAL_KEYS, LISTENER_KEYS } from "../src/config/tables.ts";
+import {
+  BACKEND_KEYS,
+  CLUSTER_KEYS,
+  FRONTEND_KEYS,
+  GLOBAL_KEYS,
+  HEADER_KEYS,
+  HEALTH_CHECK_KEYS,
+  LISTENER_KEYS,
+} from "../src/config/tables.ts";
 
 /** The page. */
 export function configurationPage(): string {
@@ -11,7 +19,9 @@ export function configurationPage(): string {
     section("Global keys", GLOBAL_TEXT, GLOBAL_KEYS),
     section("`[[listeners]]`", LISTENER_TEXT, LISTENER_KEYS),
     section("`[clusters.<id>]`", CLUSTER_TEXT, CLUSTER_KEYS),
+    section("`health_check` of a cluster", HEALTH_CHECK_TEXT, HEALTH_CHECK_KEYS),
     section("Frontends", FRONTEND_TEXT, FRONTEND_KEYS),
+    section("`headers` of a frontend", HEADER_TEXT, HEADER_KEYS),
     section("Backends", BACKEND_TEXT, BACKEND_KEYS),
     later(),
   ].join("\n");
@@ -57,7 +67,22 @@ protocol = "http"
 address = "0.0.0.0:8080"
 public_address = "203.0.113.7:80"
 request_timeout = 5
+trusted_proxies = ["10.0.0.0/8", "::1/128"]
+
+[listeners.answers]
+404 = """
+HTTP/1.1 404 Not Found
+Content-Type: text/plain
+
+nothing at %ROUTE
+"""
 \`\`\`
+
+A template is a whole HTTP/1.1 response: status line, header fields, an empty line, body. Ends of lines may be bare. The
+status is that of its key, the \`Content-Length\` is computed, \`Connection: close\` in it closes the connection. Words such
+as \`%ROUTE\` are replaced. A template of a file is
+named by \`file://\` and its path; templates are read and checked when the file is, at most 64 kB each and 256 kB for one
+listener or cluster.
 `;
 
 const CLUSTER_TEXT = `A cluster is a service: which requests it takes (frontends) and who answers them
@@ -65,8 +90,8 @@ const CLUSTER_TEXT = `A cluster is a service: which requests it takes (frontends
 
 All policies honour the weights of the backends. \`ROUND_ROBIN\` takes turns, \`RANDOM\` draws, \`LEAST_LOADED\` takes
 the backend with the least of \`load_metric\` for its weight, \`POWER_OF_TWO\` the better one of two drawn. \`HRW\` and
-\`MAGLEV\` need an affinity key, which requests over HTTP do not have: for these they take turns. With
-\`sticky_session\` a client stays on the backend that its cookie names, as long as that one can be reached.
+\`MAGLEV\` give requests of one key to one backend as long as it is there; the key is the client's address, a header or a
+cookie (\`affinity\`). With \`sticky_session\` a client stays on the backend that its cookie names, as long as that one can be reached.
 
 \`\`\`toml
 [clusters.shop]
@@ -82,6 +107,52 @@ backends = [
   { address = "10.0.0.2:9000" },
   { address = "10.0.1.1:9000", backup = true },
 ]
+\`\`\`
+`;
+
+const HEALTH_CHECK_TEXT = `Each worker probes each backend of the cluster: \`GET uri\` over a connection of its own, or only the
+connection. When all backends are unhealthy, all of them are used.
+
+\`\`\`toml
+[clusters.api]
+protocol = "http"
+frontends = [{ address = "0.0.0.0:8080", hostname = "api.example.com" }]
+backends = [{ address = "10.0.0.1:9000" }, { address = "10.0.0.2:9000" }]
+
+[clusters.api.health_check]
+uri = "/health"
+interval = 5
+timeout = 2
+accepted_statuses = ["200-299", "404"]
+\`\`\`
+`;
+
+const HEADER_TEXT = `Edits are carried out in the order of the list.
+
+\`\`\`toml
+[clusters.admin]
+protocol = "http"
+authorized_hashes = ["admin:5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"]
+www_authenticate = 'Basic realm="admin"'
+backends = [{ address = "127.0.0.1:9200" }]
+
+[[clusters.admin.frontends]]
+address = "0.0.0.0:8080"
+hostname = "admin.example.com"
+path = "/app"
+rewrite_path = "$PATH[1]"
+required_auth = true
+headers = [
+  { position = "request", key = "X-Area", value = "admin" },
+  { position = "response", key = "Server", value = "" },
+]
+
+[[clusters.admin.frontends]]
+address = "0.0.0.0:8080"
+hostname = "old.example.com"
+redirect = "permanent"
+redirect_scheme = "use-https"
+rewrite_host = "admin.example.com"
 \`\`\`
 `;
 
@@ -122,14 +193,17 @@ only while no other backend is available.
 `;
 
 function section(title: string, text: string, keys: KeyTable): string {
-  const rows = Object.entries(keys)
-    .filter(([, key]) => !key.later)
-    .map(([name, key]) => row(name, key));
+  // Keys that are one and the same but for the name share a row.
+  const names = new Map<Key, string[]>();
+  for (const [name, key] of Object.entries(keys)) {
+    if (!key.later) names.set(key, [...(names.get(key) ?? []), name]);
+  }
+  const rows = [...names].map(([key, same]) => row(same, key));
   return `## ${title}\n\n${text}\n| Key | Type | Default | Meaning |\n|---|---|---|---|\n${rows.join("\n")}\n`;
 }
 
-function row(name: string, key: Key): string {
-  return `| \`${name}\` | ${cell(key.type)} | ${cell(key.default)} | ${cell(key.doc)} |`;
+function row(names: readonly string[], key: Key): string {
+  return `| ${names.map((name) => `\`${name}\``).join(", ")} | ${cell(key.type)} | ${cell(key.default)} | ${cell(key.doc)} |`;
 }
 
 function cell(text: string): string {

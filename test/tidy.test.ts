@@ -23,8 +23,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   routing: ["command"],
   balancing: ["command"],
   answers: ["wire"],
-  command: [],
-  config: ["command"],
+  // Templates and policies are validated where they are set, by the code that will carry them out.
+  command: ["answers", "policies"],
+  config: ["command", "answers", "policies"],
   os: [],
   loop: ["os", ...PURE],
   observe: ["os", ...PURE],

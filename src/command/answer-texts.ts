@@ -3,6 +3,7 @@
 // another. An empty text is no answer: laid over another, it takes that one away.
 
 import { isFieldSet } from "@bufbuild/protobuf";
+import { compileAnswer } from "../answers/template.ts";
 import { type CommandError, commandError } from "./errors.ts";
 import type { Cluster, CustomHttpAnswers } from "./gen/sozu_pb.ts";
 import { ClusterSchema, CustomHttpAnswersSchema } from "./gen/sozu_pb.ts";
@@ -44,12 +45,20 @@ export function toAnswers(answers: AnswerMap): AnswerTexts | CommandError {
   if (list.length > ANSWERS_MAX) return commandError("INVALID_VALUE", "answers", `there are more than ${ANSWERS_MAX}`);
   let bytes = 0;
   for (const [status, text] of list) {
-    const reason = checkStatus(status) ?? checkLines(text, ANSWER_BYTES_MAX);
+    const reason = checkStatus(status) ?? checkTemplate(status, text);
     if (reason !== null) return commandError("INVALID_VALUE", `answers.${status}`, reason);
     bytes += utf8Length(text);
   }
   if (bytes <= ANSWERS_BYTES_MAX) return list;
   return commandError("INVALID_VALUE", "answers", `all together are longer than ${ANSWERS_BYTES_MAX} bytes`);
+}
+
+/** Why a text is no template for this status ("": a redirect's); null when it is one. */
+export function checkTemplate(status: string, text: string): string | null {
+  const bad = checkLines(text, ANSWER_BYTES_MAX);
+  if (bad !== null) return bad;
+  const compiled = compileAnswer(status, text);
+  return "reason" in compiled ? `line ${compiled.line} of the template: ${compiled.reason}` : null;
 }
 
 /** Puts an entry into a map of a message; `__proto__` is a key like any other. */

@@ -2,12 +2,11 @@
 // for none of it, so that plain objects stay small. Fields are named in refusals as they are in the schema, with the
 // index of an item: `headers[1].val`.
 
-import { clusterAnswers, toAnswers } from "./answer-texts.ts";
+import { checkTemplate, clusterAnswers, toAnswers } from "./answer-texts.ts";
 import { checkField, has } from "./convert-checks.ts";
 import { CommandError, commandError } from "./errors.ts";
 import type { Cluster, Header, RequestHttpFrontend } from "./gen/sozu_pb.ts";
 import {
-  ANSWER_BYTES_MAX,
   AUTHORIZED_HASH_BYTES_MAX,
   AUTHORIZED_HASHES_MAX,
   HEADER_EDITS_MAX,
@@ -25,7 +24,7 @@ import {
   REDIRECT_FORWARD,
   SCHEME_SAME,
 } from "./objects.ts";
-import { checkFieldValue, checkLines, checkName, checkText, checkToken } from "./text.ts";
+import { checkFieldValue, checkName, checkText, checkToken } from "./text.ts";
 
 export function toFrontendPolicy(message: RequestHttpFrontend): FrontendPolicyObject | null | CommandError {
   // Spec 5.11: even a disabled one is refused.
@@ -33,7 +32,9 @@ export function toFrontendPolicy(message: RequestHttpFrontend): FrontendPolicyOb
   const headers = toHeaderEdits(message.headers);
   if (headers instanceof CommandError) return headers;
   const bad =
-    checkField("redirect_template", checkLines(message.redirectTemplate, ANSWER_BYTES_MAX)) ??
+    (message.redirectTemplate === ""
+      ? null
+      : checkField("redirect_template", checkTemplate("", message.redirectTemplate))) ??
     checkField("rewrite_host", checkText(message.rewriteHost, REWRITE_BYTES_MAX)) ??
     checkField("rewrite_path", checkText(message.rewritePath, REWRITE_BYTES_MAX)) ??
     (has(message, "rewritePort") ? checkPort("rewrite_port", message.rewritePort) : null);

@@ -5,17 +5,11 @@
 
 import { create } from "@bufbuild/protobuf";
 import { addressToMessage, formatAddress } from "../command/address.ts";
+import { setEntry } from "../command/answer-texts.ts";
 import { toHttpFrontend } from "../command/convert.ts";
 import { isError } from "../command/convert-checks.ts";
-import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
-import type { HttpListenerConfig, Request } from "../command/gen/sozu_pb.ts";
-import {
-  AddBackendSchema,
-  ClusterSchema,
-  HttpListenerConfigSchema,
-  RequestHttpFrontendSchema,
-  RequestSchema,
-} from "../command/gen/sozu_pb.ts";
+import type { HealthCheckConfig, Request } from "../command/gen/sozu_pb.ts";
+import { AddBackendSchema, RequestSchema } from "../command/gen/sozu_pb.ts";
 import { request } from "../command/messages.ts";
 import type { SocketAddress } from "../command/objects.ts";
 import { stateKey } from "../command/state/http-frontends.ts";
@@ -23,6 +17,7 @@ import { ConfigState } from "../command/state.ts";
 import { checkName } from "../command/text.ts";
 import { type CheckContext, checkTable } from "./check.ts";
 import { isTable, type ValuesOf } from "./keys.ts";
+import { clusterMessage, frontendMessage, headerMessage, healthCheckMessage, listenerMessage } from "./objects.ts";
 import { hintPattern } from "./pattern-hints.ts";
 import { type ConfigPath, formatPath } from "./problems.ts";
 import type { GlobalSettings } from "./settings.ts";
@@ -32,12 +27,11 @@ import {
   CLUSTER_KEYS,
   FRONTEND_KEYS,
   type GLOBAL_KEYS,
+  HEADER_KEYS,
+  HEALTH_CHECK_KEYS,
   LISTENER_KEYS,
-  LOAD_BALANCING,
-  LOAD_METRICS,
-  PATH_TYPES,
-  POSITIONS,
 } from "./tables.ts";
+import type { Templates } from "./templates.ts";
 
 /** What a file says about objects. */
 export interface Built {
@@ -50,8 +44,9 @@ export function buildRequests(
   context: CheckContext,
   values: ValuesOf<typeof GLOBAL_KEYS>,
   settings: GlobalSettings,
+  templates: Templates,
 ): Built {
-  const builder = new Builder(context, settings);
+  const builder = new Builder(context, settings, templates);
   (values.listeners ?? []).forEach((raw, index) => {
     builder.listener(raw, ["listeners", index]);
   });
@@ -68,15 +63,17 @@ interface ListenerSpot {
 class Builder {
   readonly #context: CheckContext;
   readonly #settings: GlobalSettings;
+  readonly #templates: Templates;
   readonly #state: ConfigState = new ConfigState();
   readonly #listeners: Map<string, ListenerSpot> = new Map();
   readonly #frontends: Map<string, ConfigPath> = new Map();
   readonly #listenerRequests: Request[] = [];
   readonly #clusterRequests: Request[] = [];
 
-  constructor(context: CheckContext, settings: GlobalSettings) {
+  constructor(context: CheckContext, settings: GlobalSettings, templates: Templates) {
     this.#context = context;
     this.#settings = settings;
+    this.#templates = templates;
   }
 
   finish(): Built {
@@ -107,22 +104,15 @@ class Builder {
   }
 
   #addListener(address: SocketAddress, values: ValuesOf<typeof LISTENER_KEYS>, path: ConfigPath): void {
-    const settings = this.#settings;
-    const message: HttpListenerConfig = create(HttpListenerConfigSchema);
-    message.address = addressToMessage(address);
-    if (values.public_address !== undefined) message.publicAddress = addressToMessage(values.public_address);
-    message.expectProxy = false;
-    message.stickyName = values.sticky_name ?? STICKY_NAME_DEFAULT;
-    message.frontTimeout = values.front_timeout ?? settings.frontTimeoutSeconds;
-    message.backTimeout = values.back_timeout ?? settings.backTimeoutSeconds;
-    message.connectTimeout = values.connect_timeout ?? settings.connectTimeoutSeconds;
-    message.requestTimeout = values.request_timeout ?? settings.requestTimeoutSeconds;
-    message.active = false;
-    message.sozuIdHeader = values.sozu_id_header ?? SOZU_ID_HEADER_DEFAULT;
-    message.elideXRealIp = values.elide_x_real_ip ?? false;
-    message.sendXRealIp = values.send_x_real_ip ?? false;
+    const message = listenerMessage(address, values, this.#settings);
+    if (message.expectProxy && values.public_address !== undefined) {
+      const reason = "with expect_proxy, the PROXY header says what this address is";
+      this.#context.problems.error([...path, "public_address"], `public_address: ${reason}`);
+    }
+    const { texts, places } = this.#templates.answers(values, path);
+    for (const [status, text] of texts) setEntry(message.answers, status, text);
     this.#listeners.set(formatAddress(address), { address, path });
-    this.#push(this.#listenerRequests, { case: "addHttpListener", value: message }, path);
+    this.#push(this.#listenerRequests, { case: "addHttpListener", value: message }, path, places);
   }
 
   cluster(id: string, raw: unknown, path: ConfigPath): void {
@@ -131,17 +121,15 @@ class Builder {
     if (isTable(raw) && this.#skipOtherProtocol(raw, path, ["tcp"])) return;
     const values = checkTable(this.#context, CLUSTER_KEYS, raw, path);
     if (values === null || reason !== null) return;
-    const message = create(ClusterSchema);
-    message.clusterId = id;
-    message.stickySession = values.sticky_session ?? false;
-    message.httpsRedirect = values.https_redirect ?? false;
-    message.loadBalancing = numberOf(LOAD_BALANCING, values.load_balancing, 0);
-    if (values.load_metric !== undefined) message.loadMetric = numberOf(LOAD_METRICS, values.load_metric, 0);
-    if (values.https_redirect_port !== undefined) message.httpsRedirectPort = values.https_redirect_port;
-    if (values.shared_backend_connections !== undefined) {
-      message.sharedBackendConnections = values.shared_backend_connections;
+    const message = clusterMessage(id, values);
+    const { texts, places } = this.#templates.answers(values, path);
+    for (const [status, text] of texts) setEntry(message.answers, status, text);
+    if (values.health_check !== undefined) {
+      const at = [...path, "health_check"];
+      const check = checkTable(this.#context, HEALTH_CHECK_KEYS, values.health_check, at);
+      if (check !== null) message.healthCheck = this.#healthCheck(check, at);
     }
-    this.#push(this.#clusterRequests, { case: "addCluster", value: message }, path);
+    this.#push(this.#clusterRequests, { case: "addCluster", value: message }, path, places);
     const frontends = values.frontends ?? [];
     for (let i = 0; i < frontends.length; i++) this.#frontend(id, frontends[i]!, [...path, "frontends", i]);
     this.#backends(id, values.backends ?? [], [...path, "backends"]);
@@ -157,24 +145,26 @@ class Builder {
     const values = checkTable(this.#context, FRONTEND_KEYS, raw, path);
     if (values?.address === undefined || values.hostname === undefined) return;
     if (!this.#listeners.has(formatAddress(values.address))) this.#addListener(values.address, {}, path);
-    const message = create(RequestHttpFrontendSchema);
-    message.clusterId = clusterId;
-    message.address = addressToMessage(values.address);
-    message.hostname = values.hostname;
-    message.path = {
-      $typeName: "command.PathRule",
-      kind: numberOf(PATH_TYPES, values.path_type, 0),
-      value: values.path ?? "",
-    };
-    if (values.method !== undefined) message.method = values.method;
-    // Oddity 1: the documented default, TREE, not the first of the enum.
-    message.position = numberOf(POSITIONS, values.position, 2);
-    for (const [name, value] of values.tags ?? []) {
-      Object.defineProperty(message.tags, name, { value, writable: true, enumerable: true, configurable: true });
+    const message = frontendMessage(clusterId, values.address, values.hostname, values);
+    if (values.redirect_template !== undefined) {
+      message.redirectTemplate = this.#templates.text(values.redirect_template, [...path, "redirect_template"]);
     }
+    (values.headers ?? []).forEach((raw, index) => {
+      const edit = checkTable(this.#context, HEADER_KEYS, raw, [...path, "headers", index]);
+      if (edit !== null) message.headers.push(headerMessage(edit));
+    });
     this.#push(this.#clusterRequests, { case: "addHttpFrontend", value: message }, path);
     if (values.path_type === "REGEX") this.#hintRegex(values.path ?? "", path);
     else this.#hintPath(values.path ?? "", path);
+  }
+
+  #healthCheck(values: ValuesOf<typeof HEALTH_CHECK_KEYS>, path: ConfigPath): HealthCheckConfig {
+    const message = healthCheckMessage(values);
+    if (message.timeout >= message.interval) {
+      const longer = `timeout: a probe may take ${message.timeout} s, and every ${message.interval} s there is another`;
+      this.#context.problems.warning([...path, values.timeout === undefined ? "interval" : "timeout"], longer);
+    }
+    return message;
   }
 
   /** A regex is searched for anywhere in the path (decisions 15), which those who write one do not always expect. */
@@ -227,7 +217,13 @@ class Builder {
     return true;
   }
 
-  #push(list: Request[], requestType: Request["requestType"], path: ConfigPath): void {
+  /** `places`: where fields are written that do not stand under their own name. */
+  #push(
+    list: Request[],
+    requestType: Request["requestType"],
+    path: ConfigPath,
+    places: ReadonlyMap<string, ConfigPath> = NO_PLACES,
+  ): void {
     const message = create(RequestSchema);
     message.requestType = requestType;
     const result = this.#state.apply(message, "file");
@@ -238,8 +234,11 @@ class Builder {
       return;
     }
     const { field, reason } = result.error;
-    if (field !== null) this.#context.problems.error([...path, field], `${field}: ${reason}`);
-    else this.#context.problems.error(path, this.#nameTwin(requestType) ?? reason);
+    if (field === null) this.#context.problems.error(path, this.#nameTwin(requestType) ?? reason);
+    else {
+      const inner = fieldPath(field);
+      this.#context.problems.error(places.get(field) ?? [...path, ...inner], `${formatPath(inner)}: ${reason}`);
+    }
   }
 
   /** Two frontends of one identity: says where the first is. */
@@ -251,7 +250,14 @@ class Builder {
   }
 }
 
-/** The enum number of a word that was validated against the same list. */
-function numberOf<T extends number>(words: readonly string[], given: string | undefined, fallback: T): T {
-  return given === undefined ? fallback : (words.indexOf(given) as T);
+const NO_PLACES: ReadonlyMap<string, ConfigPath> = new Map();
+
+/** The field of a refusal, `headers[1].val`, as the path under which the file has it. */
+function fieldPath(field: string): ConfigPath {
+  const parts = field.match(/[^.[\]]+/g) ?? [field];
+  return parts.map((part, at) => {
+    if (parts[0] === "answers") return part;
+    if (part === "val") return "value";
+    return at > 0 && /^[0-9]+$/.test(part) ? Number(part) : part;
+  });
 }

@@ -75,11 +75,19 @@ export function text(check: (value: string) => string | null = () => null, type 
   return { schema, type };
 }
 
-/** One of several words; `later` words are recognised and refused. The position in the list is the value. */
-export function word<W extends string>(words: readonly W[], later: readonly string[] = []): Typed<z.ZodType<W>> {
+/**
+ * One of several words; `later` words are recognised and refused. The position in the list is the value. `fold` brings
+ * other spellings into that of the list.
+ */
+export function word<W extends string>(
+  words: readonly W[],
+  later: readonly string[] = [],
+  fold: (given: string) => string = (given) => given,
+): Typed<z.ZodType<W>> {
   const schema = z
     .string({ error: (issue) => `expected a string, got ${kindOf(issue.input)}` })
-    .transform((value, context): W => {
+    .transform((given, context): W => {
+      const value = fold(given);
       if ((words as readonly string[]).includes(value) && !later.includes(value)) return value as W;
       const known = later.includes(value);
       const usable = words.filter((one) => !later.includes(one));
@@ -130,12 +138,17 @@ export function tables(): Typed<z.ZodType<readonly unknown[]>> {
   return { schema, type: "array of tables" };
 }
 
-/** A table of tables, by name. */
-export function tableOfTables(): Typed<z.ZodType<Record<string, unknown>>> {
+/** A table whose keys the caller checks. */
+export function table(): Typed<z.ZodType<Record<string, unknown>>> {
   const schema = z.custom<Record<string, unknown>>(isTable, {
     error: (issue) => `expected a table, got ${kindOf(issue.input)}`,
   });
-  return { schema, type: "table of tables" };
+  return { schema, type: "table" };
+}
+
+/** A table of tables, by name. */
+export function tableOfTables(): Typed<z.ZodType<Record<string, unknown>>> {
+  return { schema: table().schema, type: "table of tables" };
 }
 
 /** An array of integers from 0 to `max`. */
@@ -143,6 +156,17 @@ export function integers(max: number): Typed<z.ZodType<readonly number[]>> {
   const item = integer(0, max).schema;
   const schema = z.array(item, { error: (issue) => `expected an array, got ${kindOf(issue.input)}` });
   return { schema, type: "array of integers" };
+}
+
+/** An array of strings. */
+export function strings(): Typed<z.ZodType<readonly string[]>> {
+  const schema = z.array(text().schema, { error: (issue) => `expected an array, got ${kindOf(issue.input)}` });
+  return { schema, type: "array of strings" };
+}
+
+/** A key that is known, and wrong where it stands: any value is refused with this message. */
+export function misplaced(message: string): Typed<z.ZodType<never>> {
+  return { schema: z.never({ error: message }), type: "-" };
 }
 
 export function isTable(value: unknown): value is Record<string, unknown> {

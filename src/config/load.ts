@@ -1,8 +1,10 @@
 // Reads the configuration file: the only place of this room that touches the file system. Reading the socket keys loads
 // no parser, so that short verbs stay short.
 
+import { readFileSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
+import { ANSWER_BYTES_MAX } from "../command/limits.ts";
 import type { BrokenConfig, ConfigResult, ParseOptions } from "./parse.ts";
 import { resolveSocketSettings, type SocketSettings, scanSocketSettings } from "./socket.ts";
 
@@ -11,7 +13,22 @@ export async function loadConfig(path: string, options: Pick<ParseOptions, "unkn
   const text = await readText(path);
   if (typeof text !== "string") return unreadable(text.reason);
   const { parseConfig } = await import("./parse.ts");
-  return parseConfig(text, { ...options, file: path, folder: dirname(resolve(path)) });
+  return parseConfig(text, { ...options, file: path, folder: dirname(resolve(path)), readFile: readAnswerFile });
+}
+
+/** The text of an answer that lies in a file, or why it cannot be read. */
+export function readAnswerFile(path: string): string | { readonly reason: string } {
+  try {
+    const stats = statSync(path);
+    if (!stats.isFile()) return { reason: `${path} is not a file` };
+    if (stats.size > ANSWER_BYTES_MAX) return { reason: `${path} is larger than ${ANSWER_BYTES_MAX} bytes` };
+    return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === "ENOENT") return { reason: `there is no file ${path}` };
+    if (code === "ERR_ENCODING_INVALID_ENCODED_DATA") return { reason: `${path} is not UTF-8` };
+    return { reason: `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}` };
+  }
 }
 
 /** What a verb needs to reach main; `problem` says why the defaults were used, or is null. */

@@ -8,10 +8,12 @@ import type { ConfigState } from "../command/state.ts";
 import { utf8Length } from "../command/text.ts";
 import { buildRequests } from "./build.ts";
 import { checkTable } from "./check.ts";
+import type { ValuesOf } from "./keys.ts";
 import { type ConfigProblem, ProblemList, renderProblems } from "./problems.ts";
 import { type GlobalSettings, resolveSettings } from "./settings.ts";
 import { resolveSocketSettings, SOCKET_PATH_BYTES_MAX } from "./socket.ts";
 import { GLOBAL_KEYS } from "./tables.ts";
+import { type ReadFile, Templates } from "./templates.ts";
 
 /** How to read a file. */
 export interface ParseOptions {
@@ -21,6 +23,8 @@ export interface ParseOptions {
   readonly folder: string;
   /** "warn" turns unknown keys into warnings. Default "error". */
   readonly unknownKeys?: "error" | "warn";
+  /** Reads the files that answers name. Default: there are none. */
+  readonly readFile?: ReadFile;
 }
 
 /** A configuration without errors. */
@@ -74,14 +78,33 @@ export async function parseConfig(text: string, options: ParseOptions): Promise<
   if (values.automatic_state_save === true && values.saved_state === undefined) {
     problems.error(["automatic_state_save"], "automatic_state_save needs saved_state, the file to write", null, true);
   }
-  if (values.slab_entries_per_connection !== undefined) {
-    problems.warning(["slab_entries_per_connection"], "slab_entries_per_connection has no effect here", null, true);
-  }
   const settings = resolveSettings(values, sockets, options.folder);
-  const built = buildRequests(context, values, settings);
+  warnSettings(problems, values, settings);
+  const files = new Templates(problems, options.folder, options.readFile);
+  const built = buildRequests(context, values, settings, files);
   const placed = problems.items.length === 0 ? [] : await placeAll(text, options.file, problems);
   if (problems.failed) return broken(placed);
   return { ok: true, settings, requests: built.requests, state: built.state, warnings: placed };
+}
+
+/** What is allowed and most likely not meant (spec 2.2). */
+function warnSettings(problems: ProblemList, values: ValuesOf<typeof GLOBAL_KEYS>, settings: GlobalSettings): void {
+  const slab = values.slab_entries_per_connection;
+  if (slab !== undefined && slab !== settings.slabEntriesPerConnection) {
+    const used = `${settings.slabEntriesPerConnection} is used`;
+    problems.warning(["slab_entries_per_connection"], `slab_entries_per_connection: it goes from 2 to 32, ${used}`);
+  }
+  if (settings.basicAuthMaxCredentialBytes >= settings.bufferSizeBytes / 3) {
+    const room = `a head has room for ${settings.bufferSizeBytes} bytes (buffer_size)`;
+    problems.warning(
+      ["basic_auth_max_credential_bytes"],
+      `basic_auth_max_credential_bytes: it is encoded, and ${room}`,
+    );
+  }
+  if (settings.evictOnQueueFull && settings.maxConnections < 100) {
+    const few = "with a max_connections below 100, connections in use may be among those that are closed";
+    problems.warning(["evict_on_queue_full"], `evict_on_queue_full: ${few}`);
+  }
 }
 
 async function placeAll(text: string, file: string, problems: ProblemList): Promise<ConfigProblem[]> {

@@ -36,6 +36,14 @@ export interface GlobalSettings extends SocketSettings {
   readonly requestTimeoutSeconds: number;
   readonly zombieCheckIntervalSeconds: number;
   readonly acceptQueueTimeoutSeconds: number;
+  readonly evictOnQueueFull: boolean;
+  /** From 2 to 32. */
+  readonly slabEntriesPerConnection: number;
+  /** Connections of one source address to one cluster; 0: any number. */
+  readonly maxConnectionsPerIp: number;
+  /** `Retry-After` of 429; 0: none. */
+  readonly retryAfterSeconds: number;
+  readonly basicAuthMaxCredentialBytes: number;
 }
 
 export function resolveSettings(
@@ -70,6 +78,12 @@ export function resolveSettings(
     requestTimeoutSeconds: values.request_timeout ?? 10,
     zombieCheckIntervalSeconds: values.zombie_check_interval ?? 1800,
     acceptQueueTimeoutSeconds: values.accept_queue_timeout ?? 60,
+    evictOnQueueFull: values.evict_on_queue_full ?? false,
+    slabEntriesPerConnection: Math.min(Math.max(values.slab_entries_per_connection ?? 4, 2), 32),
+    maxConnectionsPerIp: values.max_connections_per_ip ?? 0,
+    retryAfterSeconds: values.retry_after ?? 60,
+    // Spec 2.2: 0 keeps the default.
+    basicAuthMaxCredentialBytes: values.basic_auth_max_credential_bytes || 4096,
   };
 }
 
@@ -86,11 +100,11 @@ export function workerSettings(settings: GlobalSettings, workerId: number): Work
     logLevel: settings.logLevel,
     logTarget: settings.logTarget,
     logColored: settings.logColored,
-    evictOnQueueFull: false,
-    slabEntriesPerConnection: 4,
-    maxConnectionsPerIp: 0,
-    retryAfter: 60,
-    basicAuthMaxCredentialBytes: 4096,
+    evictOnQueueFull: settings.evictOnQueueFull,
+    slabEntriesPerConnection: settings.slabEntriesPerConnection,
+    maxConnectionsPerIp: settings.maxConnectionsPerIp,
+    retryAfter: settings.retryAfterSeconds,
+    basicAuthMaxCredentialBytes: settings.basicAuthMaxCredentialBytes,
     accessLogsTarget: settings.accessLogsTarget,
   };
 }

@@ -1,6 +1,8 @@
 // Every key of config.toml: type, range, default and meaning (spec 2). This is the one list: validation, suggestions
 // and docs/configuration.md come from it. Keys of parts that are not built yet are here as laterKey: known and refused.
 
+import { NAME_TOLERANCES, PATH_TOLERANCES } from "../command/convert-listener.ts";
+import { PER_IP_MAX } from "../command/convert-policies.ts";
 import {
   HEADER_NAME_BYTES_MAX,
   ID_BYTES_MAX,
@@ -17,8 +19,11 @@ import {
   type KeyTable,
   key,
   laterKey,
+  misplaced,
   requiredKey,
+  strings,
   stringTable,
+  table,
   tableOfTables,
   tables,
   text,
@@ -30,6 +35,10 @@ export const CLUSTER_ID_BYTES_MAX = 200;
 
 const seconds = (): ReturnType<typeof integer> => integer(0, TIMEOUT_SECONDS_MAX, "seconds");
 const path = (): ReturnType<typeof text> => text((value) => checkName(value, PATH_BYTES_MAX), "path");
+
+const PER_IP = "Connections of one source address to a cluster, per worker.";
+const ANSWERS = "Answers by status: a template, or `file://path`.";
+const HSTS_ON_HTTP = "plain HTTP cannot carry it (RFC 6797 7.2): it belongs to HTTPS";
 
 /** Keys outside any table. */
 export const GLOBAL_KEYS = {
@@ -44,10 +53,18 @@ export const GLOBAL_KEYS = {
   min_buffers: key(integer(1, 10_000_000), "`1`", "Buffers kept ready; at most `max_buffers` are."),
   max_buffers: key(integer(1, 10_000_000), "`1000`", "Ceiling of the buffer pool of a worker."),
   buffer_size: key(integer(1024, 16_777_216, "bytes"), "`16393`", "Size of one buffer; the largest head that passes."),
-  slab_entries_per_connection: key(integer(2, 32), "`4`", "Accepted for compatibility; has no effect here."),
-  basic_auth_max_credential_bytes: laterKey("Largest decoded Basic credential."),
-  max_connections_per_ip: laterKey("Connections of one source address to one cluster.", 0),
-  retry_after: laterKey("Seconds of `Retry-After` on 429.", 60),
+  slab_entries_per_connection: key(
+    integer(0, 0xffffffff),
+    "`4`",
+    "Sockets per client connection that a worker makes room for; from 2 to 32.",
+  ),
+  basic_auth_max_credential_bytes: key(
+    integer(0, 16_777_216, "bytes"),
+    "`4096`",
+    "Largest decoded Basic credential; 0 is the default.",
+  ),
+  max_connections_per_ip: key(integer(0, PER_IP_MAX), "`0`", `${PER_IP} 0: any number.`),
+  retry_after: key(seconds(), "`60`", "`Retry-After` of 429; 0 leaves it out."),
   splice_pipe_capacity_bytes: laterKey("Size of splice pipes."),
   command_allowed_uids: key(integers(0xffffffff), "any", "Users that may use the command socket."),
   saved_state: key(path(), "none", "State file that is loaded at start, after this file."),
@@ -77,19 +94,61 @@ export const GLOBAL_KEYS = {
   request_timeout: key(seconds(), "`10`", "Default of listeners; 0 is off."),
   zombie_check_interval: key(seconds(), "`1800`", "How often workers look for sessions that hang; 0 is off."),
   accept_queue_timeout: key(seconds(), "`60`", "How long an accepted connection may wait for a slot; 0 is off."),
-  evict_on_queue_full: laterKey("Close the oldest idle session when full.", false),
+  evict_on_queue_full: key(bool(), "`false`", "At `max_connections`, the connections idle for longest make room."),
   disable_cluster_metrics: laterKey("Collect no metrics per cluster.", false),
   metrics: laterKey("Where and how metrics are sent."),
   listeners: key(tables(), "none", "See `[[listeners]]`."),
   clusters: key(tableOfTables(), "none", "See `[clusters.<id>]`."),
 } as const satisfies KeyTable;
 
+const answerKeys = sameKeys(
+  [
+    "answer_301",
+    "answer_400",
+    "answer_401",
+    "answer_404",
+    "answer_408",
+    "answer_413",
+    "answer_421",
+    "answer_429",
+    "answer_502",
+    "answer_503",
+    "answer_504",
+    "answer_507",
+  ],
+  key(path(), "none", "File of that answer."),
+);
+
+const http2Keys = sameKeys(
+  [
+    "h2_max_rst_stream_per_window",
+    "h2_max_ping_per_window",
+    "h2_max_settings_per_window",
+    "h2_max_empty_data_per_window",
+    "h2_max_window_update_stream0_per_window",
+    "h2_max_continuation_frames",
+    "h2_max_glitch_count",
+    "h2_initial_connection_window",
+    "h2_max_concurrent_streams",
+    "h2_stream_shrink_ratio",
+    "h2_max_rst_stream_lifetime",
+    "h2_max_rst_stream_abusive_lifetime",
+    "h2_max_rst_stream_emitted_lifetime",
+    "h2_max_header_list_size",
+    "h2_max_header_table_size",
+    "h2_max_header_fields",
+    "h2_stream_idle_timeout_seconds",
+    "h2_graceful_shutdown_deadline_seconds",
+  ],
+  key(integer(0, 0xffffffff), "none", "Kept for backends that speak HTTP/2."),
+);
+
 /** Keys of `[[listeners]]`. */
 export const LISTENER_KEYS = {
   address: requiredKey(address(), "Where to listen; unique in the file."),
   protocol: requiredKey(word(["http", "https", "tcp", "udp"], ["https", "tcp", "udp"]), "What is spoken there."),
   public_address: key(address(), "`address`", "What forwarding headers and logs call this listener."),
-  expect_proxy: laterKey("Clients send a PROXY protocol header first.", false),
+  expect_proxy: key(bool(), "`false`", "Clients send a PROXY protocol header first; not with `public_address`."),
   front_timeout: key(seconds(), "global", "A client that sends and takes nothing for so long is dropped."),
   back_timeout: key(seconds(), "global", "The same for backends."),
   connect_timeout: key(seconds(), "global", "For connecting to a backend."),
@@ -98,44 +157,20 @@ export const LISTENER_KEYS = {
   sozu_id_header: key(text(token), "`Sozu-Id`", "Name of the correlation header."),
   elide_x_real_ip: key(bool(), "`false`", "Remove `X-Real-IP` of clients."),
   send_x_real_ip: key(bool(), "`false`", "Send `X-Real-IP` to backends."),
-  ...laterKeys(
-    ["answer_301", "answer_400", "answer_401", "answer_404", "answer_408", "answer_413"],
-    "File of a custom answer.",
-  ),
-  ...laterKeys(
-    ["answer_421", "answer_429", "answer_502", "answer_503", "answer_504", "answer_507"],
-    "File of a custom answer.",
-  ),
-  ...laterKeys(["answers"], "Custom answers by status."),
+  answers: key(stringTable(), "built in", `${ANSWERS} Wins over \`answer_<status>\`.`),
+  ...answerKeys,
+  trusted_proxies: key(strings(), "any client", "Networks whose `X-Forwarded-*` is trusted (an addition)."),
+  underscore_names: key(word(NAME_TOLERANCES), "`pass`", "Header names with `_` (an addition)."),
+  dot_segments: key(word(PATH_TOLERANCES), "`refuse`", "Paths with `.` and `..` segments (an addition)."),
+  encoded_slashes: key(word(PATH_TOLERANCES), "`pass`", "Paths with `%2f` or `%5c` (an addition)."),
   ...laterKeys(
     ["tls_versions", "cipher_list", "cipher_suites", "groups_list", "certificate", "certificate_chain", "key"],
     "TLS.",
   ),
-  ...laterKeys(["send_tls13_tickets", "alpn_protocols", "disable_http11", "strict_sni_binding", "hsts"], "TLS."),
+  ...laterKeys(["send_tls13_tickets", "alpn_protocols", "disable_http11", "strict_sni_binding"], "TLS."),
+  hsts: key(misplaced(HSTS_ON_HTTP), "-", "HTTPS listeners only."),
   ...laterKeys(["max_rx_datagram_size", "max_flows"], "UDP."),
-  ...laterKeys(
-    [
-      "h2_max_rst_stream_per_window",
-      "h2_max_ping_per_window",
-      "h2_max_settings_per_window",
-      "h2_max_empty_data_per_window",
-      "h2_max_window_update_stream0_per_window",
-      "h2_max_continuation_frames",
-      "h2_max_glitch_count",
-      "h2_initial_connection_window",
-      "h2_max_concurrent_streams",
-      "h2_stream_shrink_ratio",
-      "h2_max_rst_stream_lifetime",
-      "h2_max_rst_stream_abusive_lifetime",
-      "h2_max_rst_stream_emitted_lifetime",
-      "h2_max_header_list_size",
-      "h2_max_header_table_size",
-      "h2_max_header_fields",
-      "h2_stream_idle_timeout_seconds",
-      "h2_graceful_shutdown_deadline_seconds",
-    ],
-    "HTTP/2.",
-  ),
+  ...http2Keys,
 } as const satisfies KeyTable;
 
 /** LoadBalancingAlgorithms of the schema, by number. */
@@ -146,6 +181,12 @@ export const LOAD_METRICS = ["CONNECTIONS", "REQUESTS", "CONNECTION_TIME"] as co
 export const PATH_TYPES = ["PREFIX", "REGEX", "EQUALS"] as const;
 /** RulePosition of the schema, by number. */
 export const POSITIONS = ["PRE", "POST", "TREE"] as const;
+
+/** RedirectPolicy and RedirectScheme of the schema, by number. */
+export const REDIRECTS = ["forward", "permanent", "unauthorized", "found", "permanent_redirect"] as const;
+export const REDIRECT_SCHEMES = ["use-same", "use-http", "use-https"] as const;
+/** HeaderPosition of the schema, by number from 1. */
+export const HEADER_POSITIONS = ["request", "response", "both"] as const;
 
 /** Keys of `[clusters.<id>]`. */
 export const CLUSTER_KEYS = {
@@ -159,14 +200,26 @@ export const CLUSTER_KEYS = {
   load_metric: key(word(LOAD_METRICS), "`CONNECTIONS`", "What LEAST_LOADED and POWER_OF_TWO compare."),
   shared_backend_connections: key(bool(), "`true`", "Share backend connections between clients (an addition)."),
   send_proxy: laterKey("Send a PROXY protocol header.", false),
-  answer_503: laterKey("File of a custom answer."),
-  answers: laterKey("Custom answers by status."),
+  answers: key(stringTable(), "the listener's", `${ANSWERS} Wins over \`answer_503\`.`),
+  answer_503: key(path(), "none", "File of the answer 503."),
   http2: laterKey("Backends speak HTTP/2.", false),
-  authorized_hashes: laterKey("Users and password hashes."),
-  www_authenticate: laterKey("`WWW-Authenticate` of 401 answers."),
-  max_connections_per_ip: laterKey("Connections of one source address.", 0),
-  retry_after: laterKey("Seconds of `Retry-After` on 429."),
-  health_check: laterKey("Active health checks."),
+  authorized_hashes: key(
+    strings(),
+    "none",
+    "Who may use frontends with `required_auth`: `user:<sha256 of the password>`.",
+  ),
+  www_authenticate: key(text(), "none", 'Whole value of `WWW-Authenticate` on 401, e.g. `Basic realm="shop"`.'),
+  max_connections_per_ip: key(integer(0, PER_IP_MAX), "global", `${PER_IP} 0: any number.`),
+  retry_after: key(seconds(), "global", "`Retry-After` of 429; 0 leaves it out."),
+  health_check: key(table(), "none", "Active health checks; see below."),
+  affinity: key(text(), "`source-ip`", "Key of HRW and MAGLEV: or `header:NAME`, `cookie:NAME` (an addition)."),
+  slow_start: key(seconds(), "`0`", "How long a backend that came back takes to its full weight (an addition)."),
+  eject_after: key(
+    integer(0, 0xffffffff),
+    "`0`",
+    "5xx or timeouts in a row that eject a backend; 0: none (an addition).",
+  ),
+  ejection_time: key(integer(1, TIMEOUT_SECONDS_MAX, "seconds"), "`30`", "Its first ejection (an addition)."),
   udp: laterKey("UDP settings."),
 } as const satisfies KeyTable;
 
@@ -187,11 +240,47 @@ export const FRONTEND_KEYS = {
   ),
   position: key(word(POSITIONS), "`TREE`", "Before, after or in the tree of hosts."),
   tags: key(stringTable(), "none", "Copied to access lines."),
-  ...laterKeys(["certificate", "key", "certificate_chain", "tls_versions", "hsts"], "TLS."),
-  redirect: laterKey("Answer with a redirect.", "forward"),
-  redirect_scheme: laterKey("Scheme of a redirect.", "use-same"),
-  ...laterKeys(["redirect_template", "rewrite_host", "rewrite_path", "rewrite_port", "headers"], "Edits."),
-  required_auth: laterKey("Ask for credentials.", false),
+  ...laterKeys(["certificate", "key", "certificate_chain", "tls_versions"], "TLS."),
+  hsts: key(misplaced(HSTS_ON_HTTP), "-", "HTTPS frontends only."),
+  redirect: key(
+    word(REDIRECTS, [], (given) => fold(given, "_")),
+    "`forward`",
+    "What is done instead of forwarding.",
+  ),
+  redirect_scheme: key(
+    word(REDIRECT_SCHEMES, [], (given) => fold(given, "-")),
+    "`use-same`",
+    "Scheme of `Location`.",
+  ),
+  redirect_template: key(text(), "built in", "Template of the redirect's answer, or `file://path`."),
+  rewrite_host: key(text(), "none", "Host for the backend or in `Location`, with `$HOST[n]` and `$PATH[n]`."),
+  rewrite_path: key(text(), "none", "The same for the path."),
+  rewrite_port: key(integer(1, 65_535), "none", "Port in `Location`."),
+  required_auth: key(bool(), "`false`", "Ask for one of the cluster's `authorized_hashes`."),
+  headers: key(tables(), "none", "Edits of header fields; see below."),
+} as const satisfies KeyTable;
+
+/** Keys of one of the `headers` of a frontend. */
+export const HEADER_KEYS = {
+  position: requiredKey(
+    word(HEADER_POSITIONS, [], (given) => fold(given, "-")),
+    "Which of the two is edited.",
+  ),
+  key: requiredKey(text(), "Name of the field."),
+  value: requiredKey(text(), "Replaces all fields of the name; an empty one removes them."),
+  append: key(bool(), "`false`", "Add the value instead (an addition)."),
+} as const satisfies KeyTable;
+
+/** Keys of `health_check` of a cluster. */
+export const HEALTH_CHECK_KEYS = {
+  uri: key(text(), "required", "Path of the probe; may be missing with `tcp = true`."),
+  interval: key(integer(1, TIMEOUT_SECONDS_MAX, "seconds"), "`10`", "Time between probes of a backend."),
+  timeout: key(integer(1, TIMEOUT_SECONDS_MAX, "seconds"), "`5`", "How long a probe may take."),
+  healthy_threshold: key(integer(1, 0xffffffff), "`3`", "Successes in a row that bring a backend back."),
+  unhealthy_threshold: key(integer(1, 0xffffffff), "`3`", "Failures in a row that take it out."),
+  expected_status: key(integer(0, 599), "`0`", "The status that means healthy; 0: any 2xx."),
+  tcp: key(bool(), "`false`", "Only connect (an addition)."),
+  accepted_statuses: key(strings(), "none", 'Instead of one status: `["200-299", "404"]` (an addition).'),
 } as const satisfies KeyTable;
 
 /** Keys of a backend. */
@@ -217,11 +306,22 @@ export const KEY_TABLES: readonly { readonly title: string; readonly keys: KeyTa
   { title: "[[listeners]]", keys: LISTENER_KEYS },
   { title: "[clusters.<id>]", keys: CLUSTER_KEYS },
   { title: "a frontend of a cluster", keys: FRONTEND_KEYS },
+  { title: "headers of a frontend", keys: HEADER_KEYS },
+  { title: "health_check of a cluster", keys: HEALTH_CHECK_KEYS },
   { title: "a backend of a cluster", keys: BACKEND_KEYS },
 ];
 
 function laterKeys<N extends string>(names: readonly N[], doc: string): Record<N, ReturnType<typeof laterKey>> {
-  return Object.fromEntries(names.map((name) => [name, laterKey(doc)])) as Record<N, ReturnType<typeof laterKey>>;
+  return sameKeys(names, laterKey(doc));
+}
+
+function sameKeys<N extends string, K>(names: readonly N[], one: K): Record<N, K> {
+  return Object.fromEntries(names.map((name) => [name, one])) as Record<N, K>;
+}
+
+/** Spec 2.6: any case, `_` or `-` between words. */
+function fold(given: string, joint: "_" | "-"): string {
+  return given.toLowerCase().replace(/[_-]/g, joint);
 }
 
 function token(value: string): string | null {

@@ -15,10 +15,22 @@ const names = readdirSync(folder)
   .filter((name) => name.endsWith(".toml"))
   .map((name) => name.slice(0, -".toml".length));
 
+/** The files that golden files name. */
+const FILES: Readonly<Record<string, string>> = {
+  "/etc/sozu/errors/404.http": "HTTP/1.1 404 Not Found\nContent-Type: text/plain\n\nno %ROUTE\n",
+  "/etc/sozu/errors/broken.http": "HTTP/1.1 503 Sorry\n\n%ROUT\n",
+  "/srv/503.http": "HTTP/1.1 503 Sorry\n\nlater\n",
+  "/srv/301.http": "HTTP/1.1 301 Moved\nLocation: %REDIRECT_LOCATION\n\n",
+};
+
+function readFile(path: string): string | { readonly reason: string } {
+  return FILES[path] ?? { reason: `there is no file ${path}` };
+}
+
 async function outcome(name: string): Promise<string> {
   const text = readFileSync(join(folder, `${name}.toml`), "utf8");
   const unknownKeys = name.startsWith("warn-") ? "warn" : "error";
-  const result = await parseConfig(text, { file: "config.toml", folder: "/etc/sozu", unknownKeys });
+  const result = await parseConfig(text, { file: "config.toml", folder: "/etc/sozu", unknownKeys, readFile });
   if (!result.ok) return `${result.text}\n`;
   const requests = result.requests.map((one) => toJson(RequestSchema, one)).join("\n");
   const warnings = result.warnings.length === 0 ? "" : `${renderProblems(result.warnings)}\n\n`;

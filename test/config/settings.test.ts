@@ -115,3 +115,43 @@ backends = [{ address = "127.0.0.1:81" }]`;
   assert.equal(parsed.state.httpListeners.get("127.0.0.1:80")?.object.active, true);
   assert.equal(parsed.state.clusters.get("a")?.origin, "file");
 });
+
+test("answers in files: missing, too large, not UTF-8 and not a file are problems with a place", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "sozu-answers-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "config.toml");
+  const bodies: Readonly<Record<string, string | Uint8Array>> = {
+    "good.http": "HTTP/1.1 404 Not Found\n\nno\n",
+    "large.http": "x".repeat(65_537),
+    "binary.http": Uint8Array.of(0xff, 0xfe),
+  };
+  for (const name of Object.keys(bodies)) writeFileSync(join(folder, name), bodies[name]!);
+  const load = (name: string) => {
+    writeFileSync(file, `[[listeners]]\nprotocol = "http"\naddress = "127.0.0.1:80"\nanswer_404 = "${name}"\n`);
+    return loadConfig(file);
+  };
+  const good = await load("good.http");
+  assert.ok(good.ok);
+  assert.deepEqual(good.state.httpListeners.get("127.0.0.1:80")?.object.answers, [["404", bodies["good.http"]]]);
+  const broken = [
+    ["none.http", /:4:14: answer_404: there is no file .*none\.http/],
+    ["large.http", /answer_404: .*large\.http is larger than 65536 bytes/],
+    ["binary.http", /answer_404: .*binary\.http is not UTF-8/],
+    [".", /answer_404: .* is not a file/],
+  ] as const;
+  for (const [name, expected] of broken) {
+    const result = await load(name);
+    assert.ok(!result.ok);
+    assert.match(result.text, expected);
+  }
+});
+
+test("workers are told the global limits of the file", async () => {
+  const text =
+    "max_connections_per_ip = 5\nretry_after = 0\nevict_on_queue_full = true\nslab_entries_per_connection = 8";
+  const parsed = await parseConfig(text, { file: "f", folder: "/" });
+  assert.ok(parsed.ok);
+  const { maxConnectionsPerIp, retryAfter, evictOnQueueFull, ...rest } = workerSettings(parsed.settings, 0);
+  assert.deepEqual([maxConnectionsPerIp, retryAfter, evictOnQueueFull], [5, 0, true]);
+  assert.deepEqual([rest.slabEntriesPerConnection, rest.basicAuthMaxCredentialBytes], [8, 4096]);
+});

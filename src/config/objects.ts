@@ -1,0 +1,152 @@
+// From the checked values of a table to the message of one object: what was not given keeps its default. The messages
+// are what a client would send for the same object, so the state judges both alike.
+
+import { create, ScalarType } from "@bufbuild/protobuf";
+import { addressToMessage } from "../command/address.ts";
+import { setEntry } from "../command/answer-texts.ts";
+import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
+import type {
+  Cluster,
+  Header,
+  HealthCheckConfig,
+  HttpListenerConfig,
+  RequestHttpFrontend,
+} from "../command/gen/sozu_pb.ts";
+import {
+  ClusterSchema,
+  HeaderSchema,
+  HealthCheckConfigSchema,
+  HttpListenerConfigSchema,
+  RequestHttpFrontendSchema,
+} from "../command/gen/sozu_pb.ts";
+import type { SocketAddress } from "../command/objects.ts";
+import type { ValuesOf } from "./keys.ts";
+import type { GlobalSettings } from "./settings.ts";
+import {
+  type CLUSTER_KEYS,
+  type FRONTEND_KEYS,
+  type HEADER_KEYS,
+  HEADER_POSITIONS,
+  type HEALTH_CHECK_KEYS,
+  type LISTENER_KEYS,
+  LOAD_BALANCING,
+  LOAD_METRICS,
+  PATH_TYPES,
+  POSITIONS,
+  REDIRECT_SCHEMES,
+  REDIRECTS,
+} from "./tables.ts";
+
+export function listenerMessage(
+  address: SocketAddress,
+  values: ValuesOf<typeof LISTENER_KEYS>,
+  settings: GlobalSettings,
+): HttpListenerConfig {
+  const message: HttpListenerConfig = create(HttpListenerConfigSchema);
+  message.address = addressToMessage(address);
+  if (values.public_address !== undefined) message.publicAddress = addressToMessage(values.public_address);
+  message.expectProxy = values.expect_proxy ?? false;
+  message.stickyName = values.sticky_name ?? STICKY_NAME_DEFAULT;
+  message.frontTimeout = values.front_timeout ?? settings.frontTimeoutSeconds;
+  message.backTimeout = values.back_timeout ?? settings.backTimeoutSeconds;
+  message.connectTimeout = values.connect_timeout ?? settings.connectTimeoutSeconds;
+  message.requestTimeout = values.request_timeout ?? settings.requestTimeoutSeconds;
+  message.active = false;
+  message.sozuIdHeader = values.sozu_id_header ?? SOZU_ID_HEADER_DEFAULT;
+  message.elideXRealIp = values.elide_x_real_ip ?? false;
+  message.sendXRealIp = values.send_x_real_ip ?? false;
+  message.trustedProxies = [...(values.trusted_proxies ?? [])];
+  if (values.underscore_names !== undefined) message.underscoreNames = values.underscore_names;
+  if (values.dot_segments !== undefined) message.dotSegments = values.dot_segments;
+  if (values.encoded_slashes !== undefined) message.encodedSlashes = values.encoded_slashes;
+  const numbers = values as Readonly<Record<string, unknown>>;
+  for (const { field, wide } of HTTP2_FIELDS) {
+    const value = numbers[field.name];
+    if (typeof value !== "number") continue;
+    (message as unknown as Record<string, unknown>)[field.localName] = wide ? BigInt(value) : value;
+  }
+  return message;
+}
+
+const HTTP2_FIELDS = HttpListenerConfigSchema.fields
+  .filter((field) => field.name.startsWith("h2_"))
+  .map((field) => ({ field, wide: field.scalar === ScalarType.UINT64 }));
+
+export function clusterMessage(id: string, values: ValuesOf<typeof CLUSTER_KEYS>): Cluster {
+  const message = create(ClusterSchema);
+  message.clusterId = id;
+  message.stickySession = values.sticky_session ?? false;
+  message.httpsRedirect = values.https_redirect ?? false;
+  message.loadBalancing = numberOf(LOAD_BALANCING, values.load_balancing, 0);
+  if (values.load_metric !== undefined) message.loadMetric = numberOf(LOAD_METRICS, values.load_metric, 0);
+  if (values.https_redirect_port !== undefined) message.httpsRedirectPort = values.https_redirect_port;
+  if (values.shared_backend_connections !== undefined) {
+    message.sharedBackendConnections = values.shared_backend_connections;
+  }
+  message.authorizedHashes = [...(values.authorized_hashes ?? [])];
+  if (values.www_authenticate !== undefined) message.wwwAuthenticate = values.www_authenticate;
+  if (values.max_connections_per_ip !== undefined) message.maxConnectionsPerIp = BigInt(values.max_connections_per_ip);
+  if (values.retry_after !== undefined) message.retryAfter = values.retry_after;
+  if (values.affinity !== undefined) message.affinity = values.affinity;
+  if (values.slow_start !== undefined) message.slowStart = values.slow_start;
+  if (values.eject_after !== undefined) message.ejectAfter = values.eject_after;
+  if (values.ejection_time !== undefined) message.ejectionTime = values.ejection_time;
+  return message;
+}
+
+export function healthCheckMessage(values: ValuesOf<typeof HEALTH_CHECK_KEYS>): HealthCheckConfig {
+  const message = create(HealthCheckConfigSchema);
+  message.uri = values.uri ?? "";
+  message.interval = values.interval ?? 10;
+  message.timeout = values.timeout ?? 5;
+  message.healthyThreshold = values.healthy_threshold ?? 3;
+  message.unhealthyThreshold = values.unhealthy_threshold ?? 3;
+  message.expectedStatus = values.expected_status ?? 0;
+  if (values.tcp !== undefined) message.tcp = values.tcp;
+  message.acceptedStatuses = [...(values.accepted_statuses ?? [])];
+  return message;
+}
+
+export function frontendMessage(
+  clusterId: string,
+  address: SocketAddress,
+  hostname: string,
+  values: ValuesOf<typeof FRONTEND_KEYS>,
+): RequestHttpFrontend {
+  const message = create(RequestHttpFrontendSchema);
+  message.clusterId = clusterId;
+  message.address = addressToMessage(address);
+  message.hostname = hostname;
+  message.path = {
+    $typeName: "command.PathRule",
+    kind: numberOf(PATH_TYPES, values.path_type, 0),
+    value: values.path ?? "",
+  };
+  if (values.method !== undefined) message.method = values.method;
+  // Oddity 1: the documented default, TREE, not the first of the enum.
+  message.position = numberOf(POSITIONS, values.position, 2);
+  for (const [name, value] of values.tags ?? []) setEntry(message.tags, name, value);
+  if (values.redirect !== undefined) message.redirect = numberOf(REDIRECTS, values.redirect, 0);
+  if (values.redirect_scheme !== undefined) {
+    message.redirectScheme = numberOf(REDIRECT_SCHEMES, values.redirect_scheme, 0);
+  }
+  if (values.rewrite_host !== undefined) message.rewriteHost = values.rewrite_host;
+  if (values.rewrite_path !== undefined) message.rewritePath = values.rewrite_path;
+  if (values.rewrite_port !== undefined) message.rewritePort = values.rewrite_port;
+  if (values.required_auth !== undefined) message.requiredAuth = values.required_auth;
+  return message;
+}
+
+export function headerMessage(values: ValuesOf<typeof HEADER_KEYS>): Header {
+  const message = create(HeaderSchema);
+  message.position = (HEADER_POSITIONS.indexOf(values.position ?? "both") + 1) as Header["position"];
+  message.key = values.key ?? "";
+  message.val = values.value ?? "";
+  if (values.append !== undefined) message.append = values.append;
+  return message;
+}
+
+/** The enum number of a word that was validated against the same list. */
+function numberOf<T extends number>(words: readonly string[], given: string | undefined, fallback: T): T {
+  return given === undefined ? fallback : (words.indexOf(given) as T);
+}
