@@ -32,6 +32,10 @@ const TURN_US_MAX = 5000;
 export class EventLoop {
   readonly memory: Memory;
   readonly wheel: TimerWheel;
+  /** Called at each tick with the milliseconds by which it is late: its event waited so long among the ready ones. */
+  onLag: (lagMs: number) => void;
+  /** When the last tick was handled, in microseconds of CLOCK_MONOTONIC. */
+  #tickedUs: number;
   readonly #epoll: number;
   readonly #timer: number;
   readonly #wakeup: number;
@@ -57,6 +61,8 @@ export class EventLoop {
   constructor(memory: Memory, wheel: TimerWheel = new TimerWheel(clock)) {
     this.memory = memory;
     this.wheel = wheel;
+    this.onLag = () => {};
+    this.#tickedUs = clock[0];
     this.#epoll = opened("an epoll set", epoll.epollCreate());
     this.#timer = opened("a timer", timerCreate());
     this.#wakeup = opened("an event descriptor", eventfdCreate());
@@ -158,6 +164,8 @@ export class EventLoop {
     if (this.#started) return;
     opened("the bridge to Node's loop", epoll.startBridge(this.#epoll, this.turn, this));
     this.#started = true;
+    // What was done before counts for nothing.
+    this.#tickedUs = readClock();
     if (this.#readyCount > 0) this.#wake();
   }
 
@@ -264,12 +272,16 @@ export class EventLoop {
     readClock();
     if (this.#ticking) return;
     this.#ticking = true;
+    this.#tickedUs = clock[0];
     timerSet(this.#timer, TICK_MS);
   }
 
   // The timer goes on only when it is read. An empty wheel stops it here, not at each last cancel.
   #onTick(): void {
     timerRead(this.#timer);
+    const lagMs = Math.max(0, Math.round((clock[0] - this.#tickedUs) / 1000) - TICK_MS);
+    this.#tickedUs = clock[0];
+    this.onLag(lagMs);
     if (this.wheel.count > 0) return;
     this.#ticking = false;
     timerSet(this.#timer, 0);

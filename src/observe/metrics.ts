@@ -114,6 +114,9 @@ export const METRIC_H1_BACKEND_EOF_BEFORE_MESSAGE_COMPLETE = 156;
 export const METRIC_ACCESS_LOGS_DROPPED = 157;
 export const METRIC_LOGS_DROPPED = 158;
 export const METRIC_STATS_ROWS_OVERFLOWED = 159;
+export const METRIC_EVENT_LOOP_LAG_MS = 160;
+export const METRIC_EVENT_LOOP_OVERLOAD = 161;
+export const METRIC_HTTP_REQUESTS_SHED = 162;
 export const METRIC_HTTP_302_REDIRECTION = 190;
 export const METRIC_HTTP_308_REDIRECTION = 191;
 export const METRIC_HTTP_ANSWERS_TOO_LARGE = 192;
@@ -298,6 +301,9 @@ export const METRICS: readonly MetricInfo[] = [
   { name: "access_logs.dropped", kind: KIND_COUNTER, at: METRIC_ACCESS_LOGS_DROPPED },
   { name: "logs.dropped", kind: KIND_COUNTER, at: METRIC_LOGS_DROPPED },
   { name: "stats.rows_overflowed", kind: KIND_COUNTER, at: METRIC_STATS_ROWS_OVERFLOWED },
+  { name: "event_loop.lag_ms", kind: KIND_GAUGE, at: METRIC_EVENT_LOOP_LAG_MS },
+  { name: "event_loop.overload", kind: KIND_GAUGE, at: METRIC_EVENT_LOOP_OVERLOAD },
+  { name: "http.requests_shed", kind: KIND_COUNTER, at: METRIC_HTTP_REQUESTS_SHED },
   { name: "http.302.redirection", kind: KIND_COUNTER, at: METRIC_HTTP_302_REDIRECTION },
   { name: "http.308.redirection", kind: KIND_COUNTER, at: METRIC_HTTP_308_REDIRECTION },
   { name: "http.answers.too_large", kind: KIND_COUNTER, at: METRIC_HTTP_ANSWERS_TOO_LARGE },

@@ -95,6 +95,8 @@ export class TrafficContext {
   readonly #waiting: Connection[];
   /** Descriptors that may be registered: with so many, no connection to a backend is opened (spec 13.1). */
   readonly slabCapacity: number;
+  /** The event loop is so late that new requests are answered 503 at once. */
+  overloaded: boolean;
   /** Soft stop: connections close after their current request. */
   closing: boolean;
 
@@ -126,6 +128,7 @@ export class TrafficContext {
     this.sockaddr = memory.allocate(128, 8);
     this.#waiting = [];
     this.slabCapacity = 10 + settings.slabEntriesPerConnection * settings.maxConnections;
+    this.overloaded = false;
     this.closing = false;
     options.loop.onTurnEnd(() => this.#wakeWaiting());
   }

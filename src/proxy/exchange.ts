@@ -27,6 +27,7 @@ import type { TrafficContext } from "./context.ts";
 import { countUnlinked, recordExchange } from "./exchange-record.ts";
 import type { HttpListener, HttpRoute } from "./http-listener.ts";
 import { type Countable, refuseAddress } from "./ip-limits.ts";
+import { shed } from "./load-shedder.ts";
 import { answerLocally } from "./local-answer.ts";
 import type { RequestMessage, ResponseMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
@@ -268,6 +269,10 @@ export class Exchange {
     this.requestDone = !message.hasBody;
     this.connectionAuth = message.connectionAuth;
     this.context.stats.values[METRIC_HTTP_REQUESTS]++;
+    if (this.context.overloaded) {
+      shed(this);
+      return;
+    }
     if (!this.#pool.encoder.encode(this, message, base)) {
       answerLocally(this, 503);
       return;

@@ -36,6 +36,7 @@ import { HealthMonitor } from "./health/health-monitor.ts";
 import type { BackPool } from "./http/back-pool.ts";
 import { HttpContext } from "./http/http-context.ts";
 import { HttpListener } from "./http-listener.ts";
+import { LoadShedder, type Shedding } from "./load-shedder.ts";
 import { Sessions } from "./sessions.ts";
 
 const TICK_MS = 1000;
@@ -44,7 +45,7 @@ const TRIM_TICKS = 10;
 const DRAIN_CHECK_MS = 100;
 const SLAB_FULL = "session list is full, cannot add a listener";
 
-export class ProxyServer extends Timed implements AdmissionOwner {
+export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
   readonly context: TrafficContext;
   readonly clusters: ClusterTable;
   readonly http: HttpContext;
@@ -69,6 +70,8 @@ export class ProxyServer extends Timed implements AdmissionOwner {
     this.#sessions = new Sessions(this.context, (visit) =>
       this.#forEachListener((listener) => listener.forEachConnection(visit)),
     );
+    const shedder = new LoadShedder(this, this.context.stats.values, options.logger);
+    options.loop.onLag = (lagMs) => shedder.onLag(lagMs, options.loop.nowMs);
     this.#onDrained = null;
     this.#ticks = 0;
     this.context.stats.values[METRIC_SERVER_LIVE] = 1;
@@ -201,6 +204,16 @@ export class ProxyServer extends Timed implements AdmissionOwner {
     let waiting = 0;
     if (this.#admission.isPaused) for (const listener of this.#listeners.values()) waiting += listener.waiting;
     this.context.stats.values[METRIC_ACCEPT_QUEUE_CONNECTIONS] = waiting;
+  }
+
+  // ---- what the load shedder asks for
+
+  setLate(late: boolean): void {
+    this.#admission.setLate(late);
+  }
+
+  setOverloaded(overloaded: boolean): void {
+    this.context.overloaded = overloaded;
   }
 
   // ---- what admission asks for

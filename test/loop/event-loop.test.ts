@@ -326,3 +326,16 @@ test("stopping from within a handler leaves later events to the next start", asy
   assert.equal(recv(a, 0, 1), -EAGAIN);
   closeAll([a, b]);
 });
+
+test("RX-17 a loop that stood still says at its next tick by how much it is late", async () => {
+  const loop = makeLoop();
+  let worst = 0;
+  loop.onLag = (lagMs) => {
+    worst = Math.max(worst, lagMs);
+  };
+  const timed = new Timeout(() => {});
+  loop.wheel.arm(timed, 60_000);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
+  await until(() => worst >= 500);
+  loop.wheel.cancel(timed);
+});
