@@ -49,8 +49,8 @@ export class Backend {
   /** The part of its weight that counts: 1, or less during slow start; kept by the cluster. */
   ramp: number;
   rampSinceMs: number;
-  /** Hash of its identity, for affinity. */
-  readonly seed: number;
+  /** Hash of its identity, made when a policy first asks; null: not yet. */
+  private seedMade: number | null;
   /** errno of the last failed connection, 0 when it was a timeout or there was none. */
   lastErrno: number;
   /** Base of its stats row, set by the proxy; -1: none. */
@@ -87,7 +87,7 @@ export class Backend {
     this.readmission = null;
     this.ramp = 1;
     this.rampSinceMs = NEVER;
-    this.seed = hashText(`${formatAddress(object.address)} ${object.backendId}`);
+    this.seedMade = null;
     this.lastErrno = 0;
     this.row = -1;
     this.namesake = null;
@@ -96,6 +96,12 @@ export class Backend {
     this.waitUntilMs = 0;
     this.averageMs = AVERAGE_INITIAL_MS;
     this.averagedAtMs = NEVER;
+  }
+
+  /** Hash of its identity, for affinity. */
+  get seed(): number {
+    this.seedMade ??= hashText(`${formatAddress(this.address)} ${this.id}`);
+    return this.seedMade;
   }
 
   /** Takes new parameters over; counters, back-off and health stay (spec 7.1). */

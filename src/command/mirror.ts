@@ -1,10 +1,11 @@
 // The state hash, kept incrementally and identically by main and by each worker (decisions 13). Every object has a
 // 64-bit hash, two 32-bit lanes over its flat bytes; the hash of the whole state is the sum of those, so it does not
-// depend on the order of changes and one change costs one object. Objects are told apart by a 61-bit hash of their
+// depend on the order of changes and one change costs one object. Objects are told apart by a 64-bit hash of their
 // identity, so that a change makes no key text. Beside it one sum per cluster (what Sozu's query answers) over the
 // cluster, its backends and its frontends. Only equality between processes of one build means anything.
 
 import { KIND } from "./flat.ts";
+import { IdentityTable } from "./identity-table.ts";
 import type { Change } from "./objects.ts";
 import { ShardedMap } from "./sharded-map.ts";
 
@@ -20,10 +21,7 @@ export class StateMirror {
   /** Sums of all objects, each an unsigned 32-bit number. */
   hashLow: number;
   hashHigh: number;
-  /** Objects; the activation of a listener counts as one. */
-  size: number;
-  /** By 8 bits of the identity, then by the other 53: see sharded-map.ts for why. */
-  readonly #shards: (Map<number, MirrorEntry> | undefined)[];
+  readonly #objects: IdentityTable<MirrorEntry>;
   readonly #clusters: ShardedMap<ClusterSum>;
   readonly #identity: Int32Array;
   readonly #content: Int32Array;
@@ -31,11 +29,15 @@ export class StateMirror {
   constructor() {
     this.hashLow = 0;
     this.hashHigh = 0;
-    this.size = 0;
-    this.#shards = new Array<Map<number, MirrorEntry> | undefined>(256).fill(undefined);
+    this.#objects = new IdentityTable();
     this.#clusters = new ShardedMap();
     this.#identity = new Int32Array(2);
     this.#content = new Int32Array(2);
+  }
+
+  /** Objects; the activation of a listener counts as one. */
+  get size(): number {
+    return this.#objects.size;
   }
 
   /** Follows a change that was applied, given its flat bytes: [kind, identity, rest] from `start` to `end`. */
@@ -98,17 +100,10 @@ export class StateMirror {
     const low = this.#identity[0]!;
     const high = this.#identity[1]!;
     hashBytes(bytes, identityEnd, end, low, high, this.#content);
-    let shard = this.#shards[low & 255];
-    if (shard === undefined) {
-      shard = new Map();
-      this.#shards[low & 255] = shard;
-    }
-    const key = identityKey(low, high);
-    let entry = shard.get(key);
-    if (entry === undefined) {
+    let entry = this.#objects.get(low, high);
+    if (entry === null) {
       entry = new MirrorEntry();
-      shard.set(key, entry);
-      this.size += 1;
+      this.#objects.add(low, high, entry);
     } else {
       this.#subtract(entry);
     }
@@ -123,15 +118,8 @@ export class StateMirror {
   /** `kind` is the one under which the object was put. */
   #delete(kind: number, bytes: Uint8Array, start: number, identityEnd: number): void {
     hashBytes(bytes, start + 1, identityEnd, kind, kind, this.#identity);
-    const low = this.#identity[0]!;
-    const shard = this.#shards[low & 255];
-    if (shard === undefined) return;
-    const key = identityKey(low, this.#identity[1]!);
-    const entry = shard.get(key);
-    if (entry === undefined) return;
-    shard.delete(key);
-    this.size -= 1;
-    this.#subtract(entry);
+    const entry = this.#objects.take(this.#identity[0]!, this.#identity[1]!);
+    if (entry !== null) this.#subtract(entry);
   }
 
   #add(entry: MirrorEntry): void {
@@ -178,11 +166,6 @@ function clusterOf(change: Change): string | null {
     default:
       return null;
   }
-}
-
-/** 53 bits, exact in a double; the 8 bits of the shard are among the other 11 of the low lane. */
-function identityKey(low: number, high: number): number {
-  return (high >>> 0) * 0x200000 + (low >>> 11);
 }
 
 class MirrorEntry {
