@@ -3,6 +3,7 @@
 // resolved; zone ids are refused. Two addresses are equal when their records are.
 
 import { create } from "@bufbuild/protobuf";
+import { parseIpv4, parseIpv6 } from "../policies/ip.ts";
 import type { SocketAddress as AddressMessage } from "./gen/sozu_pb.ts";
 import { SocketAddressSchema } from "./gen/sozu_pb.ts";
 import type { SocketAddress } from "./objects.ts";
@@ -65,52 +66,8 @@ function sortKey(ip: string): string {
   return `6${groups.map((group) => group.toString(16).padStart(4, "0")).join("")}`;
 }
 
-function parseIpv4(text: string): number {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
-  if (match === null) return -1;
-  let value = 0;
-  for (let i = 1; i <= 4; i++) {
-    const part = match[i]!;
-    // A leading zero means octal to some readers: refused (RFC 6943 3.1.1).
-    if ((part.length > 1 && part.startsWith("0")) || Number(part) > 255) return -1;
-    value = value * 256 + Number(part);
-  }
-  return value;
-}
-
 function formatIpv4(value: number): string {
   return `${value >>> 24}.${(value >>> 16) & 255}.${(value >>> 8) & 255}.${value & 255}`;
-}
-
-function parseIpv6(text: string): number[] | null {
-  let body = text;
-  const tail: number[] = [];
-  const lastColon = text.lastIndexOf(":");
-  if (text.includes(".")) {
-    const value = parseIpv4(text.slice(lastColon + 1));
-    if (value < 0 || lastColon < 0) return null;
-    tail.push(Math.floor(value / 65536), value % 65536);
-    body = text.slice(0, lastColon + (text[lastColon - 1] === ":" ? 1 : 0));
-  }
-  const halves = body.split("::");
-  if (halves.length > 2) return null;
-  const left = parseGroups(halves[0]!);
-  const right = halves.length === 2 ? parseGroups(halves[1]!) : [];
-  if (left === null || right === null) return null;
-  const given = left.length + right.length + tail.length;
-  if (halves.length === 1) return given === 8 ? [...left, ...tail] : null;
-  if (given > 7) return null;
-  return [...left, ...new Array<number>(8 - given).fill(0), ...right, ...tail];
-}
-
-function parseGroups(text: string): number[] | null {
-  if (text === "") return [];
-  const groups: number[] = [];
-  for (const part of text.split(":")) {
-    if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return null;
-    groups.push(Number.parseInt(part, 16));
-  }
-  return groups;
 }
 
 function formatIpv6(groups: readonly number[]): string {
