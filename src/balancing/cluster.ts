@@ -12,6 +12,7 @@ import {
   type ClusterObject,
 } from "../command/objects.ts";
 import { utf8Bytes } from "../command/utf8.ts";
+import type { Credentials } from "../policies/credentials.ts";
 import { Backend } from "./backend.ts";
 import { Hrw } from "./hrw.ts";
 import { LeastLoaded } from "./least-loaded.ts";
@@ -44,6 +45,8 @@ export class Cluster {
   readonly backends: Backend[];
   /** Its own local answers, compiled by the proxy; null: none. */
   answers: AnswerSet | null;
+  /** Its users, compiled by the proxy when a request first needs them; null after each change. */
+  credentials: Credentials | null;
   /** Base of its stats row, set by the proxy; -1: none. */
   row: number;
   /** Picks that ignored the health checks because nothing else was left. */
@@ -89,6 +92,7 @@ export class Cluster {
     this.config = null;
     this.backends = [];
     this.answers = null;
+    this.credentials = null;
     this.row = -1;
     this.failOpenPicks = 0;
     this.failOpen = FAIL_OPEN_NO;
@@ -116,6 +120,7 @@ export class Cluster {
   /** Takes a configuration over; backends stay, and so do cursors unless the algorithm or metric changes. */
   configure(config: ClusterObject | null): void {
     this.config = config;
+    this.credentials = null;
     const algorithm = config === null ? ALGORITHM_RANDOM : config.loadBalancing;
     const metric = config === null ? 0 : config.loadMetric;
     if (algorithm !== this.algorithm || metric !== this.metric) {

@@ -7,6 +7,7 @@
 
 import type { HeaderEditObject } from "../command/objects.ts";
 import { ascii, FIELD_CONTENT, TOKEN } from "../wire/http1/bytes.ts";
+import { Constant } from "../wire/http1/encoder.ts";
 import * as field from "../wire/http1/head.ts";
 import { DROP, FIELD_STRIDE, type Head } from "../wire/http1/head.ts";
 import { lookupName } from "../wire/http1/names.ts";
@@ -36,25 +37,19 @@ const REFUSED: ReadonlyMap<string, string> = new Map([
 /** The edits of one direction, compiled. */
 export class HeaderEdits {
   /** Lines to add, `name: value CRLF` each. */
-  readonly lines: Uint8Array;
+  readonly lines: Constant;
   /** Bits of the known names that are dropped, also where the proxy would write them itself. */
   readonly dropped: number;
   /** The new value of Host, null when it stays. It is not among the lines. */
-  readonly host: Uint8Array | null;
+  readonly host: Constant | null;
   /** Other names that are dropped, lower case. */
   readonly #names: readonly Uint8Array[];
 
   constructor(lines: string, dropped: number, names: readonly string[], host: string | null) {
-    this.lines = Uint8Array.from(Buffer.from(lines, "utf8"));
+    this.lines = new Constant(Buffer.from(lines, "utf8").toString("latin1"));
     this.dropped = dropped;
-    this.host = host === null ? null : ascii(host);
+    this.host = host === null ? null : new Constant(host);
     this.#names = names.map(ascii);
-  }
-
-  /** Whether fields of this name (lower case) are dropped. */
-  drops(name: string): boolean {
-    const bytes = ascii(name);
-    return this.#names.some((one) => field.equalsLowerCase(bytes, 0, one) && one.length === bytes.length);
   }
 
   /** Flags the fields that the edits drop so that no encoder writes them. */

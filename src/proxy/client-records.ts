@@ -15,6 +15,7 @@ const ADDRESS_LENGTH_AT = 26;
 const IP_LENGTH_AT = 27;
 const IS_V6_AT = 28;
 const BLOCK_LENGTH_AT = 29;
+const TRUSTED_AT = 30;
 const BLOCK_AT = 80;
 /** Room for the forwarding fields: enough for IPv4. Longer ones are rendered for each request. */
 export const BLOCK_BYTES_MAX: number = RECORD_BYTES - BLOCK_AT;
@@ -82,6 +83,15 @@ export class ClientRecords {
     bytes[record + IP_LENGTH_AT] = ipLength;
     bytes[record + IS_V6_AT] = isV6 ? 1 : 0;
     bytes[record + BLOCK_LENGTH_AT] = 0;
+  }
+
+  /** Whether the client is in one of the listener's trusted networks; only set where there are some. */
+  isTrusted(record: number): boolean {
+    return this.#bytes[record + TRUSTED_AT] === 1;
+  }
+
+  setTrusted(record: number, trusted: boolean): void {
+    this.#bytes[record + TRUSTED_AT] = trusted ? 1 : 0;
   }
 
   /** Where the connection's forwarding fields are kept; their length is 0 until they were rendered. */

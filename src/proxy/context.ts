@@ -20,6 +20,7 @@ import { Fault } from "./fault.ts";
 import { Gather } from "./gather.ts";
 import { IpLimits } from "./ip-limits.ts";
 import { OUTBOX_BUFFERS, Outboxes } from "./outbox.ts";
+import { REWRITTEN_BYTES, Rewritten } from "./rewritten.ts";
 
 /** Room beside the body in one read's output: an encoded response head's additions, chunk framing. */
 const OUTPUT_MARGIN = 2048;
@@ -52,6 +53,7 @@ export function arenaBytesFor(settings: WorkerSettings): number {
     slotBytes(settings) +
     ClientRecords.bytesFor(settings.maxConnections) +
     2 * GATHER_AREA_BYTES +
+    REWRITTEN_BYTES +
     64 * 1024
   );
 }
@@ -83,6 +85,8 @@ export class TrafficContext {
   readonly toBack: Gather;
   /** The head that was refused in this event, for the answer. */
   readonly fault: Fault;
+  /** Host and path of the request at hand as its route rewrites them. */
+  readonly rewritten: Rewritten;
   /** Where reads land; shared by all connections, valid within one event. */
   readonly scratch: number;
   /** Input that a pooled buffer holds: its size rounded up to whole pages, as the pool lays them out. */
@@ -122,6 +126,7 @@ export class TrafficContext {
     this.toFront = new Gather(memory.bytes, front, front + GATHER_AREA_BYTES);
     this.toBack = new Gather(memory.bytes, back, back + GATHER_AREA_BYTES);
     this.fault = new Fault(memory.bytes);
+    this.rewritten = new Rewritten(memory);
     this.holdMax = this.buffers.stride;
     this.readMax = Math.max(settings.bufferSize, 2 * settings.bufferSize - OUTPUT_MARGIN);
     this.scratch = memory.allocate(Math.max(this.readMax, this.holdMax), 64);

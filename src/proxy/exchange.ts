@@ -20,6 +20,8 @@ import type { Cluster } from "../balancing/cluster.ts";
 import { FAIL_OPEN_NO } from "../balancing/cluster.ts";
 import { METRIC_HTTP_REQUESTS } from "../observe/metrics.ts";
 import { ULID_LENGTH } from "../observe/ulid.ts";
+import type { HeaderEdits } from "../policies/header-edits.ts";
+import { statusOf } from "../wire/http1/errors.ts";
 import type { Head } from "../wire/http1/head.ts";
 import { affinityKeyOf } from "./affinity.ts";
 import { noteFailOpen } from "./availability.ts";
@@ -31,6 +33,7 @@ import { shed } from "./load-shedder.ts";
 import { answerLocally } from "./local-answer.ts";
 import type { RequestMessage, ResponseMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
+import { decide, httpsLocation } from "./route-policy.ts";
 
 /** The client's side of an exchange. */
 export interface FrontStream extends Countable {
@@ -167,7 +170,7 @@ export class Exchange {
   interims: number;
   /** The wire error that ended it, for the answer's page; 0: none. */
   cause: number;
-  /** Where a redirect leads, when a policy says so. */
+  /** Where a redirect leads; null: it is none. */
   location: string | null;
   note: number;
   /** CLOCK_MONOTONIC in microseconds; 0: not reached. */
@@ -242,6 +245,12 @@ export class Exchange {
     return id === this.stickyId ? null : id;
   }
 
+  /** What the route does to the fields of a backend's response; null: nothing. */
+  get responseEdits(): HeaderEdits | null {
+    const { route } = this;
+    return route === null || route.policy === null ? null : route.policy.response;
+  }
+
   /** It may be sent a second time without harm, and the whole of it is in the slot (decisions 19). */
   get isReplayable(): boolean {
     return this.isIdempotent && !this.hasRequestBody;
@@ -273,6 +282,8 @@ export class Exchange {
       shed(this);
       return;
     }
+    const policy = route === null ? null : route.policy;
+    const refusal = policy === null ? 0 : this.context.rewritten.render(policy, message, base);
     if (!this.#pool.encoder.encode(this, message, base)) {
       answerLocally(this, 503);
       return;
@@ -286,12 +297,21 @@ export class Exchange {
       return;
     }
     const cluster = route.cluster;
+    this.cluster = cluster;
+    if (policy !== null) {
+      this.cause = refusal;
+      const status = refusal === 0 ? decide(this, policy, message, base) : statusOf(refusal, false);
+      if (status !== 0) {
+        answerLocally(this, status);
+        return;
+      }
+    }
     if (cluster === null) {
       answerLocally(this, 401);
       return;
     }
-    this.cluster = cluster;
     if (cluster.config?.httpsRedirect) {
+      this.location = httpsLocation(this, cluster);
       answerLocally(this, 301);
       return;
     }

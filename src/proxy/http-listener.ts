@@ -20,6 +20,8 @@ import {
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../os/epoll.ts";
 import { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../os/errno.ts";
 import { accept, close, peerAddress, quietMs, waitingConnections } from "../os/sockets.ts";
+import { Networks, parseNetworks } from "../policies/networks.ts";
+import type { Scheme } from "../policies/redirect.ts";
 import { Router } from "../routing/router.ts";
 import { ascii, latin1 } from "../wire/http1/bytes.ts";
 import { Constant } from "../wire/http1/encoder.ts";
@@ -27,6 +29,7 @@ import type { Admission } from "./admission.ts";
 import { FrontConnection } from "./http/front-connection.ts";
 import type { HttpContext } from "./http/http-context.ts";
 import type { RequestMessage } from "./messages.ts";
+import { compilePolicy, type RoutePolicy } from "./route-policy.ts";
 
 /** Connections accepted in one turn: then others are served first. */
 const ACCEPTS_MAX = 64;
@@ -42,6 +45,8 @@ export interface HttpRoute {
   readonly cluster: Cluster | null;
   /** `k=v, k2=v2` for access lines, null without tags. */
   readonly tags: Uint8Array | null;
+  /** null: its requests are forwarded as they are. */
+  readonly policy: RoutePolicy | null;
 }
 
 export class HttpListener {
@@ -57,6 +62,10 @@ export class HttpListener {
   requestTimeoutMs: number;
   /** `Sozu-Id: `, by whatever name. */
   correlationName: Constant;
+  /** The networks whose account of a client is believed (decisions 21); null: anybody's. */
+  trusted: Networks | null;
+  /** What clients speak: redirects lead back to it, forwarding fields name it. */
+  readonly scheme: Scheme;
   /** Name of the sticky cookie. */
   stickyName: Uint8Array;
   publicPort: Constant;
@@ -86,6 +95,8 @@ export class HttpListener {
     this.connectTimeoutMs = 0;
     this.requestTimeoutMs = 0;
     this.correlationName = NO_TEXT;
+    this.trusted = null;
+    this.scheme = "http";
     this.stickyName = NO_TEXT.bytes;
     this.publicPort = NO_TEXT;
     this.publicIpQuoted = NO_TEXT;
@@ -109,6 +120,8 @@ export class HttpListener {
     this.requestTimeoutMs = config.requestTimeout * 1000;
     this.correlationName = new Constant(`${config.sozuIdHeader}: `);
     this.stickyName = ascii(config.stickyName);
+    const trusted = parseNetworks(config.trustedProxies);
+    if (trusted instanceof Networks) this.trusted = config.trustedProxies.length === 0 ? null : trusted;
     const address = config.publicAddress ?? config.address;
     this.publicPort = new Constant(`${address.port}`);
     this.publicIpQuoted = new Constant(address.ip.includes(":") ? `"[${address.ip}]"` : address.ip);
@@ -129,9 +142,11 @@ export class HttpListener {
   // ---- routes
 
   addFrontend(frontend: HttpFrontendObject): string | null {
+    const policy = compilePolicy(frontend);
+    if (typeof policy === "string") return policy;
     const cluster = frontend.clusterId === null ? null : this.#clusters.ensure(frontend.clusterId);
     const tags = frontend.tags.length === 0 ? null : renderTags(frontend.tags);
-    const route = { frontend, cluster, tags };
+    const route = { frontend, cluster, tags, policy };
     const refused = this.router.add(frontend, route);
     if (refused === null) this.#routes.add(route);
     else if (cluster !== null) this.#clusters.release(cluster);
@@ -272,7 +287,7 @@ export class HttpListener {
       return;
     }
     context.ulids.next(context.loop.realtimeMs, context.bytes, context.records.ulidAt(record));
-    context.records.setAddress(record, peerAddress);
+    this.nameClient(record, peerAddress);
     const connection = new FrontConnection(http, this, fd, record);
     const token = context.loop.register(fd, connection, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
     if (token < 0) {
@@ -289,6 +304,13 @@ export class HttpListener {
     values[METRIC_CLIENT_CONNECTIONS]++;
     values[METRIC_PROTOCOL_HTTP]++;
     this.admission.opened();
+  }
+
+  /** Writes down who a client is, and whether it is believed. `peer`: as accept() gives it. */
+  nameClient(record: number, peer: Int32Array): void {
+    const { records } = this.http.context;
+    records.setAddress(record, peer);
+    if (this.trusted !== null) records.setTrusted(record, this.trusted.contains(peer));
   }
 
   /** A connection of this listener has closed. */

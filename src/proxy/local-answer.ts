@@ -71,7 +71,7 @@ class ExchangeValues implements AnswerValues {
       case variable.REQUEST_ID:
         return text(exchange, exchange.slot, ULID_LENGTH);
       case variable.REDIRECT_LOCATION:
-        return exchange.location ?? httpsLocation(exchange);
+        return exchange.location ?? "";
       case variable.WWW_AUTHENTICATE:
         return cluster?.config?.policy?.wwwAuthenticate ?? "";
       case variable.RETRY_AFTER:
@@ -144,15 +144,6 @@ function messageOf(exchange: Exchange): string {
     default:
       return "";
   }
-}
-
-/** Where a plain request finds its cluster over TLS (spec 5.8; oddity 29: without a port the default one counts). */
-function httpsLocation(exchange: Exchange): string {
-  const authority = text(exchange, exchange.authorityAt, exchange.authorityLength);
-  const host = authority.replace(/:\d*$/, "");
-  const port = exchange.cluster?.config?.httpsRedirectPort ?? 443;
-  const suffix = port === 443 ? "" : `:${port}`;
-  return `https://${host}${suffix}${text(exchange, exchange.pathAt, exchange.pathLength)}`;
 }
 
 function text(exchange: Exchange, at: number, length: number): string {

@@ -28,6 +28,7 @@ import {
 } from "../observe/metrics.ts";
 import { describeErrno } from "../os/errno.ts";
 import { close } from "../os/sockets.ts";
+import { parseNetworks } from "../policies/networks.ts";
 import { Admission, type AdmissionOwner } from "./admission.ts";
 import { backendHealth, noteAvailability, noteBackendAvailable } from "./availability.ts";
 import { type ProxyOptions, TrafficContext } from "./context.ts";
@@ -247,6 +248,8 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     const name = formatAddress(config.address);
     const answers = answersOf(`listener ${name}`, config.answers);
     if (typeof answers === "string") return answers;
+    const networks = parseNetworks(config.trustedProxies);
+    if ("reason" in networks) return `trusted_proxies: ${networks.reason}`;
     const known = this.#listeners.get(name);
     if (known === undefined) {
       if (this.context.loop.registered >= this.context.slabCapacity) return SLAB_FULL;

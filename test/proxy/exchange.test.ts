@@ -185,7 +185,7 @@ function open(hasBody = false): Exchange {
   const exchange = pool.take();
   front.exchange = exchange;
   const message = { hasBody, contentLength: -1, connectionAuth: false } as unknown as RequestMessage;
-  const route = { cluster, tags: null } as unknown as Parameters<Exchange["open"]>[1];
+  const route = { cluster, tags: null, policy: null } as unknown as Parameters<Exchange["open"]>[1];
   exchange.open(front, route, message, 0, context.loop.nowUs);
   return exchange;
 }
@@ -359,7 +359,13 @@ test("denied and unknown routes are answered without a backend", () => {
   const message = { hasBody: false, connectionAuth: false } as unknown as RequestMessage;
   const denied = pool.take();
   front.exchange = denied;
-  denied.open(front, { cluster: null, tags: null } as unknown as Parameters<Exchange["open"]>[1], message, 0, 0);
+  denied.open(
+    front,
+    { cluster: null, tags: null, policy: null } as unknown as Parameters<Exchange["open"]>[1],
+    message,
+    0,
+    0,
+  );
   const unknown = pool.take();
   front.exchange = unknown;
   unknown.open(front, null, message, 0, 0);

@@ -308,6 +308,8 @@ export class BackConnection extends Connection implements BackStream {
     const context = this.context;
     let at = context.scratch;
     let room = context.readMax;
+    // A head that grows on its way must still fit into an outbox, together with what is read behind it.
+    if (this.#state === HEAD && this.#exchange?.responseEdits != null) room = Math.min(room, context.holdMax);
     if (this.#held !== -1) {
       at = this.#held + this.#heldEnd;
       room = context.buffers.bufferSize - this.#heldEnd;

@@ -4,90 +4,72 @@
 // runs. Our own fields follow the client's, framing comes last. The slot is what a replay sends and what the access line
 // reads, so the places of authority, method, path and User-Agent in it are remembered while they are written.
 
-import {
-  METRIC_HTTP_TRUSTING_X_PORT,
-  METRIC_HTTP_TRUSTING_X_PROTO,
-  METRIC_HTTP_X_REQUEST_ID_GENERATED,
-  METRIC_HTTP_X_REQUEST_ID_PROPAGATED,
-} from "../../observe/metrics.ts";
 import { ULID_LENGTH } from "../../observe/ulid.ts";
 import {
   Constant,
+  copySpan,
   encodeBytes,
   encodeConstant,
   encodeContentLength,
   encodeFields,
   encodeLineEnd,
-  encodeSpan,
   TE_TRAILERS,
   TRANSFER_ENCODING_CHUNKED,
 } from "../../wire/http1/encoder.ts";
-import {
-  COOKIE,
-  DROP,
-  FIELD_STRIDE,
-  FORWARDED,
-  type Head,
-  HOST,
-  USER_AGENT,
-  X_FORWARDED_FOR,
-  X_FORWARDED_PORT,
-  X_FORWARDED_PROTO,
-  X_REAL_IP,
-  X_REQUEST_ID,
-} from "../../wire/http1/head.ts";
+import { COOKIE, DROP, FIELD_STRIDE, type Head, HOST, USER_AGENT, X_FORWARDED_HOST } from "../../wire/http1/head.ts";
 import { isIdempotent, METHOD } from "../../wire/http1/methods.ts";
-import { BLOCK_BYTES_MAX } from "../client-records.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange, FrontStream, RequestEncoder } from "../exchange.ts";
 import type { RequestMessage } from "../messages.ts";
+import type { RoutePolicy } from "../route-policy.ts";
 import { type CookieSpan, findCookie, stickyIdOf } from "./cookies.ts";
+import { Forwarding } from "./forwarding.ts";
 
 const VERSION = new Constant(" HTTP/1.1\r\n");
 const COOKIE_NAME = new Constant("Cookie: ");
 const HOST_NAME = new Constant("Host: ");
-const FOR_NAME = new Constant("X-Forwarded-For: ");
-const FORWARDED_NAME = new Constant("Forwarded: ");
-const FORWARDED_PROTO_FOR = new Constant('proto=http;for="');
-const FORWARDED_BY = new Constant('";by=');
-const PROTO_LINE = new Constant("X-Forwarded-Proto: http\r\n");
-const PORT_NAME = new Constant("X-Forwarded-Port: ");
-const REAL_IP_NAME = new Constant("X-Real-IP: ");
-const REQUEST_ID_NAME = new Constant("X-Request-Id: ");
+const HOST_FORWARDED_NAME = new Constant("X-Forwarded-Host: ");
 const CONNECTION_TE = new Constant("Connection: TE\r\n");
-const SEPARATOR = new Constant(", ");
 
 /** Bytes that the additions of this file may take, the correlation header's name aside. */
 const ADDED_MAX = 640;
 
-/** Fields of a client that change what we add. */
-const FORWARDING =
-  (1 << X_FORWARDED_FOR) | (1 << FORWARDED) | (1 << X_FORWARDED_PROTO) | (1 << X_FORWARDED_PORT) | (1 << X_REQUEST_ID);
-const REWRITTEN = (1 << X_FORWARDED_FOR) | (1 << FORWARDED) | (1 << X_REAL_IP);
-
 export class Http1RequestEncoder implements RequestEncoder {
   readonly #context: TrafficContext;
   readonly #cookie: CookieSpan;
+  readonly #forwarding: Forwarding;
 
   constructor(context: TrafficContext) {
     this.#context = context;
+    this.#forwarding = new Forwarding(context);
     this.#cookie = { start: 0, end: 0, valueStart: 0, valueEnd: 0 };
   }
 
   encode(exchange: Exchange, message: RequestMessage, base: number): boolean {
     const front = exchange.front as FrontStream;
     const { head } = message;
+    const { route } = exchange;
+    const policy = route === null || route.policy === null || route.policy.status !== 0 ? null : route.policy;
     const last = head.count === 0 ? message.pathEnd : head.valueEnd(head.count - 1);
     const idName = front.listener.correlationName;
-    if (!exchange.takeSlot(last + 2 * head.count + ADDED_MAX + idName.length)) return false;
+    const room = last + 2 * head.count + ADDED_MAX + idName.length;
+    if (!exchange.takeSlot(policy === null ? room : room + this.#roomOf(policy, message))) return false;
     const bytes = this.#context.bytes;
-    const forwardedFor = this.#rewriteForwarding(front, head);
+    let dropped = 0;
+    if (policy !== null && policy.request !== null) {
+      policy.request.apply(head, bytes, base);
+      dropped = policy.request.dropped;
+    }
+    const present = this.#forwarding.believed(front, head, bytes, base);
+    const forwardedFor = this.#forwarding.takeLast(front, head, present);
     const sticky = (head.present & (1 << COOKIE)) === 0 ? -1 : this.#takeSticky(exchange, front, head, base);
-    const fieldsAt = this.#requestLine(exchange, message, base);
+    const fieldsAt =
+      policy === null ? this.#requestLine(exchange, message, base) : this.#editedLine(exchange, policy, message, base);
     rememberFields(exchange, head, fieldsAt);
     let at = encodeFields(bytes, fieldsAt, bytes, base, head);
     if (sticky !== -1) at = this.#otherCookies(at, base, head, sticky);
-    at = this.#addForwarding(exchange, front, message, at, base, forwardedFor);
+    at = this.#forwarding.add(exchange, front, head, at, base, present, forwardedFor, dropped);
+    if (policy !== null) at = this.#addEdits(policy, message, at, base, dropped);
     at = encodeConstant(bytes, at, idName);
     at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
     // RFC 9110 10.1.4: TE concerns this hop only, so Connection names it.
@@ -98,7 +80,81 @@ export class Http1RequestEncoder implements RequestEncoder {
     exchange.headLength = at - exchange.headAt;
     exchange.isHead = message.method === METHOD.HEAD;
     exchange.isIdempotent = isIdempotent(message.method);
+    if (policy !== null) this.#keepOriginals(exchange, policy, message, at, base);
     return true;
+  }
+
+  /** What the edits of a route add at most, together with what the access line shows in place of what they replace. */
+  #roomOf(policy: RoutePolicy, message: RequestMessage): number {
+    const { rewritten } = this.#context;
+    const { head } = message;
+    const { request } = policy;
+    const agent = head.lastIndexOf(USER_AGENT);
+    let room = 2 * (message.authorityEnd - message.authorityStart) + HOST_NAME.length + HOST_FORWARDED_NAME.length + 8;
+    if (rewritten.hostLength >= 0) room += rewritten.hostLength;
+    if (rewritten.pathLength >= 0) room += rewritten.pathLength + message.pathEnd - message.pathStart;
+    if (request !== null) room += request.lines.length + (request.host === null ? 0 : request.host.length);
+    return agent === -1 ? room : room + head.valueEnd(agent) - head.valueStart(agent);
+  }
+
+  /** As #requestLine for a route that edits: with the rewritten path, and with Host when the route sets it. */
+  #editedLine(exchange: Exchange, policy: RoutePolicy, message: RequestMessage, base: number): number {
+    const { bytes, rewritten } = this.#context;
+    const host = policy.request === null ? null : policy.request.host;
+    const setsHost = host !== null || rewritten.hostLength >= 0;
+    if (!setsHost && rewritten.pathLength < 0) return this.#requestLine(exchange, message, base);
+    const methodLength = message.methodEnd - message.methodStart;
+    let at = exchange.headAt;
+    exchange.methodAt = at;
+    exchange.methodLength = methodLength;
+    at = copySpan(bytes, at, base + message.methodStart, methodLength);
+    bytes[at++] = 0x20;
+    exchange.pathAt = at;
+    if (rewritten.pathLength >= 0) at = copySpan(bytes, at, rewritten.pathAt, rewritten.pathLength);
+    else at = this.#absolutePath(message, base, at);
+    exchange.pathLength = at - exchange.pathAt;
+    at = encodeConstant(bytes, at, VERSION);
+    if (!setsHost) return message.hostRewrite ? this.#hostLine(exchange, message, base, at) : at;
+    message.head.drop(HOST);
+    at = encodeConstant(bytes, at, HOST_NAME);
+    if (host !== null) at = encodeConstant(bytes, at, host);
+    else at = copySpan(bytes, at, rewritten.hostAt, rewritten.hostLength);
+    if (rewritten.hostLength >= 0) message.head.drop(X_FORWARDED_HOST);
+    return encodeLineEnd(bytes, at);
+  }
+
+  /** What a route adds to the fields: the host that the client asked for when it was rewritten, then its own lines. */
+  #addEdits(policy: RoutePolicy, message: RequestMessage, from: number, base: number, dropped: number): number {
+    const { bytes, rewritten } = this.#context;
+    let at = from;
+    if (rewritten.hostLength >= 0 && (dropped & (1 << X_FORWARDED_HOST)) === 0) {
+      at = encodeConstant(bytes, at, HOST_FORWARDED_NAME);
+      const length = message.authorityEnd - message.authorityStart;
+      at = encodeLineEnd(bytes, copySpan(bytes, at, base + message.authorityStart, length));
+    }
+    return policy.request === null ? at : encodeConstant(bytes, at, policy.request.lines);
+  }
+
+  /** Access lines show what the client sent. What of it the head does not hold lies behind the head. */
+  #keepOriginals(exchange: Exchange, policy: RoutePolicy, message: RequestMessage, from: number, base: number): void {
+    const { bytes, rewritten } = this.#context;
+    const { request } = policy;
+    let at = from;
+    if (rewritten.hostLength >= 0 || (request !== null && request.host !== null)) {
+      exchange.authorityAt = at;
+      exchange.authorityLength = message.authorityEnd - message.authorityStart;
+      at = copySpan(bytes, at, base + message.authorityStart, exchange.authorityLength);
+    }
+    if (rewritten.pathLength >= 0) {
+      exchange.pathAt = at;
+      at = this.#absolutePath(message, base, at);
+      exchange.pathLength = at - exchange.pathAt;
+    }
+    const agent = message.head.lastIndexOf(USER_AGENT);
+    if (agent === -1 || (message.head.flags(agent) & DROP) === 0) return;
+    exchange.userAgentAt = at;
+    exchange.userAgentLength = message.head.valueEnd(agent) - message.head.valueStart(agent);
+    copySpan(bytes, at, base + message.head.valueStart(agent), exchange.userAgentLength);
   }
 
   #requestLine(exchange: Exchange, message: RequestMessage, base: number): number {
@@ -120,9 +176,13 @@ export class Http1RequestEncoder implements RequestEncoder {
       exchange.pathLength = at - exchange.pathAt;
     }
     at = encodeConstant(bytes, at, VERSION);
-    if (!message.hostRewrite) return at;
+    return message.hostRewrite ? this.#hostLine(exchange, message, base, at) : at;
+  }
+
+  #hostLine(exchange: Exchange, message: RequestMessage, base: number, from: number): number {
+    const bytes = this.#context.bytes;
     const length = message.authorityEnd - message.authorityStart;
-    at = encodeConstant(bytes, at, HOST_NAME);
+    const at = encodeConstant(bytes, from, HOST_NAME);
     exchange.authorityAt = at;
     exchange.authorityLength = length;
     return encodeLineEnd(bytes, copySpan(bytes, at, base + message.authorityStart, length));
@@ -166,104 +226,6 @@ export class Http1RequestEncoder implements RequestEncoder {
     at = copySpan(bytes, at, start, found.start - start);
     return encodeLineEnd(bytes, copySpan(bytes, at, found.end, end - found.end));
   }
-
-  /** Drops the fields that are written anew; returns the index of the X-Forwarded-For to extend, or -1. */
-  #rewriteForwarding(front: FrontStream, head: Head): number {
-    if ((head.present & REWRITTEN) === 0) return -1;
-    if (front.listener.config.elideXRealIp) head.drop(X_REAL_IP);
-    const last = head.lastIndexOf(X_FORWARDED_FOR);
-    if (last !== -1) head.dropIndex(last);
-    const forwarded = head.lastIndexOf(FORWARDED);
-    if (forwarded !== -1) head.dropIndex(forwarded);
-    return last;
-  }
-
-  /** The fields of a client that sends none of them, up to the request id: the same for all its requests. */
-  #renderBlock(front: FrontStream, from: number): number {
-    const { bytes, records } = this.#context;
-    const { listener, record } = front;
-    let at = encodeConstant(bytes, from, FOR_NAME);
-    at = encodeLineEnd(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
-    at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_NAME), FORWARDED_PROTO_FOR);
-    at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
-    at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_BY), listener.publicIpQuoted);
-    at = encodeConstant(bytes, encodeLineEnd(bytes, at), PROTO_LINE);
-    at = encodeLineEnd(bytes, encodeConstant(bytes, encodeConstant(bytes, at, PORT_NAME), listener.publicPort));
-    if (listener.config.sendXRealIp) {
-      at = encodeConstant(bytes, at, REAL_IP_NAME);
-      at = encodeLineEnd(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
-    }
-    return encodeConstant(bytes, at, REQUEST_ID_NAME);
-  }
-
-  #addForwarding(
-    exchange: Exchange,
-    front: FrontStream,
-    message: RequestMessage,
-    from: number,
-    base: number,
-    forwardedFor: number,
-  ): number {
-    const { bytes, records, stats } = this.#context;
-    const { head } = message;
-    const { listener, record } = front;
-    const present = head.present;
-    if ((present & FORWARDING) === 0) {
-      let length = records.blockLength(record);
-      let at = from;
-      if (length > 0) {
-        at = copySpan(bytes, from, records.blockAt(record), length);
-      } else {
-        at = this.#renderBlock(front, from);
-        length = at - from;
-        if (length <= BLOCK_BYTES_MAX) {
-          copySpan(bytes, records.blockAt(record), from, length);
-          records.setBlockLength(record, length);
-        }
-      }
-      stats.values[METRIC_HTTP_X_REQUEST_ID_GENERATED]++;
-      return encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
-    }
-    let at = encodeConstant(bytes, from, FOR_NAME);
-    if (forwardedFor !== -1) at = extend(bytes, at, base, head, forwardedFor);
-    at = copySpan(bytes, at, records.ipAt(record), records.ipLength(record));
-    at = encodeLineEnd(bytes, at);
-    at = encodeConstant(bytes, at, FORWARDED_NAME);
-    if ((present & (1 << FORWARDED)) !== 0) at = extend(bytes, at, base, head, head.lastIndexOf(FORWARDED));
-    at = encodeConstant(bytes, at, FORWARDED_PROTO_FOR);
-    at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
-    at = encodeConstant(bytes, at, FORWARDED_BY);
-    at = encodeConstant(bytes, at, listener.publicIpQuoted);
-    at = encodeLineEnd(bytes, at);
-    if ((present & (1 << X_FORWARDED_PROTO)) === 0) at = encodeConstant(bytes, at, PROTO_LINE);
-    else stats.values[METRIC_HTTP_TRUSTING_X_PROTO]++;
-    if ((present & (1 << X_FORWARDED_PORT)) === 0) {
-      at = encodeConstant(bytes, at, PORT_NAME);
-      at = encodeLineEnd(bytes, encodeConstant(bytes, at, listener.publicPort));
-    } else stats.values[METRIC_HTTP_TRUSTING_X_PORT]++;
-    if (listener.config.sendXRealIp) {
-      at = encodeConstant(bytes, at, REAL_IP_NAME);
-      at = encodeLineEnd(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
-    }
-    if ((present & (1 << X_REQUEST_ID)) === 0) {
-      at = encodeConstant(bytes, at, REQUEST_ID_NAME);
-      at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
-      stats.values[METRIC_HTTP_X_REQUEST_ID_GENERATED]++;
-    } else stats.values[METRIC_HTTP_X_REQUEST_ID_PROPAGATED]++;
-    return at;
-  }
-}
-
-function copySpan(bytes: Uint8Array, at: number, from: number, length: number): number {
-  return encodeSpan(bytes, at, bytes, from, from + length);
-}
-
-/** The value that the client sent and `, `. An empty one is left out. */
-function extend(bytes: Uint8Array, at: number, base: number, head: Head, index: number): number {
-  const length = head.valueEnd(index) - head.valueStart(index);
-  if (length === 0) return at;
-  at = copySpan(bytes, at, base + head.valueStart(index), length);
-  return encodeConstant(bytes, at, SEPARATOR);
 }
 
 /** Remembers where the encoded fields, which begin at `fieldsAt`, hold what the access line shows. */

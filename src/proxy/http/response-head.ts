@@ -32,7 +32,11 @@ export function encodeResponseHead(
   connection: number,
 ): void {
   const { bytes, toFront } = exchange.context;
+  const { responseEdits } = exchange;
+  // Once for each response: the head is encoded once, and a replay begins with a head of its own.
+  if (responseEdits !== null) responseEdits.apply(message.head, bytes, base);
   let at = encodeStatusAndFields(bytes, toFront.at, message, base);
+  if (responseEdits !== null) at = encodeConstant(bytes, at, responseEdits.lines);
   at = encodeConstant(bytes, at, front.listener.correlationName);
   at = encodeSpan(bytes, at, bytes, exchange.slot, exchange.slot + ULID_LENGTH);
   at = encodeLineEnd(bytes, at);

@@ -293,6 +293,11 @@ export function encodeSpan(target: Uint8Array, at: number, source: Uint8Array, f
   return (at + length) | 0;
 }
 
+/** `length` bytes from another place of the same array; the ranges do not overlap. */
+export function copySpan(bytes: Uint8Array, at: number, from: number, length: number): number {
+  return encodeSpan(bytes, at, bytes, from, from + length);
+}
+
 /** Copies at least 4 bytes inside one array, eight at a time; the last word overlaps the one before it. */
 function copyWords(view: DataView, at: number, from: number, length: number): void {
   if (length < 8) {

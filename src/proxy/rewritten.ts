@@ -1,0 +1,92 @@
+// The host and the path of the request at hand as its route rewrites them (spec 5.8, 6.6): rendered into an area of the
+// arena before the request's head is encoded, valid during that event only.
+//
+// What comes out is checked again where a request has a say in it: a host must be an authority, a path gets its slash.
+// The query of the request is kept unless the template has one of its own.
+
+import type { Memory } from "../loop/memory.ts";
+import type { Rewrite } from "../policies/rewrite.ts";
+import { Authority } from "../wire/http1/authority.ts";
+import { WireError } from "../wire/http1/errors.ts";
+import type { RequestMessage } from "./messages.ts";
+import type { RoutePolicy } from "./route-policy.ts";
+
+/** Longest host with its port, and longest path with its query. */
+const HOST_BYTES_MAX = 512;
+const PATH_BYTES_MAX = 16_384;
+const SLASH = 0x2f;
+const QUESTION = 0x3f;
+const ASTERISK = 0x2a;
+
+/** Bytes of the arena that one area takes. */
+export const REWRITTEN_BYTES: number = HOST_BYTES_MAX + PATH_BYTES_MAX;
+
+export class Rewritten {
+  readonly hostAt: number;
+  readonly pathAt: number;
+  /** -1: the host of the request stays. */
+  hostLength: number;
+  /** -1: the path of the request stays. */
+  pathLength: number;
+  readonly #bytes: Uint8Array;
+  readonly #authority: Authority;
+
+  constructor(memory: Memory) {
+    this.#bytes = memory.bytes;
+    this.hostAt = memory.allocate(REWRITTEN_BYTES, 64);
+    this.pathAt = this.hostAt + HOST_BYTES_MAX;
+    this.hostLength = -1;
+    this.pathLength = -1;
+    this.#authority = new Authority();
+  }
+
+  /** Applies the rewrites of a route. Returns 0, or the wire error to answer with; then nothing is rewritten. */
+  render(policy: RoutePolicy, message: RequestMessage, base: number): number {
+    this.hostLength = -1;
+    this.pathLength = -1;
+    const { captures, rewriteHost, rewritePath } = policy;
+    if (captures === null) return 0;
+    const bytes = this.#bytes;
+    const pathEnd = base + (message.queryStart === -1 ? message.pathEnd : message.queryStart);
+    captures.readHost(bytes, base + message.hostStart, base + message.hostEnd);
+    captures.readPath(bytes, base + message.pathStart, pathEnd);
+    let hostLength = -1;
+    if (rewriteHost !== null) {
+      const end = rewriteHost.render(
+        bytes,
+        this.hostAt,
+        this.hostAt + HOST_BYTES_MAX,
+        bytes,
+        captures.host,
+        captures.path,
+      );
+      if (end < 0 || this.#authority.read(bytes, this.hostAt, end) < 0) return WireError.InvalidHost;
+      hostLength = end - this.hostAt;
+    }
+    // RFC 9112 3.2.4: `*` names no resource, so there is no path to rewrite.
+    if (rewritePath !== null && bytes[base + message.pathStart] !== ASTERISK) {
+      const end = this.#renderPath(rewritePath, captures.host, captures.path, pathEnd, base + message.pathEnd);
+      if (end < 0) return WireError.HeadTooLarge;
+      this.pathLength = end - this.pathAt;
+    }
+    this.hostLength = hostLength;
+    return 0;
+  }
+
+  /** Returns the end of the path, or -1. [queryAt, queryEnd): `?` and the query of the request, or nothing. */
+  #renderPath(rewrite: Rewrite, host: Int32Array, path: Int32Array, queryAt: number, queryEnd: number): number {
+    const bytes = this.#bytes;
+    const limit = this.pathAt + PATH_BYTES_MAX;
+    // One byte further in, so that a slash can precede it.
+    let end = rewrite.render(bytes, this.pathAt + 1, limit, bytes, host, path);
+    if (end < 0) return -1;
+    if (end > this.pathAt + 1 && bytes[this.pathAt + 1] === SLASH) {
+      bytes.copyWithin(this.pathAt, this.pathAt + 1, end);
+      end--;
+    } else bytes[this.pathAt] = SLASH;
+    if (rewrite.hasQuery) return bytes[end - 1] === QUESTION ? end - 1 : end;
+    if (end + queryEnd - queryAt > limit) return -1;
+    bytes.copyWithin(end, queryAt, queryEnd);
+    return end + queryEnd - queryAt;
+  }
+}
