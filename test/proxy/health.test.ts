@@ -24,6 +24,12 @@ import { backendOf, clusterOf, Rig } from "./rig.ts";
 
 const rig = new Rig();
 const closing: (() => void)[] = [];
+/** Log lines of a level. */
+const lines: string[] = [];
+const { logger } = rig.proxy.context;
+for (const level of ["error", "warn", "info"] as const) {
+  logger[level] = (_module, message) => lines.push(`${level}: ${message}`);
+}
 after(() => {
   rig.stop();
   for (const close of closing) close();
@@ -152,6 +158,55 @@ test("test_health_check_fail_open: with nothing healthy left every backend is as
   assert.equal((await get(port)).status, 200);
   assert.equal(cluster(port).failOpenNoted, false);
   assert.equal(rig.stats.values[cluster(port).row + ROW_BACKENDS_FAIL_OPEN], 2);
+});
+
+test("people are told of each change once: verdicts, half of a cluster, fail-open and its end", async () => {
+  const samples = [await Sample.start(), await Sample.start(), await Sample.start()];
+  const port = rig.listen(
+    samples.map((sample) => sample.port),
+    { cluster: { healthCheck: CHECK } },
+  );
+  const [a, b, c] = samples.map((sample) => `b-${sample.port}`);
+  const told = () =>
+    lines.filter((line) => line.includes(`app-${port}`)).map((line) => line.replace(`cluster app-${port}: `, ""));
+  await until(() => samples.every((sample) => sample.probes.length > 0), "first round");
+  const expected: string[] = [];
+  const after = async (change: () => void, ...then: string[]): Promise<void> => {
+    change();
+    expected.push(...then);
+    await until(() => told().length >= expected.length, then.join(", "));
+    assert.deepEqual(told(), expected);
+  };
+  const unhealthy = (id: string) => `warn: backend ${id} is unhealthy: status 500`;
+  await after(() => void (samples[0].status = 500), unhealthy(a));
+  await after(() => void (samples[1].status = 500), unhealthy(b), "warn: only 1 of 3 backends are healthy");
+  await after(
+    () => void (samples[2].status = 500),
+    unhealthy(c),
+    "warn: only 0 of 3 backends are healthy",
+    "error: all 3 backends are down",
+  );
+  await get(port);
+  await get(port);
+  await after(() => {}, "warn: no healthy backend can be used, unhealthy ones get requests (fail-open)");
+  await after(
+    () => void (samples[0].status = 200),
+    `info: backend ${a} is healthy again`,
+    "info: backends recovered (1/3 available)",
+  );
+  await get(port);
+  await get(port);
+  await after(() => {}, "info: a healthy backend can be used again, health counts again");
+});
+
+test("300 backends are probed at once, each exactly once", async () => {
+  const target = await hostile((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\n"));
+  const port = rig.listen([], { cluster: { healthCheck: { ...CHECK, interval: 60 } } });
+  for (let at = 0; at < 300; at++) {
+    rig.must({ kind: "add_backend", backend: { ...backendOf(`app-${port}`, target), backendId: `b${at}` } });
+  }
+  await until(() => rig.stats.values[cluster(port).row + ROW_HEALTH_CHECK_SUCCESS] === 300, "successes");
+  assert.deepEqual(events(port), []);
 });
 
 test("test_health_check_remove: verdicts go with the check, and nothing is probed any more (oddities 44)", async () => {
