@@ -199,14 +199,17 @@ test("people are told of each change once: verdicts, half of a cluster, fail-ope
   await after(() => {}, "info: a healthy backend can be used again, health counts again");
 });
 
-test("300 backends are probed at once, each exactly once", async () => {
+test("many backends are probed at once, each exactly once", async () => {
   const target = await hostile((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\n"));
   const port = rig.listen([], { cluster: { healthCheck: { ...CHECK, interval: 60 } } });
-  for (let at = 0; at < 300; at++) {
-    rig.must({ kind: "add_backend", backend: { ...backendOf(`app-${port}`, target), backendId: `b${at}` } });
-  }
-  await until(() => rig.stats.values[cluster(port).row + ROW_HEALTH_CHECK_SUCCESS] === 300, "successes");
+  const added = Array.from({ length: 40 }, (_, at) => ({ ...backendOf(`app-${port}`, target), backendId: `b${at}` }));
+  for (const backend of added) rig.must({ kind: "add_backend", backend });
+  await until(() => rig.stats.values[cluster(port).row + ROW_HEALTH_CHECK_SUCCESS] === added.length, "successes");
   assert.deepEqual(events(port), []);
+  // The rig's stats page has 64 rows.
+  for (const { clusterId, backendId, address } of added) {
+    rig.must({ kind: "remove_backend", clusterId, backendId, address });
+  }
 });
 
 test("test_health_check_remove: verdicts go with the check, and nothing is probed any more (oddities 44)", async () => {
