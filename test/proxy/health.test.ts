@@ -65,6 +65,10 @@ class Sample {
     });
   }
 
+  answer(status: number): void {
+    this.status = status;
+  }
+
   static async start(): Promise<Sample> {
     const sample = new Sample();
     sample.server.listen(0, "127.0.0.1");
@@ -178,10 +182,10 @@ test("people are told of each change once: verdicts, half of a cluster, fail-ope
     assert.deepEqual(told(), expected);
   };
   const unhealthy = (id: string) => `warn: backend ${id} is unhealthy: status 500`;
-  await after(() => void (samples[0].status = 500), unhealthy(a));
-  await after(() => void (samples[1].status = 500), unhealthy(b), "warn: only 1 of 3 backends are healthy");
+  await after(() => samples[0].answer(500), unhealthy(a));
+  await after(() => samples[1].answer(500), unhealthy(b), "warn: only 1 of 3 backends are healthy");
   await after(
-    () => void (samples[2].status = 500),
+    () => samples[2].answer(500),
     unhealthy(c),
     "warn: only 0 of 3 backends are healthy",
     "error: all 3 backends are down",
@@ -190,7 +194,7 @@ test("people are told of each change once: verdicts, half of a cluster, fail-ope
   await get(port);
   await after(() => {}, "warn: no healthy backend can be used, unhealthy ones get requests (fail-open)");
   await after(
-    () => void (samples[0].status = 200),
+    () => samples[0].answer(200),
     `info: backend ${a} is healthy again`,
     "info: backends recovered (1/3 available)",
   );
