@@ -2,13 +2,13 @@
 
 import { readdirSync } from "node:fs";
 import { loadCorpus } from "./corpus.ts";
-import { answer, plainRequest, requestStream } from "./grammar.ts";
+import { answer, bulk, plainRequest, requestStream } from "./grammar.ts";
 import { mutate } from "./mutate.ts";
 import { Random } from "./random.ts";
 import { runRequestCase } from "./request-mode.ts";
 import { type ResponseCase, runResponseCase } from "./response-mode.ts";
 import { shrink } from "./shrink.ts";
-import { type Case, Finding, World } from "./world.ts";
+import { type Case, Finding, type Listener, World } from "./world.ts";
 
 export interface FuzzOptions {
   readonly seed: number;
@@ -61,7 +61,7 @@ export function fuzz(options: FuzzOptions): FuzzReport {
   lab.stop();
   const gained = readdirSync("/proc/self/fd").length - descriptors;
   if (gained > DESCRIPTORS_SPARE) {
-    const input = { mode: "request", text: "", routed: false, seed: 0 } as const;
+    const input = { mode: "request", text: "", listener: "open", seed: 0 } as const;
     findings.push({ finding: new Finding("descriptors", `${gained} more than at the start`), input, index });
   }
   return { cases, executions: 2 * cases, seconds, corpus: corpus.length, findings };
@@ -98,12 +98,13 @@ function makeCase(random: Random, corpus: readonly string[], mode: Case["mode"] 
   const seed = random.word();
   const isRequest = mode === null ? !random.once(3) : mode === "request";
   if (!isRequest) return makeResponseCase(random, seed);
-  const routed = random.once(4);
+  const listener: Listener = random.once(4) ? "routed" : random.once(40) ? "tight" : "open";
   const base = corpus.length > 0 && random.once(3) ? random.pick(corpus) : requestStream(random);
   const other = corpus.length > 0 && random.once(2) ? random.pick(corpus) : requestStream(random);
   let text = random.once(2) ? mutate(random, base, other) : base;
   if (random.once(4)) text += requestStream(random);
-  return { mode: "request", text, routed, seed };
+  if (listener === "tight" && random.once(2)) text = bulk(random) + text;
+  return { mode: "request", text, listener, seed };
 }
 
 function makeResponseCase(random: Random, seed: number): ResponseCase {

@@ -198,7 +198,7 @@ const CODINGS = [
   "chunked ",
 ];
 const SEPARATORS = [":", ":  ", ":\t", ": \t", " : ", "\t:", "", ";", "=", ": \x0b"];
-const LINE_ENDS = ["\n", "\r", "\r\r\n", "\n\r", "\r\n ", "\r\n\t", "\0\r\n", "\r\n\r", ""];
+const LINE_ENDS = ["\n", "x\n", "\r", "\r\r\n", "\n\r", "\r\n ", "\r\n\t", "\0\r\n", "\r\n\r", ""];
 const EXTENSIONS = [
   ";a",
   ";a=b",
@@ -246,6 +246,16 @@ const TRAILERS = [
   "x:y",
   "x",
 ];
+
+/** A request with a body that fills every buffer. */
+export function bulk(random: Random): string {
+  const body = random.text("abcdefgh", 16).repeat(2000 + random.below(8000));
+  const head = "POST /bulk HTTP/1.1\r\nHost: a\r\n";
+  if (random.once(2)) return `${head}Content-Length: ${body.length}\r\n\r\n${body}`;
+  const half = body.length >> 1;
+  const chunk = (part: string): string => `${part.length.toString(16)}\r\n${part}\r\n`;
+  return `${head}Transfer-Encoding: chunked\r\n\r\n${chunk(body.slice(0, half))}${chunk(body.slice(half))}0\r\n\r\n`;
+}
 
 /** Several requests on one connection. */
 export function requestStream(random: Random): string {

@@ -19,6 +19,8 @@ export class PeerSocket {
   reset: boolean;
   /** Not written yet. */
   queue: string;
+  /** Bytes that one step reads at most. */
+  appetite: number;
   readonly #area: Area;
 
   constructor(area: Area, fd: number) {
@@ -28,6 +30,7 @@ export class PeerSocket {
     this.ended = false;
     this.reset = false;
     this.queue = "";
+    this.appetite = area.length;
   }
 
   send(text: string): void {
@@ -72,14 +75,15 @@ export class PeerSocket {
   }
 
   #read(): boolean {
-    const { buffer, at, length } = this.#area;
+    const { buffer, at } = this.#area;
+    const length = this.appetite;
     let moved = false;
     while (!this.ended) {
       const got = sockets.recv(this.fd, at, length);
       if (got > 0) {
         this.received += buffer.toString("latin1", at, at + got);
         moved = true;
-        if (got < length) return true;
+        if (got < length || length < this.#area.length) return true;
         continue;
       }
       if (got === -EAGAIN) return moved;

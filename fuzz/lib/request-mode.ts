@@ -11,14 +11,21 @@ import { cuts } from "./mutate.ts";
 import type { PeerSocket } from "./peers.ts";
 import { Random } from "./random.ts";
 import { type Field, HEAD_ONLY, type RequestStream, readRequests, readResponse, type StrictRequest } from "./strict.ts";
-import { answerPlainly, type Behaviour, Finding, plainAnswer, type World } from "./world.ts";
+import {
+  answerPlainly,
+  type BackendLink,
+  type Behaviour,
+  Finding,
+  type Listener,
+  plainAnswer,
+  type World,
+} from "./world.ts";
 
 /** A case that can be printed and repeated. */
 export interface RequestCase {
   readonly mode: "request";
   readonly text: string;
-  /** Listener with local answers. */
-  readonly routed: boolean;
+  readonly listener: Listener;
   /** Decides the cuts, the pace and the backend's style. */
   readonly seed: number;
 }
@@ -40,6 +47,8 @@ interface Outcome {
   readonly cut: boolean;
 }
 
+const ABORTED: Outcome = { answers: [], forwarded: [], closed: true, cut: false };
+
 /** Names that the proxy adds or writes anew. */
 const OURS =
   /^(host|x-forwarded-for|forwarded|x-forwarded-proto|x-forwarded-port|x-forwarded-host|x-real-ip|x-request-id|sozu-id|te|connection|upgrade|content-length|transfer-encoding|cookie)$/i;
@@ -55,19 +64,23 @@ export function runRequestCase(world: World, input: RequestCase): void {
   const pieces = cuts(random, input.text.length);
   const cut = execute(world, input, pieces, random, style);
   check(input, expected, cut, style);
-  if (style >= EARLY || expected.nearLimit) return;
+  if (style >= EARLY || expected.nearLimit || whole === ABORTED || cut === ABORTED) return;
   const [a, b] = [describe(whole), describe(cut)];
   if (a !== b) throw new Finding("depends on cuts", `whole: ${a}\n  cut at ${pieces.join()}: ${b}`);
 }
 
 /** Styles of the backend from this one on may answer before the request is there as a whole. */
 const EARLY = 6;
+/** Begins the answer early and ends it late. */
+const LATE = 7;
 
-function behaviourOf(style: number, random: Random, hasOldClient: boolean): Behaviour {
-  if (style < 4) return answerPlainly;
+function behaviourOf(style: number, random: Random, hasOldClient: boolean, size: number): Behaviour {
+  if (style === LATE) return answerInTwoParts;
+  if (style < 4 && size === 0) return answerPlainly;
   return (link, request, sequence) => {
     // A chunked answer would end the connection of an HTTP/1.0 client.
-    const text = style === 4 && !hasOldClient ? chunkedAnswer(request, sequence) : plainAnswer(request, sequence);
+    const text =
+      style === 4 && !hasOldClient ? chunkedAnswer(request, sequence, size) : plainAnswer(request, sequence, size);
     const at = 1 + random.below(text.length - 1);
     link.plan.push(
       () => link.socket.send(text.slice(0, at)),
@@ -76,16 +89,30 @@ function behaviourOf(style: number, random: Random, hasOldClient: boolean): Beha
   };
 }
 
-function chunkedAnswer(request: StrictRequest, sequence: number): string {
+/** The head at once, the body when the request is there as a whole. */
+function answerInTwoParts(link: BackendLink, request: StrictRequest, sequence: number): void {
+  const text = plainAnswer(request, sequence);
+  const body = text.indexOf("\r\n\r\n") + 5;
+  link.socket.send(text.slice(0, body));
+  if (link.answeredEarly) link.atEnd = () => link.socket.send(text.slice(body));
+  else link.socket.send(text.slice(body));
+}
+
+function chunkedAnswer(request: StrictRequest, sequence: number, size: number): string {
   const head = `HTTP/1.1 200 OK\r\nX-Echo: ${request.target}\r\nX-Sequence: ${sequence}\r\nTransfer-Encoding: chunked\r\n\r\n`;
-  return request.method === "HEAD" ? head : `${head}5;x=y\r\nhello\r\n0\r\nX-T: a\r\n\r\n`;
+  return request.method === "HEAD"
+    ? head
+    : `${head}5;x=y\r\nhello\r\n${(size + 1).toString(16)}\r\n${"x".repeat(size + 1)}\r\n0\r\nX-T: a\r\n\r\n`;
 }
 
 function execute(world: World, input: RequestCase, pieces: readonly number[], random: Random, style: number): Outcome {
   world.recorded = [];
-  world.behaviour = behaviourOf(style, random, /HTTP\/1\.0/.test(input.text));
+  const hasOldClient = /HTTP\/1\.0/.test(input.text);
+  world.behaviour = behaviourOf(style, random, hasOldClient, input.listener === "tight" ? 150_000 : 0);
   world.answersEarly = style >= EARLY;
-  const client = world.connect(input.routed ? world.routedPort : world.openPort);
+  const client = world.connect(input.listener);
+  const isTight = input.listener === "tight";
+  if (isTight) client.appetite = 500 + random.below(random.pick([4000, 40_000]));
   const witnessAt = random.below(pieces.length + 1);
   let from = 0;
   for (let i = 0; i <= pieces.length; i++) {
@@ -99,7 +126,18 @@ function execute(world: World, input: RequestCase, pieces: readonly number[], ra
   world.pump();
   world.checkWitness();
   world.pump();
+  // A small window is opened in the kernel's own time.
+  if (isTight && readRequests(input.text, false).end === "refused") world.pumpUntil(() => client.ended);
   const closed = client.ended;
+  if (random.once(8)) {
+    // Whatever is in flight, the client is gone at once.
+    client.appetite = 1;
+    client.send(input.text);
+    world.round();
+    world.disconnect(client);
+    world.checkRest();
+    return ABORTED;
+  }
   client.finish();
   if (!world.pumpUntil(() => client.ended)) throw new Finding("hangs", "no end after the client's");
   const outcome = observe(world, client, input, closed);
@@ -139,6 +177,7 @@ function observe(world: World, client: PeerSocket, input: RequestCase, closed: b
 }
 
 function check(input: RequestCase, expected: RequestStream, outcome: Outcome, style: number): void {
+  if (outcome === ABORTED) return;
   const { answers, forwarded } = outcome;
   const fail = (kind: string, detail: string): never => {
     throw new Finding(
@@ -176,7 +215,7 @@ function check(input: RequestCase, expected: RequestStream, outcome: Outcome, st
   if (refused && expected.end === "complete") fail("too strict", String(last.status));
   if (isMalformed && style < EARLY && !refused && !endedBefore(outcome, expected)) fail("not refused", "");
   if (answers.length > expected.requests.length + 1) fail("too many answers", "");
-  if (!input.routed && style < EARLY && forwarded.length !== expected.requests.length)
+  if (input.listener !== "routed" && style < EARLY && forwarded.length !== expected.requests.length)
     fail("forwarded", String(forwarded.length));
 }
 

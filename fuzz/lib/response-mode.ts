@@ -42,6 +42,7 @@ function execute(world: World, input: ResponseCase, random: Random, isCut: boole
     // Bytes behind an answer come with its last one: once the connection serves somebody else, no proxy can tell.
     const { end, at } = readResponse(text, 0, request.method, true, false);
     const places = isCut ? cuts(random, text.length).filter((place) => end !== "complete" || place < at) : [];
+    if (end !== "complete" || at < text.length) link.spoiled = true;
     let from = 0;
     for (const to of [...places, text.length]) {
       const piece = text.slice(from, to);
@@ -50,7 +51,7 @@ function execute(world: World, input: ResponseCase, random: Random, isCut: boole
     }
     if (random.once(2)) link.plan.push(() => endOf(link, input));
   };
-  const client = world.connect(world.openPort);
+  const client = world.connect("open");
   client.send(input.requests.join(""));
   if (random.once(2)) world.pump();
   world.sendWitness();

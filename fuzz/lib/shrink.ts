@@ -4,12 +4,15 @@ import type { Lab } from "./fuzz.ts";
 import type { Case, Finding } from "./world.ts";
 
 const RUNS_MAX = 600;
+/** A case that hangs takes long to run: smaller is not worth more than this. */
+const SHRINK_MS_MAX = 8000;
 
 export function shrink(lab: Lab, input: Case, finding: Finding): { input: Case; finding: Finding } {
   let best = { input, finding };
   let runs = 0;
+  const until = performance.now() + SHRINK_MS_MAX;
   const attempt = (candidate: Case): boolean => {
-    if (runs++ > RUNS_MAX) return false;
+    if (runs++ > RUNS_MAX || performance.now() > until) return false;
     const result = lab.run(candidate);
     if (result === null || result.kind !== finding.kind) return false;
     best = { input: candidate, finding: result };

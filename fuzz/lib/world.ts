@@ -1,7 +1,8 @@
 // The proxy under test with everything around it, in one process and without Node's loop: the proxy's event loop is turned
 // by hand between the steps of clients and backends, so an execution is a plain function call and the same each time.
 //
-// Two listeners: on `open` every request goes to the recording backend; on `routed` paths lead to local answers, too.
+// Three listeners: on `open` every request goes to the recording backend; on `routed` paths lead to local answers, too; on
+// `tight` the buffers of all sockets are small, so that both directions meet back-pressure.
 // A witness, a client that speaks correctly on a connection of its own, sends a request in the middle of each execution:
 // what the input does to others shows in its answer. Idle backend connections are shared, and live on from execution to
 // execution.
@@ -9,19 +10,23 @@
 import { METRIC_BACKEND_CONNECTIONS, METRIC_BACKEND_POOL_SIZE } from "../../src/observe/metrics.ts";
 import { getsockname, listenTcp } from "../../src/os/listeners.ts";
 import * as sockets from "../../src/os/sockets.ts";
-import { clusterOf, frontendOf, Rig } from "../../test/proxy/rig.ts";
+import { backendOf, clusterOf, frontendOf, Rig } from "../../test/proxy/rig.ts";
 import { type Area, PeerSocket } from "./peers.ts";
 import type { RequestCase } from "./request-mode.ts";
 import type { ResponseCase } from "./response-mode.ts";
 import { readRequests, readResponse, type StrictRequest } from "./strict.ts";
 
 const AREA_BYTES = 128 * 1024;
+/** Of the sockets of the tight listener. */
+const SMALL_BYTES = 8192;
 const ROUNDS_MAX = 2000;
 /** Rounds without any movement after which nothing more is expected. */
 const QUIET_ROUNDS = 2;
 
 /** Something that can be executed, printed and repeated. */
 export type Case = RequestCase | ResponseCase;
+
+export type Listener = "open" | "routed" | "tight";
 
 /** What the backend does with a request. */
 export type Behaviour = (link: BackendLink, request: StrictRequest, sequence: number) => void;
@@ -39,6 +44,10 @@ export class BackendLink {
   consumed: number;
   /** Requests begun on it; an answer may come before the end. */
   answeredEarly: boolean;
+  /** The rest of an early answer, for when the request is there. */
+  atEnd: (() => void) | null;
+  /** What it sent leaves doubt: the proxy may not use it again. */
+  spoiled: boolean;
   /** Steps of an answer that are still to be carried out, one per round. */
   readonly plan: (() => void)[];
 
@@ -46,6 +55,8 @@ export class BackendLink {
     this.socket = socket;
     this.consumed = 0;
     this.answeredEarly = false;
+    this.atEnd = null;
+    this.spoiled = false;
     this.plan = [];
   }
 
@@ -67,8 +78,7 @@ export class Finding extends Error {
 
 export class World {
   readonly rig: Rig;
-  readonly openPort: number;
-  readonly routedPort: number;
+  readonly ports: Readonly<Record<Listener, number>>;
   recorded: Recorded[];
   links: BackendLink[];
   /** How requests are answered; the witness is always answered well. */
@@ -79,7 +89,7 @@ export class World {
   #witness: PeerSocket | null;
   #witnessed: number;
   readonly #area: Area;
-  readonly #listenFd: number;
+  readonly #listenFds: readonly number[];
   readonly #clients: Set<PeerSocket>;
   readonly #registered: number;
 
@@ -97,18 +107,39 @@ export class World {
     this.#witness = null;
     this.#witnessed = 0;
     this.#clients = new Set();
-    this.#listenFd = listenTcp({ ip: "127.0.0.1", port: 0 }, { reusePort: false });
-    const port = portOf(this.#listenFd);
-    this.openPort = this.rig.listen([port]);
-    this.routedPort = this.rig.listen([port]);
-    this.#route();
+    const plain = listen();
+    const small = listen();
+    sockets.setsockopt(small, sockets.SOL_SOCKET, sockets.SO_RCVBUF, SMALL_BYTES);
+    this.#listenFds = [plain, small];
+    const ports = [plain, small].map(portOf);
+    this.ports = {
+      open: this.rig.listen([ports[0]]),
+      routed: this.rig.listen([ports[0]]),
+      tight: this.#listenTightly(ports[1]),
+    };
+    this.#route(this.ports.routed);
     this.pump();
     this.#registered = this.rig.loop.registered;
   }
 
-  /** Local answers of every kind on `routedPort`. */
-  #route(): void {
-    const address = { ip: "127.0.0.1", port: this.routedPort };
+  #listenTightly(backend: number): number {
+    const { rig } = this;
+    const fd = listen();
+    // Accepted sockets inherit it.
+    sockets.setsockopt(fd, sockets.SOL_SOCKET, sockets.SO_SNDBUF, SMALL_BYTES);
+    const address = { ip: "127.0.0.1", port: portOf(fd) };
+    rig.must({ kind: "add_http_listener", listener: rig.listenerAt(address) });
+    rig.must({ kind: "add_cluster", cluster: clusterOf("tight") });
+    rig.must({ kind: "add_http_frontend", frontend: frontendOf("tight", address) });
+    rig.must({ kind: "add_backend", backend: backendOf("tight", backend) });
+    const refused = rig.proxy.activate(address, fd);
+    if (refused !== null) throw new Error(refused);
+    return address.port;
+  }
+
+  /** Local answers of every kind. */
+  #route(port: number): void {
+    const address = { ip: "127.0.0.1", port };
     const { rig } = this;
     rig.must({ kind: "add_cluster", cluster: clusterOf("empty") });
     rig.must({ kind: "add_cluster", cluster: { ...clusterOf("moved"), httpsRedirect: true } });
@@ -118,16 +149,18 @@ export class World {
     prefix("/503", "empty");
     prefix("/301", "moved");
     prefix("/401", null);
-    rig.must({ kind: "remove_http_frontend", frontend: frontendOf(`app-${this.routedPort}`, address) });
-    prefix("/a", `app-${this.routedPort}`);
-    prefix("/?", `app-${this.routedPort}`);
+    rig.must({ kind: "remove_http_frontend", frontend: frontendOf(`app-${port}`, address) });
+    prefix("/a", `app-${port}`);
+    prefix("/?", `app-${port}`);
   }
 
-  connect(port: number): PeerSocket {
+  connect(listener: Listener): PeerSocket {
+    const port = this.ports[listener];
     const fd = sockets.socket(sockets.TCP4);
     const { buffer, at } = this.#area;
     const length = sockets.encodeSockaddr({ ip: "127.0.0.1", port }, buffer, at);
     sockets.setsockopt(fd, sockets.IPPROTO_TCP, sockets.TCP_NODELAY, 1);
+    if (listener === "tight") sockets.setsockopt(fd, sockets.SOL_SOCKET, sockets.SO_RCVBUF, SMALL_BYTES);
     sockets.connect(fd, at, length);
     const peer = new PeerSocket(this.#area, fd);
     this.#clients.add(peer);
@@ -163,7 +196,7 @@ export class World {
 
   /** The witness sends a request; call `checkWitness` when the answer may be expected. */
   sendWitness(): void {
-    if (this.#witness === null) this.#witness = this.connect(this.openPort);
+    if (this.#witness === null) this.#witness = this.connect("open");
     this.#witness.received = "";
     this.#witness.send(`GET /witness/${++this.#witnessed} HTTP/1.1\r\nHost: witness.test\r\nX-Witness: yes\r\n\r\n`);
   }
@@ -219,6 +252,7 @@ export class World {
       );
     }
     for (const link of this.links) {
+      if (link.spoiled) throw new Finding("spoiled", "a backend connection is kept after an answer that leaves doubt");
       if (link.pending !== "") throw new Finding("left over", `on an idle connection: ${JSON.stringify(link.pending)}`);
     }
   }
@@ -237,14 +271,16 @@ export class World {
     this.reset();
     this.rig.stop();
     this.rig.loop.dispose();
-    sockets.close(this.#listenFd);
+    for (const fd of this.#listenFds) sockets.close(fd);
   }
 
   #stepBackend(): boolean {
     let moved = false;
-    for (let fd = sockets.accept(this.#listenFd); fd >= 0; fd = sockets.accept(this.#listenFd)) {
-      this.links.push(new BackendLink(new PeerSocket(this.#area, fd)));
-      moved = true;
+    for (const listenFd of this.#listenFds) {
+      for (let fd = sockets.accept(listenFd); fd >= 0; fd = sockets.accept(listenFd)) {
+        this.links.push(new BackendLink(new PeerSocket(this.#area, fd)));
+        moved = true;
+      }
     }
     for (const link of this.links) {
       if (link.socket.step()) moved = true;
@@ -279,6 +315,8 @@ export class World {
       if (request.target.startsWith("/witness/")) answerPlainly(link, request, sequence);
       else if (!link.answeredEarly) this.behaviour(link, request, sequence);
       link.answeredEarly = false;
+      if (link.atEnd !== null) link.plan.push(link.atEnd);
+      link.atEnd = null;
     }
     if (this.answersEarly && partial !== null && !link.answeredEarly) {
       link.answeredEarly = true;
@@ -288,6 +326,12 @@ export class World {
 }
 
 const SLEEPER = new Int32Array(new SharedArrayBuffer(4));
+
+function listen(): number {
+  const fd = listenTcp({ ip: "127.0.0.1", port: 0 }, { reusePort: false });
+  if (fd < 0) throw new Error(`cannot listen: ${fd}`);
+  return fd;
+}
 
 function portOf(fd: number): number {
   const name = getsockname(fd);
@@ -300,8 +344,9 @@ export function answerPlainly(link: BackendLink, request: StrictRequest, sequenc
   link.socket.send(plainAnswer(request, sequence));
 }
 
-export function plainAnswer(request: StrictRequest, sequence: number): string {
-  const body = `${sequence} ${request.method} ${request.body.length}`;
+/** `size`: bytes to add to the body. */
+export function plainAnswer(request: StrictRequest, sequence: number, size = 0): string {
+  const body = `${sequence} ${request.method} ${request.body.length}${" ".repeat(size)}`;
   const head = `HTTP/1.1 200 OK\r\nX-Echo: ${request.target}\r\nX-Sequence: ${sequence}\r\nContent-Length: ${body.length}\r\n\r\n`;
   return request.method === "HEAD" ? head : head + body;
 }
