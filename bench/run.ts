@@ -2,7 +2,7 @@
 // core, load and backend on the other, in alternating rounds.
 //
 //   npm run bench -- [--rounds 5] [--seconds 3] [--cases small-64,16k] [--targets sozu,nginx]
-//                    [--callgrind] [--memory] [--hosts] [--growth [--requests 5000000] [--connections 200000]] [--plain-peers]
+//                    [--callgrind] [--features] [--memory] [--hosts] [--growth [--requests 5000000] [--connections 200000]] [--plain-peers]
 //                    [--no-table] [--docs]
 //
 // Prints a table with ratios and writes it to bench/out/results.md and results.json. nginx, HAProxy and wrk are installed
@@ -18,11 +18,12 @@ import { startBackend } from "./lib/backend.ts";
 import { callgrindWorks, instructionsPerRequest } from "./lib/callgrind.ts";
 import { CASES, type Case } from "./lib/cases.ts";
 import { countersWork, measure } from "./lib/counters.ts";
+import { featureCosts } from "./lib/features.ts";
 import { hostsCost } from "./lib/hosts.ts";
 import { wrk } from "./lib/load.ts";
 import { COLLECT_OPTIONS, growth, type IdleMemory, idleMemory } from "./lib/memory.ts";
 import { has, stopAll } from "./lib/processes.ts";
-import { type Results, render, type Sample } from "./lib/report.ts";
+import { type Results, render, renderFeatures, type Sample } from "./lib/report.ts";
 import { startTarget, TARGET_NAMES, type Target, type TargetName, type TargetOptions } from "./lib/targets.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -33,6 +34,7 @@ const { values: options } = parseArgs({
     cases: { type: "string" },
     targets: { type: "string" },
     callgrind: { type: "boolean", default: false },
+    features: { type: "boolean", default: false },
     memory: { type: "boolean", default: false },
     growth: { type: "boolean", default: false },
     hosts: { type: "boolean", default: false },
@@ -66,16 +68,20 @@ async function main(): Promise<void> {
       cases: options["no-table"] ? [] : cases,
       samples: options["no-table"] ? [] : await runCases(base),
       userInstructions: options.callgrind ? await runCallgrind(base) : null,
+      features: options.features && callgrindIsThere() ? await featureCosts(base) : null,
       idleMemory: options.memory ? await runMemory(base) : null,
       growth: options.growth ? await runGrowth(base) : null,
       hosts: options.hosts ? await hostsCost(base, rounds, seconds, countersWork()) : null,
     };
-    const text = render(results);
+    const tables = render(results);
+    const features = results.features === null ? "" : renderFeatures(results);
+    const text = `${tables}${features === "" ? "" : `\n${features}`}`;
     const out = join(root, "bench", "out");
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, "results.md"), text);
     writeFileSync(join(out, "results.json"), `${JSON.stringify(results, null, 1)}\n`);
-    if (options.docs) writeDocs(text);
+    if (options.docs && !options["no-table"]) writeDocs("results", tables);
+    if (options.docs && features !== "") writeDocs("features", features);
     console.log(`\n${text}\nWritten to bench/out/results.md and bench/out/results.json`);
   } finally {
     stopAll();
@@ -83,12 +89,12 @@ async function main(): Promise<void> {
   }
 }
 
-/** Replaces the results in docs/benchmarks.md. */
-function writeDocs(text: string): void {
+/** Replaces what stands between `<!-- name: ... -->` and `<!-- end of name -->` in docs/benchmarks.md. */
+function writeDocs(name: string, text: string): void {
   const path = join(root, "docs", "benchmarks.md");
   const page = readFileSync(path, "utf8");
-  const begin = page.indexOf("-->\n", page.indexOf("<!-- results")) + 4;
-  const end = page.indexOf("<!-- end of results");
+  const begin = page.indexOf("-->\n", page.indexOf(`<!-- ${name}:`)) + 4;
+  const end = page.indexOf(`<!-- end of ${name}`);
   writeFileSync(path, `${page.slice(0, begin)}\n${text}\n${page.slice(end)}`);
 }
 
@@ -119,11 +125,14 @@ async function sample(folder: string, run: Case, target: Target, counters: boole
   return { caseId: run.id, target: target.name, load, cost };
 }
 
+function callgrindIsThere(): boolean {
+  if (callgrindWorks()) return true;
+  console.log("valgrind is missing: no instruction counts (apt-get install valgrind)");
+  return false;
+}
+
 async function runCallgrind(base: TargetOptions): Promise<Record<string, number> | null> {
-  if (!callgrindWorks()) {
-    console.log("valgrind is missing: no instruction counts (apt-get install valgrind)");
-    return null;
-  }
+  if (!callgrindIsThere()) return null;
   const found: Record<string, number> = {};
   for (const name of targets) {
     found[name] = await instructionsPerRequest(name, base, "/");
@@ -171,7 +180,7 @@ function prepare(): boolean {
     wrk: "wrk",
     h2load: "nghttp2-client",
   };
-  if (options.callgrind) packages["valgrind"] = "valgrind";
+  if (options.callgrind || options.features) packages["valgrind"] = "valgrind";
   const missing = Object.keys(packages).filter((program) => !has(program));
   if (missing.length === 0) return true;
   const names = missing.map((program) => packages[program] as string);

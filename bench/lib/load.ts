@@ -31,12 +31,28 @@ export async function wrk(folder: string, port: number, run: Case, seconds: numb
   return JSON.parse(line) as LoadResult;
 }
 
-/** Sends exactly `requests` requests for `path`; fails when one was not answered with 2xx. */
-export async function exactly(requests: number, port: number, connections: number, path = "/"): Promise<void> {
-  const url = `http://127.0.0.1:${port}${path}`;
-  const args = ["h2load", "--h1", "-t1", "-c", String(connections), "-n", String(requests), url];
+/** What each of an exact number of requests is like. */
+export interface ExactRequest {
+  /** Default `/`. */
+  readonly path?: string;
+  /** `Name: value`. */
+  readonly headers?: readonly string[];
+  /** Any status will do, not only 2xx and 3xx. */
+  readonly anyStatus?: boolean;
+}
+
+/** Sends exactly `requests` requests; fails when one was not answered as it should be. */
+export async function exactly(
+  requests: number,
+  port: number,
+  connections: number,
+  request: ExactRequest = {},
+): Promise<void> {
+  const url = `http://127.0.0.1:${port}${request.path ?? "/"}`;
+  const headers = (request.headers ?? []).flatMap((header) => ["-H", header]);
+  const args = ["h2load", "--h1", "-t1", "-c", String(connections), "-n", String(requests), ...headers, url];
   const output = await capture(args);
-  const done = /(\d+) succeeded/.exec(output);
+  const done = (request.anyStatus === true ? /(\d+) done/ : /(\d+) succeeded/).exec(output);
   if (done === null || Number(done[1]) !== requests) throw new Error(`h2load: not every request succeeded:\n${output}`);
 }
 

@@ -4,6 +4,7 @@
 import { cpus, release, totalmem } from "node:os";
 import type { Case } from "./cases.ts";
 import type { Cost } from "./counters.ts";
+import { FEATURE_BAR, type FeatureCost } from "./features.ts";
 import { HOSTS_FEW, HOSTS_MANY, type HostsCost } from "./hosts.ts";
 import type { LoadResult } from "./load.ts";
 import type { GrowthPoint, IdleMemory } from "./memory.ts";
@@ -27,6 +28,7 @@ export interface Results {
   readonly cases: readonly Case[];
   readonly samples: readonly Sample[];
   readonly userInstructions: Readonly<Record<string, number>> | null;
+  readonly features: readonly FeatureCost[] | null;
   readonly idleMemory: Readonly<Partial<Record<TargetName, IdleMemory>>> | null;
   readonly growth: readonly GrowthPoint[] | null;
   readonly hosts: HostsCost | null;
@@ -52,10 +54,7 @@ interface Row {
 export function render(results: Results): string {
   const counted = results.samples.some((sample) => sample.cost.instructionsUser !== null);
   const parts = [
-    `- Machine: ${cpus()[0]?.model.trim()} (${cpus().length} cores), ${(totalmem() / 2 ** 30).toFixed(0)} GB, Linux ${release()}`,
-    `- ${Object.entries(results.versions)
-      .map(([name, version]) => `${name} ${version}`)
-      .join(", ")}`,
+    ...circumstances(results),
     `- ${results.date}, \`${results.command}\`, ${results.rounds} alternating rounds of ${results.seconds} s, medians.`,
     counted
       ? "- Instructions and cycles are hardware counters of the worker (perf)."
@@ -70,6 +69,31 @@ export function render(results: Results): string {
     ...UNEQUAL.map((line) => `- ${line}`),
   ];
   return `${parts.join("\n")}\n`;
+}
+
+/** The table of what features cost, as Markdown. */
+export function renderFeatures(results: Results): string {
+  const lines = [["feature", "with", "without", "adds", "without is"]];
+  for (const { title, against, instructions, without } of results.features ?? []) {
+    if (without === null) {
+      lines.push([title, round(instructions), "", "", ""]);
+      continue;
+    }
+    const adds = instructions - without;
+    const mark = adds > FEATURE_BAR ? " (above the bar)" : "";
+    lines.push([title, round(instructions), round(without), `${round(adds)}${mark}`, against ?? ""]);
+  }
+  const parts = [...circumstances(results), `- ${results.date}, \`${results.command}\``, "", ...table(lines)];
+  return `${parts.join("\n")}\n`;
+}
+
+function circumstances(results: Results): string[] {
+  return [
+    `- Machine: ${cpus()[0]?.model.trim()} (${cpus().length} cores), ${(totalmem() / 2 ** 30).toFixed(0)} GB, Linux ${release()}`,
+    `- ${Object.entries(results.versions)
+      .map(([name, version]) => `${name} ${version}`)
+      .join(", ")}`,
+  ];
 }
 
 function caseTable(results: Results, counted: boolean): string[] {

@@ -39,6 +39,8 @@ export interface TargetOptions {
   readonly accessLog: boolean;
   /** Sozu routes this many hosts more: `h0.bench.test` and on. */
   readonly hosts?: number;
+  /** More clusters for Sozu's configuration, given the listener's port. */
+  readonly clusters?: (port: number) => string;
   /** Peers add no header to requests. Default false. */
   readonly plainPeers?: boolean;
   /** Flags for the Node of Sozu's worker. */
@@ -109,7 +111,8 @@ frontends = [
   { address = "127.0.0.1:${port}", hostname = "127.0.0.1" },
 ${moreHosts(port, options.hosts ?? 0)}]
 backends = [{ address = "127.0.0.1:${options.backendPort}" }]
-`,
+
+${options.clusters?.(port) ?? ""}`,
   );
   const release = join(root, ".releases", readlinkSync(join(root, ".releases", "current")));
   const node = [join(release, "bin", "node"), "--disable-sigusr1"];

@@ -1,0 +1,158 @@
+// What each feature adds to a request: user-space instructions of the worker's main thread, counted by callgrind, with the
+// feature and without it. All of them are configured in one worker and warmed up in turns, so that both sides of a
+// comparison run the same compiled code; between two workers the compiler's decisions alone make a difference of a
+// thousand instructions and more.
+
+import { createHash } from "node:crypto";
+import { type Counted, startCounted } from "./callgrind.ts";
+import { type ExactRequest, exactly } from "./load.ts";
+import type { TargetOptions } from "./targets.ts";
+
+/** A bar of its own for each feature (decisions 37). */
+export const FEATURE_BAR = 1500;
+
+const CONNECTIONS = 64;
+const WARM_UP_ROUNDS = 6;
+const WARM_UP = 12_000;
+const COUNTED = 12_000;
+const COUNTED_ROUNDS = 3;
+
+/** One way of treating a request. */
+interface Feature {
+  readonly id: string;
+  readonly title: string;
+  /** The feature it is compared with; absent for those that others are compared with. */
+  readonly against?: string;
+  /** Lines of its cluster. */
+  readonly cluster?: string;
+  /** Keys of its frontend. */
+  readonly frontend?: string;
+  /** It has no backend. */
+  readonly isLocal?: boolean;
+  readonly request?: ExactRequest;
+}
+
+/** What was found. */
+export interface FeatureCost {
+  readonly title: string;
+  readonly against: string | null;
+  /** Instructions per request with it, and without it; null for those that others are compared with. */
+  readonly instructions: number;
+  readonly without: number | null;
+}
+
+const HASH = createHash("sha256").update("open sesame").digest("hex");
+const CREDENTIALS = Buffer.from("ali:open sesame").toString("base64");
+const EDITS = [
+  `{ position = "request", key = "X-Team", value = "shop" }`,
+  `{ position = "request", key = "User-Agent", value = "" }`,
+  `{ position = "response", key = "X-Frame-Options", value = "DENY" }`,
+];
+const TEMPLATE = `HTTP/1.1 503 Service Unavailable
+Content-Type: text/html
+Cache-Control: no-store
+X-Request: %REQUEST_ID
+
+<h1>Back in a minute</h1><p>%CLUSTER_ID %ROUTE %REQUEST_ID</p>
+`;
+
+const FEATURES: readonly Feature[] = [
+  { id: "plain", title: "a proxied request" },
+  { id: "edits", title: "three header edits", against: "plain", frontend: `headers = [${EDITS.join(", ")}]` },
+  {
+    id: "rewrite",
+    title: "rewrite of host and path",
+    against: "plain",
+    frontend: `rewrite_host = "inner.test", rewrite_path = "/new$PATH[1]"`,
+    request: { path: "/rewrite/a/b" },
+  },
+  {
+    id: "auth",
+    title: "Basic authentication",
+    against: "plain",
+    cluster: `authorized_hashes = ["ali:${HASH}"]`,
+    frontend: "required_auth = true",
+    request: { headers: [`Authorization: Basic ${CREDENTIALS}`] },
+  },
+  {
+    id: "sticky",
+    title: "sticky session",
+    against: "plain",
+    cluster: "sticky_session = true",
+    request: { headers: ["Cookie: SOZUBALANCEID=sticky-0"] },
+  },
+  { id: "perip", title: "per-IP limit", against: "plain", cluster: "max_connections_per_ip = 1000" },
+  {
+    id: "health",
+    title: "health check every second",
+    against: "plain",
+    cluster: `health_check = { uri = "/", interval = 1 }`,
+  },
+  { id: "unavailable", title: "a built-in 503", isLocal: true, request: { anyStatus: true } },
+  {
+    id: "answer",
+    title: "a 503 of one's own",
+    against: "unavailable",
+    isLocal: true,
+    cluster: `answers = { 503 = ${JSON.stringify(TEMPLATE)} }`,
+    request: { anyStatus: true },
+  },
+  {
+    id: "redirect",
+    title: "redirect",
+    against: "unavailable",
+    isLocal: true,
+    frontend: `redirect = "permanent", redirect_scheme = "use-https"`,
+  },
+];
+
+/** Counts them all. */
+export async function featureCosts(base: TargetOptions): Promise<FeatureCost[]> {
+  const counted = await startCounted("sozu", { ...base, clusters: (port) => configOf(port, base.backendPort) }, true);
+  const found = new Map<string, number>();
+  try {
+    const { port } = counted.target;
+    for (let round = 0; round < WARM_UP_ROUNDS; round++) {
+      for (const feature of FEATURES) await load(feature, port, WARM_UP);
+    }
+    for (const feature of FEATURES) found.set(feature.id, await costOf(feature, counted));
+  } finally {
+    await counted.target.stop();
+  }
+  return FEATURES.map(({ id, title, against }) => ({
+    title,
+    against: FEATURES.find((other) => other.id === against)?.title ?? null,
+    instructions: found.get(id) as number,
+    without: against === undefined ? null : (found.get(against) as number),
+  }));
+}
+
+/** The least of some rounds: what the collector does in the others is not the feature's. */
+async function costOf(feature: Feature, counted: Counted): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < COUNTED_ROUNDS; round++) {
+    const sum = await counted.instructionsOf(() => load(feature, counted.target.port, COUNTED));
+    least = Math.min(least, sum / COUNTED);
+  }
+  console.log(`features   ${feature.title.padEnd(28)} ${Math.round(least)} user instructions/request`);
+  return least;
+}
+
+function load(feature: Feature, port: number, requests: number): Promise<void> {
+  return exactly(requests, port, CONNECTIONS, { path: `/${feature.id}`, ...feature.request });
+}
+
+/** A cluster of its own for each, told apart by the path. */
+function configOf(port: number, backendPort: number): string {
+  return FEATURES.map(({ id, cluster, frontend, isLocal }) => {
+    const rule = id === "rewrite" ? `path = "/rewrite(.*)", path_type = "REGEX"` : `path = "/${id}"`;
+    const more = frontend === undefined ? "" : `, ${frontend}`;
+    const backend = `{ address = "127.0.0.1:${backendPort}", backend_id = "${id}-0", sticky_id = "${id}-0" }`;
+    return `[clusters.${id}]
+protocol = "http"
+${cluster ?? ""}
+frontends = [{ address = "127.0.0.1:${port}", hostname = "127.0.0.1", ${rule}${more} }]
+backends = [${isLocal === true ? "" : backend}]
+`;
+  }).join("\n");
+}
