@@ -3,7 +3,7 @@
 // The template is the cluster's, else the listener's, else the built-in one (spec 5.9); a frontend's own one comes before
 // them for redirects. A template that does not fit where answers are written makes room for the built-in answer.
 
-import { builtInAnswer } from "../answers/pages.ts";
+import { builtInAnswer, isRedirect } from "../answers/pages.ts";
 import type { AnswerTemplate, AnswerValues } from "../answers/template.ts";
 import * as variable from "../answers/variables.ts";
 import { METRIC_HTTP_ANSWERS_TOO_LARGE } from "../observe/metrics.ts";
@@ -49,6 +49,8 @@ export function answerLocally(exchange: Exchange, status: number): void {
 }
 
 function templateOf(exchange: Exchange, status: number): AnswerTemplate {
+  const redirect = isRedirect(status) ? exchange.route?.policy?.redirectTemplate : null;
+  if (redirect) return redirect;
   const own = exchange.cluster?.answers?.get(status) ?? exchange.front?.listener.answers.get(status);
   return own ?? builtInAnswer(status);
 }

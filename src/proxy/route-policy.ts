@@ -4,6 +4,7 @@
 //
 // Edits of a response are for what backends answer; answers of the proxy itself stay as they are.
 
+import { AnswerTemplate, compileAnswer } from "../answers/template.ts";
 import type { Cluster } from "../balancing/cluster.ts";
 import {
   type FrontendPolicyObject,
@@ -42,6 +43,8 @@ export class RoutePolicy {
   readonly status: number;
   /** Scheme of a redirect; null: the listener's. */
   readonly scheme: Scheme | null;
+  /** Answer of its redirects; null: that of the cluster, the listener or the proxy. */
+  readonly redirectTemplate: AnswerTemplate | null;
   readonly rewriteHost: Rewrite | null;
   readonly rewritePath: Rewrite | null;
   readonly rewritePort: number | null;
@@ -51,9 +54,16 @@ export class RoutePolicy {
   readonly request: HeaderEdits | null;
   readonly response: HeaderEdits | null;
 
-  constructor(policy: FrontendPolicyObject, host: Rewrite | null, path: Rewrite | null, captures: RuleCaptures | null) {
+  constructor(
+    policy: FrontendPolicyObject,
+    template: AnswerTemplate | null,
+    host: Rewrite | null,
+    path: Rewrite | null,
+    captures: RuleCaptures | null,
+  ) {
     this.status = STATUS_OF[policy.redirect] ?? 0;
     this.scheme = schemeOf(policy.redirectScheme);
+    this.redirectTemplate = template;
     this.rewriteHost = host;
     this.rewritePath = path;
     this.rewritePort = policy.rewritePort;
@@ -70,13 +80,17 @@ export function compilePolicy(frontend: HttpFrontendObject): RoutePolicy | strin
   if (policy === null) return null;
   const bad = checkHeaderEdits(policy.headers);
   if (bad !== null) return `headers: ${bad}`;
+  const template = policy.redirectTemplate === null ? null : compileAnswer("", policy.redirectTemplate);
+  if (template !== null && !(template instanceof AnswerTemplate)) {
+    return `redirect_template, line ${template.line}: ${template.reason}`;
+  }
   const rewrites = policy.rewriteHost !== null || policy.rewritePath !== null;
   const captures = rewrites ? new RuleCaptures(frontend) : null;
   const host = compileTemplate(policy.rewriteHost, captures, "host");
   if (typeof host === "string") return host;
   const path = compileTemplate(policy.rewritePath, captures, "path");
   if (typeof path === "string") return path;
-  return new RoutePolicy(policy, host, path, captures);
+  return new RoutePolicy(policy, template, host, path, captures);
 }
 
 function compileTemplate(

@@ -3,8 +3,22 @@
 
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
-import type { AnswerTexts, ClusterPolicyObject } from "../../src/command/objects.ts";
-import { METRIC_HTTP_503_ERRORS, METRIC_HTTP_ANSWERS_TOO_LARGE } from "../../src/observe/metrics.ts";
+import {
+  type AnswerTexts,
+  type ClusterPolicyObject,
+  type FrontendPolicyObject,
+  REDIRECT_FOUND,
+  REDIRECT_PERMANENT,
+  REDIRECT_PERMANENT_REDIRECT,
+  REDIRECT_UNAUTHORIZED,
+  SCHEME_HTTPS,
+} from "../../src/command/objects.ts";
+import {
+  METRIC_HTTP_302_REDIRECTION,
+  METRIC_HTTP_308_REDIRECTION,
+  METRIC_HTTP_503_ERRORS,
+  METRIC_HTTP_ANSWERS_TOO_LARGE,
+} from "../../src/observe/metrics.ts";
 import { clusterOf, frontendOf, Rig } from "./rig.ts";
 import { connect, RawBackend } from "./wire-peers.ts";
 
@@ -225,4 +239,61 @@ test("a template of 60 kB arrives whole", async () => {
   const page = "0123456789".repeat(6000);
   must(setListener(port, [template(503, page)]));
   assert.ok((await ask(port)).endsWith(`\r\n\r\n${page}`));
+});
+
+const REDIRECT: FrontendPolicyObject = {
+  redirect: REDIRECT_PERMANENT,
+  redirectScheme: SCHEME_HTTPS,
+  redirectTemplate: null,
+  rewriteHost: null,
+  rewritePath: null,
+  rewritePort: null,
+  requiredAuth: false,
+  headers: [],
+};
+
+function redirects(port: number, policy: Partial<FrontendPolicyObject>): string | null {
+  const frontend = { ...frontendOf(`app-${port}`, addressOf(port)), hostname: "old.test" };
+  rig.proxy.apply({ kind: "remove_http_frontend", frontend });
+  return rig.proxy.apply({ kind: "add_http_frontend", frontend: { ...frontend, policy: { ...REDIRECT, ...policy } } });
+}
+
+test("test_redirect_permanent_uses_rewrite_host_and_template", async () => {
+  const port = rig.listen([]);
+  const old = "GET /a HTTP/1.1\r\nHost: old.test\r\n\r\n";
+  const text = "HTTP/1.1 301 Gone\nLocation: %REDIRECT_LOCATION\nX-Sozu-Stamp: 1\n\nmoved: %ROUTE";
+  must(redirects(port, { rewriteHost: "new.test", redirectTemplate: text }));
+  assert.equal(
+    await ask(port, old),
+    "HTTP/1.1 301 Gone\r\nLocation: https://new.test/a\r\nX-Sozu-Stamp: 1\r\nContent-Length: 21\r\n\r\nmoved: GET old.test/a",
+  );
+  assert.match(
+    redirects(port, { redirectTemplate: "HTTP/1.1 301 Gone\nLocation: %LOCATION\n\n" }) ?? "",
+    /redirect_template, line 2: there is no variable %LOCATION/,
+  );
+});
+
+test("302 and 308 have templates by status, and are counted", async () => {
+  const port = rig.listen([]);
+  const { values } = rig.stats;
+  const before = values[METRIC_HTTP_302_REDIRECTION] + values[METRIC_HTTP_308_REDIRECTION];
+  must(setListener(port, [template(302, "found"), template(308, "gone", "Location: %REDIRECT_LOCATION\n")]));
+  const old = "GET /a HTTP/1.1\r\nHost: old.test\r\n\r\n";
+  must(redirects(port, { redirect: REDIRECT_FOUND }));
+  assert.ok((await ask(port, old)).endsWith("\r\n\r\nfound"));
+  must(redirects(port, { redirect: REDIRECT_PERMANENT_REDIRECT }));
+  assert.match(await ask(port, old), /\r\nLocation: https:\/\/old\.test\/a\r\n/);
+  assert.equal(values[METRIC_HTTP_302_REDIRECTION] + values[METRIC_HTTP_308_REDIRECTION], before + 2);
+});
+
+test("401 shows the challenge of its cluster", async () => {
+  const port = rig.listen([]);
+  const challenge = { ...policyOf([template(401, "who?", "WWW-Authenticate: %WWW_AUTHENTICATE\n")]) };
+  rig.must({
+    kind: "add_cluster",
+    cluster: { ...clusterOf(`app-${port}`), policy: { ...challenge, wwwAuthenticate: 'Basic realm="x"' } },
+  });
+  must(redirects(port, { redirect: REDIRECT_UNAUTHORIZED }));
+  const answer = await ask(port, "GET / HTTP/1.1\r\nHost: old.test\r\n\r\n");
+  assert.match(answer, /\r\nWWW-Authenticate: Basic realm="x"\r\n.*\r\n\r\nwho\?$/s);
 });
