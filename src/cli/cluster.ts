@@ -3,7 +3,8 @@
 import { LoadBalancingAlgorithms } from "../command/gen/sozu_pb.ts";
 import { control } from "./control.ts";
 import { CliError } from "./errors.ts";
-import type { GlobalOptions } from "./options.ts";
+import { type GlobalOptions, givenOf } from "./options.ts";
+import { readAnswers, readWord } from "./values.ts";
 
 /** What `cluster add` was given. */
 export interface ClusterOptions extends GlobalOptions {
@@ -12,6 +13,16 @@ export interface ClusterOptions extends GlobalOptions {
   readonly httpsRedirect?: boolean;
   readonly httpsRedirectPort?: number;
   readonly loadBalancingPolicy: string;
+  readonly wwwAuthenticate?: string;
+  readonly authorizedHash?: readonly string[];
+  readonly answer?: readonly string[];
+  readonly resetAnswer?: readonly string[];
+  readonly maxConnectionsPerIp?: number;
+  readonly retryAfter?: number;
+  readonly affinity?: string;
+  readonly slowStart?: number;
+  readonly ejectAfter?: number;
+  readonly ejectionTime?: number;
 }
 
 /** What `cluster list` was given; at most one of the two. */
@@ -33,21 +44,21 @@ export const POLICIES: Readonly<Record<string, LoadBalancingAlgorithms>> = {
 
 /** Adds a cluster, or changes the one with this id. */
 export async function addCluster(options: ClusterOptions): Promise<void> {
-  const policy = options.loadBalancingPolicy.toLowerCase();
-  if (!Object.hasOwn(POLICIES, policy)) {
-    const { nearest } = await import("../config/suggest.ts");
-    const meant = nearest(policy, Object.keys(POLICIES));
-    const next = meant === null ? `choose one of ${Object.keys(POLICIES).join(", ")}` : `did you mean ${meant}?`;
-    throw new CliError(`"${options.loadBalancingPolicy}" is not a load balancing policy`, next);
-  }
+  const policy = readWord("load balancing policy", options.loadBalancingPolicy, Object.keys(POLICIES), "_");
   await control(options, {
     case: "addCluster",
     value: {
       clusterId: options.id,
       stickySession: options.stickySession === true,
       httpsRedirect: options.httpsRedirect === true,
-      loadBalancing: POLICIES[policy],
-      ...(options.httpsRedirectPort === undefined ? {} : { httpsRedirectPort: options.httpsRedirectPort }),
+      loadBalancing: Object.values(POLICIES)[policy]!,
+      answers: readAnswers(options.answer ?? [], options.resetAnswer ?? []),
+      authorizedHashes: [...(options.authorizedHash ?? [])],
+      ...(options.maxConnectionsPerIp === undefined
+        ? {}
+        : { maxConnectionsPerIp: BigInt(options.maxConnectionsPerIp) }),
+      ...givenOf(options, ["httpsRedirectPort", "wwwAuthenticate", "retryAfter"]),
+      ...givenOf(options, ["affinity", "slowStart", "ejectAfter", "ejectionTime"]),
     },
   });
 }

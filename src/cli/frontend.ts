@@ -1,10 +1,11 @@
 // `sozu frontend http add`, `frontend http remove` and `frontend list`.
 
-import { PathRuleKind, RulePosition } from "../command/gen/sozu_pb.ts";
+import { PathRuleKind, type RedirectPolicy, type RedirectScheme, RulePosition } from "../command/gen/sozu_pb.ts";
+import { REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
 import { control } from "./control.ts";
 import { CliError } from "./errors.ts";
-import type { GlobalOptions } from "./options.ts";
-import { readAddress, readTags } from "./values.ts";
+import { type GlobalOptions, givenOf } from "./options.ts";
+import { readAddress, readHeader, readTags, readTemplate, readWord } from "./values.ts";
 
 /** What `frontend http add` and `remove` were given. */
 export interface FrontendOptions extends GlobalOptions {
@@ -17,6 +18,15 @@ export interface FrontendOptions extends GlobalOptions {
   readonly pathEquals?: string;
   readonly method?: string;
   readonly tags?: string;
+  readonly redirect?: string;
+  readonly redirectScheme?: string;
+  readonly redirectTemplate?: string;
+  readonly rewriteHost?: string;
+  readonly rewritePath?: string;
+  readonly rewritePort?: number;
+  readonly requiredAuth?: boolean;
+  readonly header?: readonly string[];
+  readonly appendHeader?: readonly string[];
 }
 
 /** What `frontend list` was given. */
@@ -30,7 +40,8 @@ export interface FrontendListOptions extends GlobalOptions {
 /** Routes requests to a cluster; `clusterId` null: denies them (401). */
 export async function addHttpFrontend(options: FrontendOptions, clusterId: string | null): Promise<void> {
   const tags = options.tags === undefined ? {} : readTags(options.tags);
-  await control(options, { case: "addHttpFrontend", value: { ...frontend(options, clusterId), tags } });
+  const value = { ...frontend(options, clusterId), tags, ...policy(options) };
+  await control(options, { case: "addHttpFrontend", value });
 }
 
 /** Removes the frontend with this address, host, path and method. */
@@ -59,6 +70,23 @@ function frontend(options: FrontendOptions, clusterId: string | null) {
     path: pathRule(options),
     position: RulePosition.TREE,
     ...(options.method === undefined ? {} : { method: options.method }),
+  };
+}
+
+function policy(options: FrontendOptions) {
+  const { redirect, redirectScheme, redirectTemplate } = options;
+  const headers = [
+    ...(options.header ?? []).map(readHeader),
+    ...(options.appendHeader ?? []).map((text) => ({ ...readHeader(text), append: true })),
+  ];
+  return {
+    ...(redirect === undefined ? {} : { redirect: readWord<RedirectPolicy>("redirect", redirect, REDIRECTS, "_") }),
+    ...(redirectScheme === undefined
+      ? {}
+      : { redirectScheme: readWord<RedirectScheme>("redirect scheme", redirectScheme, REDIRECT_SCHEMES, "-") }),
+    ...(redirectTemplate === undefined ? {} : { redirectTemplate: readTemplate(redirectTemplate) }),
+    ...givenOf(options, ["rewriteHost", "rewritePath", "rewritePort", "requiredAuth"]),
+    headers,
   };
 }
 

@@ -3,8 +3,8 @@
 import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
 import { ListenerType } from "../command/gen/sozu_pb.ts";
 import { control } from "./control.ts";
-import type { GlobalOptions } from "./options.ts";
-import { readAddress } from "./values.ts";
+import { type GlobalOptions, givenOf } from "./options.ts";
+import { readAddress, readAnswers, readTemplateFile } from "./values.ts";
 
 /** What `listener http add` was given. */
 export interface ListenerOptions extends GlobalOptions {
@@ -16,6 +16,15 @@ export interface ListenerOptions extends GlobalOptions {
   readonly backTimeout?: number;
   readonly requestTimeout?: number;
   readonly connectTimeout?: number;
+  readonly expectProxy?: boolean;
+  /** Paths of files. */
+  readonly answer404?: string;
+  readonly answer503?: string;
+  readonly answer?: readonly string[];
+  readonly trustedProxies?: string;
+  readonly underscoreNames?: string;
+  readonly dotSegments?: string;
+  readonly encodedSlashes?: string;
 }
 
 /** Adds a listener; it accepts once it is activated. */
@@ -27,7 +36,7 @@ export async function addHttpListener(options: ListenerOptions): Promise<void> {
     value: {
       address,
       ...(options.publicAddress === undefined ? {} : { publicAddress: readAddress(options.publicAddress) }),
-      expectProxy: false,
+      expectProxy: options.expectProxy === true,
       stickyName: options.stickyName ?? STICKY_NAME_DEFAULT,
       sozuIdHeader: SOZU_ID_HEADER_DEFAULT,
       frontTimeout: options.frontTimeout ?? defaults.front,
@@ -35,6 +44,9 @@ export async function addHttpListener(options: ListenerOptions): Promise<void> {
       connectTimeout: options.connectTimeout ?? defaults.connect,
       requestTimeout: options.requestTimeout ?? defaults.request,
       active: false,
+      answers: answersOf(options),
+      trustedProxies: options.trustedProxies === undefined ? [] : options.trustedProxies.split(","),
+      ...givenOf(options, ["underscoreNames", "dotSegments", "encodedSlashes"]),
     },
   });
 }
@@ -57,6 +69,13 @@ export async function activateHttpListener(options: ListenerOptions): Promise<vo
 export async function deactivateHttpListener(options: ListenerOptions): Promise<void> {
   const value = { address: readAddress(options.address), proxy: ListenerType.HTTP, toScm: false };
   await control(options, { case: "deactivateListener", value }, ALL);
+}
+
+function answersOf(options: ListenerOptions): Record<string, string> {
+  const answers: Record<string, string> = {};
+  if (options.answer404 !== undefined) answers["404"] = readTemplateFile(options.answer404);
+  if (options.answer503 !== undefined) answers["503"] = readTemplateFile(options.answer503);
+  return { ...answers, ...readAnswers(options.answer ?? [], []) };
 }
 
 interface Timeouts {

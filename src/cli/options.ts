@@ -28,6 +28,18 @@ export function given<T>(command: Command): T & GlobalOptions {
   return command.optsWithGlobals() as T & GlobalOptions;
 }
 
+/** Those of the named options that were given. */
+export function givenOf<T extends object, K extends keyof T>(options: T, names: readonly K[]): Partial<Pick<T, K>> {
+  const found: Partial<Pick<T, K>> = {};
+  for (const name of names) if (options[name] !== undefined) found[name] = options[name];
+  return found;
+}
+
+/** Collects an option that may be given several times. */
+export function repeated(text: string, earlier: readonly string[] | undefined): readonly string[] {
+  return [...(earlier ?? []), text];
+}
+
 /** The escape hatch for a file written for another version (decisions 7). */
 export function unknownKeys(): Option {
   const option = new Option("--unknown-keys <how>", "what to do with keys this version does not know");
@@ -42,6 +54,18 @@ export function milliseconds(text: string): number {
 export function seconds(text: string): number {
   if (!/^\d{1,7}$/.test(text)) throw new InvalidArgumentError("It must be a number of seconds.");
   return Number(text);
+}
+
+export function count(text: string): number {
+  if (!/^\d{1,10}$/.test(text) || Number(text) > 0xffffffff) {
+    throw new InvalidArgumentError("It must be a number from 0 to 4294967295.");
+  }
+  return Number(text);
+}
+
+export function flag(text: string): boolean {
+  if (text !== "true" && text !== "false") throw new InvalidArgumentError("It must be true or false.");
+  return text === "true";
 }
 
 export function port(text: string): number {
@@ -61,6 +85,18 @@ export function laterFlags(command: Command, flags: readonly string[]): Command 
   }
   const names = flags.map((text) => text.split(" ")[0]);
   return command.addHelpText("after", `\nKnown and not supported yet: ${names.join(", ")}`);
+}
+
+/** Flags that are known and wrong here: refused with the reason. */
+export function misplacedFlags(command: Command, flags: readonly string[], reason: string): Command {
+  for (const text of flags) {
+    const option = new Option(text).hideHelp();
+    command.addOption(option);
+    command.on(`option:${option.name()}`, () => {
+      throw new CliError(`--${option.name()}: ${reason}`, `${nameOf(command)} --help lists what can be given`);
+    });
+  }
+  return command;
 }
 
 /** Verbs of Sozu whose parts are not built yet. */

@@ -2,6 +2,10 @@
 
 import { addressToMessage, parseAddress } from "../command/address.ts";
 import type { SocketAddress } from "../command/gen/sozu_pb.ts";
+import { setEntry } from "../command/map-entry.ts";
+import { foldWord, HEADER_POSITIONS } from "../command/words.ts";
+import { readAnswerFile } from "../config/load.ts";
+import { nearest } from "../config/suggest.ts";
 import { CliError } from "./errors.ts";
 
 /** Reads `ip:port` or `[v6]:port`. @throws CliError */
@@ -18,9 +22,54 @@ export function readTags(text: string): Record<string, string> {
     const pair = part.trim();
     const at = pair.indexOf("=");
     if (at < 1) throw new CliError(`"${pair}" is not a tag`, "write key=value,other=value");
-    // A key named __proto__ is a key like any other.
-    const value = pair.slice(at + 1);
-    Object.defineProperty(tags, pair.slice(0, at), { value, writable: true, enumerable: true, configurable: true });
+    setEntry(tags, pair.slice(0, at), pair.slice(at + 1));
   }
   return tags;
+}
+
+/** The number of a word in its list, in whatever case and with whatever joint it is given. @throws CliError */
+export function readWord<T extends number>(what: string, text: string, words: readonly string[], joint: "_" | "-"): T {
+  const word = foldWord(text, joint);
+  const number = words.indexOf(word);
+  if (number >= 0) return number as T;
+  const meant = nearest(word, words);
+  const next = meant === null ? `choose one of ${words.join(", ")}` : `did you mean ${meant}?`;
+  throw new CliError(`"${text}" is not a ${what}`, next);
+}
+
+/** Reads `position=name=value`; the value may hold more of the signs. @throws CliError */
+export function readHeader(text: string): { position: 1 | 2 | 3; key: string; val: string } {
+  const [position = "", key = "", ...rest] = text.split("=");
+  if (key === "" || rest.length === 0) {
+    throw new CliError(`"${text}" is not a header edit`, "write request=Name=value; an empty value removes the field");
+  }
+  const number = readWord("position of a header", position, HEADER_POSITIONS, "-") + 1;
+  return { position: number as 1 | 2 | 3, key, val: rest.join("=") };
+}
+
+/** A template written out, or the text of the file behind `file://`. @throws CliError */
+export function readTemplate(text: string): string {
+  return text.startsWith("file://") ? readTemplateFile(text.slice("file://".length)) : text;
+}
+
+/** @throws CliError */
+export function readTemplateFile(path: string): string {
+  const text = readAnswerFile(path);
+  if (typeof text === "string") return text;
+  throw new CliError(text.reason, "name a file with the whole response, status line first");
+}
+
+/** Reads `status=body` and `status=file://path` into a map; the statuses of `reset` get the empty text. @throws CliError */
+export function readAnswers(answers: readonly string[], reset: readonly string[]): Record<string, string> {
+  const map: Record<string, string> = {};
+  for (const status of reset) setEntry(map, status, "");
+  for (const text of answers) {
+    const at = text.indexOf("=");
+    const body = readTemplate(text.slice(at + 1));
+    if (at < 1 || body === "") {
+      throw new CliError(`"${text.slice(0, 40)}" is not an answer`, "write 503=file://path, or the response itself");
+    }
+    setEntry(map, text.slice(0, at), body);
+  }
+  return map;
 }

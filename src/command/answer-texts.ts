@@ -61,11 +61,6 @@ export function checkTemplate(status: string, text: string): string | null {
   return "reason" in compiled ? `line ${compiled.line} of the template: ${compiled.reason}` : null;
 }
 
-/** Puts an entry into a map of a message; `__proto__` is a key like any other. */
-export function setEntry(map: Record<string, string>, key: string, value: string): void {
-  Object.defineProperty(map, key, { value, writable: true, enumerable: true, configurable: true });
-}
-
 type AnswerField = Exclude<keyof CustomHttpAnswers, "$typeName" | "$unknown">;
 
 function checkStatus(status: string): string | null {

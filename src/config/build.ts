@@ -5,11 +5,11 @@
 
 import { create } from "@bufbuild/protobuf";
 import { addressToMessage, formatAddress } from "../command/address.ts";
-import { setEntry } from "../command/answer-texts.ts";
 import { toHttpFrontend } from "../command/convert.ts";
 import { isError } from "../command/convert-checks.ts";
 import type { HealthCheckConfig, Request } from "../command/gen/sozu_pb.ts";
 import { AddBackendSchema, RequestSchema } from "../command/gen/sozu_pb.ts";
+import { setEntry } from "../command/map-entry.ts";
 import { request } from "../command/messages.ts";
 import type { SocketAddress } from "../command/objects.ts";
 import { stateKey } from "../command/state/http-frontends.ts";

@@ -3,7 +3,6 @@
 
 import { create, ScalarType } from "@bufbuild/protobuf";
 import { addressToMessage } from "../command/address.ts";
-import { setEntry } from "../command/answer-texts.ts";
 import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
 import type {
   Cluster,
@@ -19,22 +18,21 @@ import {
   HttpListenerConfigSchema,
   RequestHttpFrontendSchema,
 } from "../command/gen/sozu_pb.ts";
+import { setEntry } from "../command/map-entry.ts";
 import type { SocketAddress } from "../command/objects.ts";
+import { HEADER_POSITIONS, REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
 import type { ValuesOf } from "./keys.ts";
 import type { GlobalSettings } from "./settings.ts";
 import {
   type CLUSTER_KEYS,
   type FRONTEND_KEYS,
   type HEADER_KEYS,
-  HEADER_POSITIONS,
   type HEALTH_CHECK_KEYS,
   type LISTENER_KEYS,
   LOAD_BALANCING,
   LOAD_METRICS,
   PATH_TYPES,
   POSITIONS,
-  REDIRECT_SCHEMES,
-  REDIRECTS,
 } from "./tables.ts";
 
 export function listenerMessage(

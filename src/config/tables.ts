@@ -11,6 +11,7 @@ import {
   WEIGHT_MAX,
 } from "../command/limits.ts";
 import { checkName, checkText, checkToken } from "../command/text.ts";
+import { foldWord, HEADER_POSITIONS, REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
 import {
   address,
   bool,
@@ -182,12 +183,6 @@ export const PATH_TYPES = ["PREFIX", "REGEX", "EQUALS"] as const;
 /** RulePosition of the schema, by number. */
 export const POSITIONS = ["PRE", "POST", "TREE"] as const;
 
-/** RedirectPolicy and RedirectScheme of the schema, by number. */
-export const REDIRECTS = ["forward", "permanent", "unauthorized", "found", "permanent_redirect"] as const;
-export const REDIRECT_SCHEMES = ["use-same", "use-http", "use-https"] as const;
-/** HeaderPosition of the schema, by number from 1. */
-export const HEADER_POSITIONS = ["request", "response", "both"] as const;
-
 /** Keys of `[clusters.<id>]`. */
 export const CLUSTER_KEYS = {
   protocol: requiredKey(word(["http", "tcp"], ["tcp"]), "What its backends speak."),
@@ -243,12 +238,12 @@ export const FRONTEND_KEYS = {
   ...laterKeys(["certificate", "key", "certificate_chain", "tls_versions"], "TLS."),
   hsts: key(misplaced(HSTS_ON_HTTP), "-", "HTTPS frontends only."),
   redirect: key(
-    word(REDIRECTS, [], (given) => fold(given, "_")),
+    word(REDIRECTS, [], (given) => foldWord(given, "_")),
     "`forward`",
     "What is done instead of forwarding.",
   ),
   redirect_scheme: key(
-    word(REDIRECT_SCHEMES, [], (given) => fold(given, "-")),
+    word(REDIRECT_SCHEMES, [], (given) => foldWord(given, "-")),
     "`use-same`",
     "Scheme of `Location`.",
   ),
@@ -263,7 +258,7 @@ export const FRONTEND_KEYS = {
 /** Keys of one of the `headers` of a frontend. */
 export const HEADER_KEYS = {
   position: requiredKey(
-    word(HEADER_POSITIONS, [], (given) => fold(given, "-")),
+    word(HEADER_POSITIONS, [], (given) => foldWord(given, "-")),
     "Which of the two is edited.",
   ),
   key: requiredKey(text(), "Name of the field."),
@@ -317,11 +312,6 @@ function laterKeys<N extends string>(names: readonly N[], doc: string): Record<N
 
 function sameKeys<N extends string, K>(names: readonly N[], one: K): Record<N, K> {
   return Object.fromEntries(names.map((name) => [name, one])) as Record<N, K>;
-}
-
-/** Spec 2.6: any case, `_` or `-` between words. */
-function fold(given: string, joint: "_" | "-"): string {
-  return given.toLowerCase().replace(/[_-]/g, joint);
 }
 
 function token(value: string): string | null {

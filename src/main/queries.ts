@@ -6,9 +6,11 @@ import type {
   AddBackend,
   Cluster,
   FrontendFilters,
+  HealthCheckConfig,
   HttpListenerConfig,
   RequestHttpFrontend,
 } from "../command/gen/sozu_pb.ts";
+import { setEntry } from "../command/map-entry.ts";
 import type { ContentInit } from "../command/messages.ts";
 import { compareBackends } from "../command/state/clusters.ts";
 import { type ConfigState, sortedEntries } from "../command/state.ts";
@@ -31,6 +33,16 @@ export function listListeners(state: ConfigState): ContentInit {
   const httpListeners: Record<string, HttpListenerConfig> = {};
   for (const [address, { message }] of state.httpListeners.entries.entries()) httpListeners[address] = message;
   return { case: "listenersList", value: { httpListeners } };
+}
+
+/** The health checks of all clusters, or of one. */
+export function listHealthChecks(state: ConfigState, clusterId: string | null): ContentInit {
+  const map: Record<string, HealthCheckConfig> = {};
+  for (const { message, object } of sortedEntries(state.clusters.entries)) {
+    if (message.healthCheck === undefined || (clusterId !== null && object.clusterId !== clusterId)) continue;
+    setEntry(map, object.clusterId, message.healthCheck);
+  }
+  return { case: "healthChecksList", value: { map } };
 }
 
 /** How often each kind of request was dispatched. */

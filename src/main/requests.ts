@@ -4,13 +4,13 @@
 import { isFieldSet } from "@bufbuild/protobuf";
 import { commandError } from "../command/errors.ts";
 import type { Request, Response } from "../command/gen/sozu_pb.ts";
-import { QueryClusterByDomainSchema, RunState } from "../command/gen/sozu_pb.ts";
+import { QueryClusterByDomainSchema, QueryHealthChecksSchema, RunState } from "../command/gen/sozu_pb.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
 import { changesState, requestName } from "../command/state.ts";
 import { parseFilter } from "../observe/filter.ts";
 import type { Logger } from "../observe/logger.ts";
 import { type ClusterQueryTargets, queryClusters, queryHashes } from "./cluster-queries.ts";
-import { clustersByDomain, countRequests, listFrontends, listListeners } from "./queries.ts";
+import { clustersByDomain, countRequests, listFrontends, listHealthChecks, listListeners } from "./queries.ts";
 import type { StateFiles } from "./state-files.ts";
 import type { StateKeeper } from "./state-keeper.ts";
 import type { Supervisor, WorkerReport } from "./supervisor.ts";
@@ -61,6 +61,10 @@ export async function handleRequest(
       return okResponse("Successfully listed listeners", listListeners(state));
     case "countRequests":
       return okResponse("Successfully counted requests", countRequests(state));
+    case "queryHealthChecks": {
+      const id = isFieldSet(value, QueryHealthChecksSchema.field.clusterId) ? value.clusterId : null;
+      return okResponse("Successfully queried health checks", listHealthChecks(state, id));
+    }
     case "queryClusterById":
       progress(QUERYING);
       return queryClusters(queryTargets(targets), [value]);

@@ -1,10 +1,10 @@
 // What the content of an answer looks like: a table for people, exact JSON for programs (decisions 1 and 3). Pure.
 
-import type { ResponseContent } from "../../command/gen/sozu_pb.ts";
+import type { HealthCheckConfig, ResponseContent } from "../../command/gen/sozu_pb.ts";
 import { ResponseContentSchema } from "../../command/gen/sozu_pb.ts";
 import { oneofToPrettyJson } from "../../command/json.ts";
 import { clustersText, hashesText } from "./clusters.ts";
-import { frontendsText, listenersText } from "./objects.ts";
+import { frontendsText, listenersText, shown } from "./objects.ts";
 import { renderTable } from "./table.ts";
 
 const RUN_STATES: readonly string[] = ["RUNNING", "STOPPING", "STOPPED", "NOT_ANSWERING"];
@@ -36,6 +36,10 @@ export function contentText(content: ResponseContent | undefined): string {
         counts.map(([name, count]) => [name, String(count)]),
       );
     }
+    case "healthChecksList":
+      return healthChecksText(held.value.map);
+    case "maxConnectionsPerIpLimit":
+      return held.value.limit === 0n ? "unlimited (0)\n" : `${held.value.limit}\n`;
     case "workerResponses":
       return responsesText(held.value.map);
     default:
@@ -46,6 +50,25 @@ export function contentText(content: ResponseContent | undefined): string {
 
 function workerRow(worker: { id: number; pid: number; runState: number }): string[] {
   return [String(worker.id), String(worker.pid), RUN_STATES[worker.runState] ?? String(worker.runState)];
+}
+
+function healthChecksText(checks: Readonly<Record<string, HealthCheckConfig>>): string {
+  const ids = Object.keys(checks).sort();
+  if (ids.length === 0) return "No health checks configured.\n";
+  return renderTable(
+    ["cluster", "uri", "interval", "timeout", "healthy threshold", "unhealthy threshold", "expected status"],
+    ids.map((id) => {
+      const { uri, tcp, interval, timeout, healthyThreshold, unhealthyThreshold } = checks[id]!;
+      const numbers = [`${interval}s`, `${timeout}s`, String(healthyThreshold), String(unhealthyThreshold)];
+      return [shown(id), tcp ? "TCP connect" : shown(uri), ...numbers, expectedText(checks[id]!)];
+    }),
+  );
+}
+
+function expectedText({ tcp, acceptedStatuses, expectedStatus }: HealthCheckConfig): string {
+  if (tcp) return "";
+  if (acceptedStatuses.length > 0) return acceptedStatuses.map(shown).join(", ");
+  return expectedStatus === 0 ? "any 2xx" : String(expectedStatus);
 }
 
 /** Answers of several processes: by what they answer, one table for all, or one after the other. */

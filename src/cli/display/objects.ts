@@ -2,6 +2,7 @@
 // no name can move the cursor of a terminal.
 
 import { addressFromMessage, formatAddress } from "../../command/address.ts";
+import { answersOf, httpAnswers } from "../../command/answer-texts.ts";
 import type {
   HttpListenerConfig,
   ListedFrontends,
@@ -59,6 +60,8 @@ export function listenersText(list: ListenersList): string {
 }
 
 function httpListenerTable(listener: HttpListenerConfig): string {
+  const given = [...answersOf(listener.answers, httpAnswers(listener.httpAnswers))].sort();
+  const answers = given.filter(([, text]) => text !== "");
   const rows = [
     ["socket address", addressText(listener.address)],
     ["public address", listener.publicAddress === undefined ? "" : addressText(listener.publicAddress)],
@@ -69,6 +72,11 @@ function httpListenerTable(listener: HttpListenerConfig): string {
     ["connect timeout", String(listener.connectTimeout)],
     ["request timeout", String(listener.requestTimeout)],
     ["activated", String(listener.active)],
+    ["sozu id header", shown(listener.sozuIdHeader)],
+    ["elide X-Real-IP", String(listener.elideXRealIp)],
+    ["send X-Real-IP", String(listener.sendXRealIp)],
+    ["answers", answers.map(([status]) => shown(status)).join(", ")],
+    ["trusted proxies", listener.trustedProxies.map(shown).join(", ")],
   ];
   return renderTable(["key", "value"], rows);
 }

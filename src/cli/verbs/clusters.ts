@@ -3,7 +3,8 @@
 import { type Command, Option } from "commander";
 import type { BackendOptions } from "../backend.ts";
 import type { ClusterListOptions, ClusterOptions } from "../cluster.ts";
-import { given, laterFlags, laterVerbs, port } from "../options.ts";
+import type { HealthCheckOptions } from "../health-check.ts";
+import { count, given, laterFlags, laterVerbs, port, repeated, seconds } from "../options.ts";
 
 export function addClusterVerbs(program: Command): void {
   const cluster = program.command("cluster").description("add, remove and list clusters");
@@ -17,7 +18,17 @@ export function addClusterVerbs(program: Command): void {
     )
     .option("-s, --sticky-session", "keep a client on one backend, by a cookie")
     .option("-r, --https-redirect", "answer plain HTTP with a redirect to https")
-    .option("--https-redirect-port <port>", "port in that redirect", port);
+    .option("--https-redirect-port <port>", "port in that redirect", port)
+    .option("--www-authenticate <value>", 'whole value of that field on 401: Basic realm="shop"')
+    .option("--authorized-hash <user:hash>", "who may pass --required-auth; hash: sha256 of the password", repeated)
+    .option("--answer <status=answer>", "a response written out, or file://path; may be repeated", repeated)
+    .option("--reset-answer <status>", "take this answer of the cluster away; may be repeated", repeated)
+    .option("--max-connections-per-ip <n>", "of one source address; 0: any number; default: global", count)
+    .option("--retry-after <seconds>", "on 429; 0: none; default: global", seconds)
+    .option("--affinity <key>", "of hrw and maglev: source-ip, header:NAME or cookie:NAME")
+    .option("--slow-start <seconds>", "time of a backend that came back to its full weight", seconds)
+    .option("--eject-after <n>", "5xx or timeouts in a row that eject a backend; 0: never", count)
+    .option("--ejection-time <seconds>", "its first ejection; default 30", seconds);
   laterFlags(add, CLUSTER_LATER)
     .addHelpText("after", CLUSTER_HELP)
     .action(async (_own: object, command: Command) => {
@@ -41,7 +52,44 @@ export function addClusterVerbs(program: Command): void {
       const { listClusters } = await import("../cluster.ts");
       await listClusters(given<ClusterListOptions>(command));
     });
-  laterVerbs(cluster, ["h2", "health-check"]);
+  addHealthCheckVerbs(cluster);
+  laterVerbs(cluster, ["h2"]);
+}
+
+function addHealthCheckVerbs(cluster: Command): void {
+  const check = cluster.command("health-check").description("probe the backends of a cluster");
+  check
+    .command("set")
+    .description("set or replace the health check of a cluster")
+    .requiredOption("-i, --id <cluster>", "cluster id")
+    .option("-u, --uri <path>", "path of the probe; needed unless --tcp is given")
+    .option("--interval <seconds>", "between probes of a backend", seconds, 10)
+    .option("--healthy-threshold <n>", "successes in a row that bring a backend back", count, 3)
+    .option("--unhealthy-threshold <n>", "failures in a row that take it out", count, 3)
+    .option("--expected-status <status>", "0: any 2xx", count, 0)
+    .option("--tcp", "only connect")
+    .option("--accepted-status <range>", "200 or 200-399, instead of one status; may be repeated", repeated)
+    .addHelpText("after", HEALTH_CHECK_HELP)
+    .action(async (_own: object, command: Command) => {
+      const { setHealthCheck } = await import("../health-check.ts");
+      await setHealthCheck(given<HealthCheckOptions>(command));
+    });
+  check
+    .command("remove")
+    .description("stop the probes; all backends count as healthy")
+    .requiredOption("-i, --id <cluster>", "cluster id")
+    .action(async (_own: object, command: Command) => {
+      const { removeHealthCheck } = await import("../health-check.ts");
+      await removeHealthCheck(given<HealthCheckOptions>(command));
+    });
+  check
+    .command("list")
+    .description("show the health checks of all clusters, or of one")
+    .option("-i, --id <cluster>", "this cluster")
+    .action(async (_own: object, command: Command) => {
+      const { listHealthChecks } = await import("../health-check.ts");
+      await listHealthChecks(given<HealthCheckOptions>(command));
+    });
 }
 
 export function addBackendVerbs(program: Command): void {
@@ -69,14 +117,14 @@ export function addBackendVerbs(program: Command): void {
   );
 }
 
-const CLUSTER_LATER: readonly string[] = [
-  "--send-proxy",
-  "--expect-proxy",
-  "--http2",
-  "--www-authenticate <realm>",
-  "--authorized-hash <user:hash>",
-  "--answer <code=body>",
-];
+const CLUSTER_LATER: readonly string[] = ["--send-proxy", "--expect-proxy", "--http2"];
+
+const HEALTH_CHECK_HELP = `
+--timeout is the time a probe may take, in seconds (5), not the one for an answer of the proxy.
+
+Examples:
+  sozu cluster health-check set --id shop --uri /health --interval 5 --timeout 2
+  sozu cluster health-check set --id shop --tcp`;
 
 const CLUSTER_HELP = `
 Example: a cluster with one backend, reached under a host name

@@ -1,7 +1,8 @@
 // The verbs that concern the running proxy as a whole: status, shutdown, logging, state.
 
 import type { Command } from "commander";
-import { given, globals } from "../options.ts";
+import type { RequestInit } from "../control.ts";
+import { count, given, globals } from "../options.ts";
 import type { StateOptions } from "../state.ts";
 
 export function addControlVerbs(program: Command): void {
@@ -31,6 +32,27 @@ export function addControlVerbs(program: Command): void {
       await control(globals(command), { case: "Logging", value: filter }, next);
     });
   addStateVerbs(program);
+  addConnectionLimitVerbs(program);
+}
+
+function addConnectionLimitVerbs(program: Command): void {
+  const limit = program
+    .command("connection-limit")
+    .description("limit the connections of one source address to one cluster, in each worker");
+  const verb = (name: string, text: string, makeRequest: (limit: string) => RequestInit): Command =>
+    limit
+      .command(name)
+      .description(text)
+      .action(async (...args: unknown[]) => {
+        const { control } = await import("../control.ts");
+        await control(globals(args.at(-1) as Command), makeRequest(String(args[0])));
+      });
+  verb("set", "set the global limit until the proxy ends; clusters may have their own", (text) => ({
+    case: "setMaxConnectionsPerIp",
+    value: BigInt(text),
+  })).argument("<n>", "connections; 0: any number", count);
+  verb("remove", "allow any number", () => ({ case: "setMaxConnectionsPerIp", value: 0n }));
+  verb("show", "show the global limit", () => ({ case: "queryMaxConnectionsPerIp", value: {} }));
 }
 
 function addStateVerbs(program: Command): void {

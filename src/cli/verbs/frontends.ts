@@ -2,15 +2,26 @@
 
 import { type Command, Option } from "commander";
 import type { FrontendListOptions, FrontendOptions } from "../frontend.ts";
-import { given, laterFlags, laterVerbs } from "../options.ts";
+import { flag, given, laterVerbs, misplacedFlags, port, repeated } from "../options.ts";
 
 export function addFrontendVerbs(program: Command): void {
   const frontend = program.command("frontend").description("decide which requests go to which cluster");
   const http = frontend.command("http").description("frontends of HTTP listeners");
   const add = rule(http, "add", "route requests to a cluster, or deny them")
     .option("--tags <key=value,...>", "copied to access lines")
+    .option("--redirect <policy>", "forward, permanent, found, permanent_redirect or unauthorized")
+    .option("--redirect-scheme <scheme>", "use-same, use-http or use-https")
+    .option("--redirect-template <response>", "response of the redirect, written out or file://path")
+    .option("--rewrite-host <template>", "host for the backend or the redirect, with $HOST[n] and $PATH[n]")
+    .option("--rewrite-path <template>", "the same for the path")
+    .option("--rewrite-port <port>", "port in the redirect", port)
+    .addOption(
+      new Option("--required-auth [bool]", "ask for credentials of the cluster").preset("true").argParser(flag),
+    )
+    .option("--header <position=name=value>", "edit a field of request, response or both; may be repeated", repeated)
+    .option("--append-header <position=name=value>", "the same, but keep what is there; may be repeated", repeated)
     .addHelpText("after", HELP);
-  laterFlags(add, FRONTEND_LATER);
+  misplacedFlags(add, HSTS_FLAGS, "plain HTTP cannot carry it (RFC 6797 7.2): it belongs to HTTPS frontends");
   target(add, async (options, clusterId) => {
     const { addHttpFrontend } = await import("../frontend.ts");
     await addHttpFrontend(options, clusterId);
@@ -60,15 +71,7 @@ function target(verb: Command, run: (options: FrontendOptions, clusterId: string
     .action((_own: object, command: Command) => run(given<FrontendOptions>(command), null));
 }
 
-const FRONTEND_LATER: readonly string[] = [
-  "--redirect <policy>",
-  "--redirect-scheme <scheme>",
-  "--redirect-template <template>",
-  "--rewrite-host <template>",
-  "--rewrite-path <template>",
-  "--rewrite-port <port>",
-  "--required-auth [bool]",
-  "--header <position=name=value>",
+const HSTS_FLAGS: readonly string[] = [
   "--hsts-max-age <seconds>",
   "--hsts-include-subdomains [bool]",
   "--hsts-preload [bool]",
@@ -79,4 +82,6 @@ const FRONTEND_LATER: readonly string[] = [
 const HELP = `
 Examples:
   sozu frontend http add --address 0.0.0.0:8080 --hostname shop.example.com id shop
-  sozu frontend http add --address 0.0.0.0:8080 --hostname shop.example.com --path-prefix /admin deny`;
+  sozu frontend http add --address 0.0.0.0:8080 --hostname shop.example.com --path-prefix /admin deny
+  sozu frontend http add --address 0.0.0.0:8080 --hostname old.example.com --redirect permanent \\
+    --rewrite-host shop.example.com deny`;

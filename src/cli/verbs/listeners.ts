@@ -1,20 +1,19 @@
 // The verbs for listeners: on which addresses the proxy accepts.
 
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { ListenerOptions } from "../listener.ts";
-import { given, globals, laterFlags, laterVerbs, seconds } from "../options.ts";
+import type { ListenerUpdateOptions } from "../listener-update.ts";
+import { count, flag, given, globals, laterVerbs, repeated, seconds } from "../options.ts";
 
 export function addListenerVerbs(program: Command): void {
   const listener = program.command("listener").description("decide on which addresses the proxy accepts");
   const http = listener.command("http").description("HTTP listeners");
   const add = addressed(http, "add", "add a listener; it accepts once it is activated")
-    .option("--public-address <ip:port>", "what forwarding headers and logs call it")
-    .option("--sticky-name <name>", "name of the cookie of sticky sessions")
     .option("--front-timeout <seconds>", "silence of a client; default: that of the configuration file", seconds)
-    .option("--back-timeout <seconds>", "silence of a backend", seconds)
-    .option("--request-timeout <seconds>", "for the whole head of a request", seconds)
-    .option("--connect-timeout <seconds>", "for connecting to a backend", seconds);
-  laterFlags(add, ["--answer-404 <path>", "--answer-503 <path>", "--expect-proxy"])
+    .option("--expect-proxy", "clients send a PROXY protocol header first")
+    .option("--answer-404 <path>", "file of that answer")
+    .option("--answer-503 <path>", "file of that answer");
+  changeable(add)
     .addHelpText("after", HELP)
     .action(async (_own: object, command: Command) => {
       const { addHttpListener } = await import("../listener.ts");
@@ -34,7 +33,7 @@ export function addListenerVerbs(program: Command): void {
     const { deactivateHttpListener } = await import("../listener.ts");
     await deactivateHttpListener(given<ListenerOptions>(command));
   });
-  laterVerbs(http, ["update"]);
+  addUpdateVerb(http);
   listener
     .command("list")
     .description("show all listeners")
@@ -44,6 +43,66 @@ export function addListenerVerbs(program: Command): void {
     });
   laterVerbs(listener, ["https", "tcp", "udp"]);
 }
+
+function addUpdateVerb(http: Command): void {
+  const update = addressed(http, "update", "change a listener in place; only what is given changes, connections stay")
+    .option("--front-timeout <seconds>", "silence of a client", seconds)
+    .option("--expect-proxy", "clients send a PROXY protocol header first")
+    .option("--no-expect-proxy", "they do not")
+    .option("--sozu-id-header <name>", "name of the correlation header")
+    .option("--elide-x-real-ip <bool>", "remove X-Real-IP of clients", flag)
+    .option("--send-x-real-ip <bool>", "send X-Real-IP to backends", flag)
+    .option("--reset-answer <status>", "take this answer of the listener away; may be repeated", repeated)
+    .option("--reset-trusted-proxies", "trust X-Forwarded-* of any client");
+  changeable(update);
+  for (const status of ANSWER_FLAGS) update.option(`--answer-${status} <path>`, "file of that answer");
+  for (const name of HTTP2_FLAGS) update.addOption(new Option(`--h2-${name} <n>`).argParser(count).hideHelp());
+  update
+    .addHelpText("after", `\nFor backends that speak HTTP/2: ${HTTP2_FLAGS.map((name) => `--h2-${name}`).join(", ")}.`)
+    .action(async (_own: object, command: Command) => {
+      const { updateHttpListener } = await import("../listener-update.ts");
+      await updateHttpListener(given<ListenerUpdateOptions>(command));
+    });
+}
+
+/** What can be given to a new listener and changed later. */
+function changeable(command: Command): Command {
+  return command
+    .option("--public-address <ip:port>", "what forwarding headers and logs call it")
+    .option("--sticky-name <name>", "name of the cookie of sticky sessions")
+    .option("--back-timeout <seconds>", "silence of a backend", seconds)
+    .option("--request-timeout <seconds>", "for the whole head of a request", seconds)
+    .option("--connect-timeout <seconds>", "for connecting to a backend", seconds)
+    .option("--answer <status=answer>", "a response written out, or file://path; may be repeated", repeated)
+    .option("--trusted-proxies <cidr,...>", "networks whose X-Forwarded-* is trusted")
+    .option("--underscore-names <how>", "header names with _: pass, drop or refuse")
+    .option("--dot-segments <how>", "paths with . and .. segments: refuse or pass")
+    .option("--encoded-slashes <how>", "paths with %2f or %5c: pass or refuse");
+}
+
+const ANSWER_FLAGS = ["301", "401", "404", "408", "413", "421", "429", "502", "503", "504", "507"] as const;
+
+/** Fields of UpdateHttpListenerConfig, without the `h2`. */
+const HTTP2_FLAGS: readonly string[] = [
+  "max-rst-stream-per-window",
+  "max-ping-per-window",
+  "max-settings-per-window",
+  "max-empty-data-per-window",
+  "max-window-update-stream0-per-window",
+  "max-continuation-frames",
+  "max-glitch-count",
+  "initial-connection-window",
+  "max-concurrent-streams",
+  "stream-shrink-ratio",
+  "max-rst-stream-lifetime",
+  "max-rst-stream-abusive-lifetime",
+  "max-rst-stream-emitted-lifetime",
+  "max-header-list-size",
+  "max-header-table-size",
+  "max-header-fields",
+  "stream-idle-timeout-seconds",
+  "graceful-shutdown-deadline-seconds",
+];
 
 function addressed(parent: Command, verb: string, text: string): Command {
   return parent

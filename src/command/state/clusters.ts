@@ -4,13 +4,14 @@
 
 import { clone } from "@bufbuild/protobuf";
 import { compareAddresses } from "../address.ts";
-import { clusterAnswers, setEntry } from "../answer-texts.ts";
+import { clusterAnswers } from "../answer-texts.ts";
 import { toBackend, toBackendIdentity, toCluster } from "../convert.ts";
 import { isError } from "../convert-checks.ts";
 import { toHealthCheck } from "../convert-health.ts";
 import { CommandError, commandError } from "../errors.ts";
 import type { AddBackend, Cluster, HealthCheckConfig, RemoveBackend, SetHealthCheck } from "../gen/sozu_pb.ts";
 import { ClusterSchema } from "../gen/sozu_pb.ts";
+import { setEntry } from "../map-entry.ts";
 import type { BackendObject, Change, ClusterObject } from "../objects.ts";
 import { backendKey } from "./keys.ts";
 import { type Entry, type Origin, type Step, sameObject, Table } from "./table.ts";

@@ -3,9 +3,10 @@
 // (oddity 9). An empty answer takes the listener's own away.
 
 import { clone, create, isFieldSet } from "@bufbuild/protobuf";
-import { httpAnswers, setEntry } from "../answer-texts.ts";
+import { httpAnswers } from "../answer-texts.ts";
 import type { HttpListenerConfig, UpdateHttpListenerConfig } from "../gen/sozu_pb.ts";
 import { CustomHttpAnswersSchema, HttpListenerConfigSchema, UpdateHttpListenerConfigSchema } from "../gen/sozu_pb.ts";
+import { setEntry } from "../map-entry.ts";
 
 /** A new message; neither argument is changed. */
 export function patchHttpListener(message: HttpListenerConfig, patch: UpdateHttpListenerConfig): HttpListenerConfig {
@@ -31,7 +32,9 @@ const COPIED = UpdateHttpListenerConfigSchema.fields.filter(
 function setDeprecatedAnswer(message: HttpListenerConfig, status: string, text: string): void {
   delete message.answers[status];
   message.httpAnswers ??= create(CustomHttpAnswersSchema);
-  (message.httpAnswers as unknown as Fields)[`answer${status}`] = text;
+  const fields = message.httpAnswers as unknown as Fields;
+  if (text === "") delete fields[`answer${status}`];
+  else fields[`answer${status}`] = text;
 }
 
 function setAnswer(message: HttpListenerConfig, status: string, text: string): void {

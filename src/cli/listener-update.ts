@@ -1,0 +1,45 @@
+// `sozu listener http update`: a patch with only the fields that were given.
+
+import { type MessageInitShape, ScalarType } from "@bufbuild/protobuf";
+import { UpdateHttpListenerConfigSchema } from "../command/gen/sozu_pb.ts";
+import { control } from "./control.ts";
+import { CliError } from "./errors.ts";
+import type { GlobalOptions } from "./options.ts";
+import { readAddress, readAnswers, readTemplateFile } from "./values.ts";
+
+/** What `listener http update` was given; the names of the other options are those of the fields. */
+export interface ListenerUpdateOptions extends GlobalOptions {
+  readonly address: string;
+  readonly publicAddress?: string;
+  readonly answer?: readonly string[];
+  readonly resetAnswer?: readonly string[];
+  readonly trustedProxies?: string;
+  readonly resetTrustedProxies?: boolean;
+}
+
+/** Changes a listener in place; its connections stay. */
+export async function updateHttpListener(options: ListenerUpdateOptions): Promise<void> {
+  const given = options as unknown as Readonly<Record<string, unknown>>;
+  const patch: Record<string, unknown> = {};
+  for (const { localName, fieldKind, scalar } of UpdateHttpListenerConfigSchema.fields) {
+    if (fieldKind !== "scalar" || given[localName] === undefined) continue;
+    patch[localName] = scalar === ScalarType.UINT64 ? BigInt(given[localName] as number) : given[localName];
+  }
+  if (options.publicAddress !== undefined) patch["publicAddress"] = readAddress(options.publicAddress);
+  const files: Record<string, string> = {};
+  for (const name of Object.keys(given)) {
+    if (/^answer[0-9]{3}$/.test(name)) files[name] = readTemplateFile(given[name] as string);
+  }
+  if (Object.keys(files).length > 0) patch["httpAnswers"] = files;
+  const answers = readAnswers(options.answer ?? [], options.resetAnswer ?? []);
+  if (Object.keys(answers).length > 0) patch["answers"] = answers;
+  if (options.resetTrustedProxies === true) patch["trustedProxies"] = { values: [] };
+  if (options.trustedProxies !== undefined) patch["trustedProxies"] = { values: options.trustedProxies.split(",") };
+  if (Object.keys(patch).length === 0) {
+    throw new CliError("nothing was given that could change", "sozu listener http update --help lists the options");
+  }
+  const value = { ...patch, address: readAddress(options.address) } as MessageInitShape<
+    typeof UpdateHttpListenerConfigSchema
+  >;
+  await control(options, { case: "updateHttpListener", value }, "sozu listener list shows all listeners");
+}
