@@ -15,7 +15,7 @@ const PROCESSING_INTERVAL_MS = 500;
 /** A client that does not take its answer for this long is dropped. */
 const DRAIN_TIMEOUT_MS = 10_000;
 
-/** Answers one request. `progress` replaces the text of the PROCESSING messages that are sent while it works. */
+/** Answers one request. `progress` sets the text of the PROCESSING messages that are sent while it works. */
 export type RequestHandler = (request: Request, progress: (text: string) => void) => Promise<Response>;
 
 /** What a session needs from the server. */
@@ -39,6 +39,9 @@ export class ClientSession {
   /** The client sends no more; the session ends after what is in hand. */
   #ended: boolean;
   #closing: boolean;
+  /** What the request under way is at, and whether the client has not been told. */
+  #progress: string;
+  #unsaid: boolean;
 
   constructor(options: SessionOptions) {
     this.#socket = options.socket;
@@ -47,6 +50,8 @@ export class ClientSession {
     this.#busy = false;
     this.#ended = false;
     this.#closing = false;
+    this.#progress = "";
+    this.#unsaid = false;
     this.#socket.on("data", (chunk: Buffer) => {
       this.#decoder.push(chunk);
       this.#pump();
@@ -108,12 +113,11 @@ export class ClientSession {
       return;
     }
     this.#begin();
-    let text = "";
-    const progress = (next: string): void => {
-      text = next;
-      this.#report(text);
+    const progress = (text: string): void => {
+      this.#progress = text;
+      this.#unsaid = true;
     };
-    const ticker = setInterval(() => this.#report(text), PROCESSING_INTERVAL_MS);
+    const ticker = setInterval(() => this.#report(), PROCESSING_INTERVAL_MS);
     this.#options.handle(request, progress).then(
       (response) => {
         clearInterval(ticker);
@@ -130,13 +134,19 @@ export class ClientSession {
 
   #begin(): void {
     this.#busy = true;
+    this.#progress = "";
+    this.#unsaid = false;
     this.#socket.pause();
   }
 
+  // What is on the way leaves with the answer, in one write, unless the answer takes long.
   #finish(response: Response): void {
+    this.#socket.cork();
+    if (this.#unsaid) this.#report();
     if (!this.#write(response)) {
       this.#write(failureResponse("the answer is larger than max_command_buffer_size"));
     }
+    this.#socket.uncork();
     if (!this.#socket.writableNeedDrain) {
       this.#next();
       return;
@@ -160,8 +170,9 @@ export class ClientSession {
   }
 
   /** A client that is slow does without the messages on the way. */
-  #report(text: string): void {
-    if (!this.#socket.writableNeedDrain) this.#write(processingResponse(text));
+  #report(): void {
+    this.#unsaid = false;
+    if (!this.#socket.writableNeedDrain) this.#write(processingResponse(this.#progress));
   }
 
   /** False when the message is larger than a frame may be. */
