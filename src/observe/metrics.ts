@@ -120,6 +120,11 @@ export const METRIC_HTTP_REQUESTS_SHED = 162;
 export const METRIC_HTTP_302_REDIRECTION = 190;
 export const METRIC_HTTP_308_REDIRECTION = 191;
 export const METRIC_HTTP_ANSWERS_TOO_LARGE = 192;
+export const METRIC_PROTOCOL_WS = 170;
+export const METRIC_PROTOCOL_PROXY_EXPECT = 171;
+export const METRIC_WEBSOCKET_ACTIVE_REQUESTS = 172;
+export const METRIC_PIPE_ERRORS = 173;
+export const METRIC_PROXY_PROTOCOL_ERRORS = 174;
 
 /** `client.connect.per_source.bucket_000` to `_255`: accepted connections by a hash of their /24 or /48. */
 export const METRIC_CLIENT_CONNECT_PER_SOURCE = 320;
@@ -307,6 +312,11 @@ export const METRICS: readonly MetricInfo[] = [
   { name: "http.302.redirection", kind: KIND_COUNTER, at: METRIC_HTTP_302_REDIRECTION },
   { name: "http.308.redirection", kind: KIND_COUNTER, at: METRIC_HTTP_308_REDIRECTION },
   { name: "http.answers.too_large", kind: KIND_COUNTER, at: METRIC_HTTP_ANSWERS_TOO_LARGE },
+  { name: "protocol.ws", kind: KIND_GAUGE, at: METRIC_PROTOCOL_WS },
+  { name: "protocol.proxy.expect", kind: KIND_GAUGE, at: METRIC_PROTOCOL_PROXY_EXPECT },
+  { name: "websocket.active_requests", kind: KIND_GAUGE, at: METRIC_WEBSOCKET_ACTIVE_REQUESTS },
+  { name: "pipe.errors", kind: KIND_COUNTER, at: METRIC_PIPE_ERRORS },
+  { name: "proxy_protocol.errors", kind: KIND_COUNTER, at: METRIC_PROXY_PROTOCOL_ERRORS },
 ];
 
 /** Every counter and gauge of a row. */

@@ -1,17 +1,20 @@
-// What a client connection and a backend connection have in common: a descriptor, its registration, its timer and the
-// rest of an unfinished write.
+// What a client connection and a backend connection have in common: a descriptor, its registration, its timer, the rest
+// of an unfinished write, held input, and the tunnel that both may end in.
 //
 // Readiness is edge-triggered: `readable` says that the socket may hold bytes that were not read yet, so a side that was
 // paused can go on without a new event. A connection without work owns no buffer.
 
 import { Timed } from "../loop/timer-wheel.ts";
 import { EAGAIN } from "../os/errno.ts";
-import { close, tcpInfo } from "../os/sockets.ts";
+import { close, tcpInfo, unsentBytes } from "../os/sockets.ts";
 import type { TrafficContext } from "./context.ts";
 import type { Gather } from "./gather.ts";
+import type { Tunnel } from "./http/tunnel.ts";
 import type { Outbox } from "./outbox.ts";
 
 const RTT_INTERVAL_US = 1_000_000;
+/** A peer that moves fewer bytes than this in a whole timeout counts as stalled (slow-body and slow-read clients). */
+export const PROGRESS_BYTES = 1024;
 
 export abstract class Connection extends Timed {
   readonly context: TrafficContext;
@@ -25,6 +28,13 @@ export abstract class Connection extends Timed {
   readable: boolean;
   /** The peer has sent its FIN; it may still lie behind unread bytes. */
   peerClosed: boolean;
+  /** Input that is not complete, or that came too early: a pooled buffer (-1 none), filled up to `heldEnd`. */
+  held: number;
+  heldEnd: number;
+  /** Since a 101: what is read goes to the other end, unread by us. */
+  tunnel: Tunnel | null;
+  /** Bytes that waited in the kernel at the last timeout, -1 when some were written since. */
+  #unsent: number;
   #rttUs: number;
   #rttAtS: number;
 
@@ -37,6 +47,10 @@ export abstract class Connection extends Timed {
     this.activeTick = context.loop.wheel.tick;
     this.readable = false;
     this.peerClosed = false;
+    this.held = -1;
+    this.heldEnd = 0;
+    this.tunnel = null;
+    this.#unsent = -1;
     this.#rttUs = -1;
     this.#rttAtS = 0;
   }
@@ -58,7 +72,7 @@ export abstract class Connection extends Timed {
    * Returns the bytes that the kernel took, or -errno; then nothing of the gather was written and all of it is queued.
    * -ENOBUFS: there was no buffer for the rest, and nothing is queued.
    */
-  protected writeGather(gather: Gather, mayWrite: boolean): number {
+  writeGather(gather: Gather, mayWrite: boolean): number {
     let result = mayWrite && this.outbox === null ? gather.write(this.fd) : 0;
     if (result === gather.total) {
       gather.reset();
@@ -75,12 +89,51 @@ export abstract class Connection extends Timed {
   }
 
   /** Returns 1 when nothing is queued any more, 0 when the socket is full, or -errno. */
-  protected flushOutbox(): number {
+  flushOutbox(): number {
     const box = this.outbox;
     if (box === null) return 1;
+    this.#unsent = -1;
     const result = this.context.outboxes.flush(box, this.fd);
     if (result === 1) this.dropOutbox();
     return result;
+  }
+
+  /**
+   * Asked at a timeout while bytes are queued: does the peer take any? The socket becomes writable only when a third of
+   * its buffer is free, which a slow peer may take long to drain. So the kernel is asked whether at least a kilobyte less
+   * waits than at the last timeout.
+   */
+  takesBytes(): boolean {
+    if (this.outbox === null) return false;
+    const before = this.#unsent;
+    this.#unsent = unsentBytes(this.fd);
+    return before === -1 || before - this.#unsent >= PROGRESS_BYTES;
+  }
+
+  /** Bytes that wait in the outbox. */
+  get queuedBytes(): number {
+    const box = this.outbox;
+    return box === null ? 0 : box.firstEnd - box.firstStart + box.secondEnd;
+  }
+
+  /** Holds [at, end), which may lie in the held buffer already. False: there is no buffer, and nothing is held. */
+  protected hold(at: number, end: number): boolean {
+    const { bytes, buffers } = this.context;
+    if (this.held === -1) {
+      const buffer = end - at > this.context.holdMax ? -1 : buffers.take();
+      if (buffer === -1) return false;
+      this.held = buffer;
+    }
+    if (at !== this.held) bytes.copyWithin(this.held, at, end);
+    this.heldEnd = end - at;
+    return true;
+  }
+
+  protected releaseHeld(): void {
+    if (this.held === -1) return;
+    this.context.buffers.give(this.held);
+    this.held = -1;
+    this.heldEnd = 0;
   }
 
   protected dropOutbox(): void {

@@ -14,11 +14,11 @@ import {
 } from "../observe/stats-layout.ts";
 import { countLocalAnswer, countStatus } from "../observe/status-counters.ts";
 import { ascii } from "../wire/http1/bytes.ts";
-import type { Exchange, FrontStream } from "./exchange.ts";
+import { type Exchange, type FrontStream, NOTE_COMPLETE, NOTE_UPGRADE } from "./exchange.ts";
 import { noteOutcome } from "./health/ejections.ts";
 
-/** Indexed by the NOTE_ constants. */
-const NOTES: readonly Uint8Array[] = [
+/** Indexed by the NOTE_ constants; a tunnel that ended as it should has no message. */
+const NOTES: readonly (Uint8Array | null)[] = [
   "H1::Complete",
   "client_timeout",
   "client_timeout_during_response",
@@ -26,24 +26,62 @@ const NOTES: readonly Uint8Array[] = [
   "backend_response_timeout",
   "session close",
   "backend_closed",
-].map(ascii);
+  "H1::Upgrade",
+  null,
+  "front socket read error",
+  "front socket write error",
+  "back socket read error",
+  "back socket write error",
+].map((note) => (note === null ? null : ascii(note)));
+/** Notes of responses that were not complete, and of tunnels that broke: error lines (spec 5.12, 10.5). */
+const IS_ERROR = [0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1];
 const PROTOCOL = ascii("http");
-/** Notes from here on are not complete responses: an error line (spec 5.12). */
-const NOTE_ERROR_MIN = 4;
+const PROTOCOL_WS = ascii("WS");
 
 /** Counts the exchange, writes its access line. Called once, when nothing more will happen to it. */
 export function recordExchange(exchange: Exchange, front: FrontStream): void {
   const { context } = exchange;
   const nowUs = context.loop.nowUs;
-  const endUs = exchange.responseEndUs > 0 && exchange.note === 0 ? exchange.responseEndUs : nowUs;
+  const isComplete = exchange.note === NOTE_COMPLETE || exchange.note === NOTE_UPGRADE;
+  const endUs = exchange.responseEndUs > 0 && isComplete ? exchange.responseEndUs : nowUs;
   const requestUs = Math.round(nowUs - exchange.startUs);
   const responseUs = exchange.backend !== null && !exchange.isLocal ? Math.round(endUs - exchange.connectUs) : -1;
   const serviceUs = responseUs === -1 ? requestUs : requestUs - responseUs;
-  const isError = exchange.note >= NOTE_ERROR_MIN;
+  const isError = IS_ERROR[exchange.note] === 1;
   count(exchange, requestUs, serviceUs, responseUs, isError);
   const { cluster } = exchange;
   if (cluster !== null && cluster.ejectAfter !== 0) noteOutcome(exchange, cluster);
-  if (context.accessLog === null) return;
+  if (context.accessLog !== null) writeLine(exchange, front, requestUs, serviceUs, responseUs, PROTOCOL);
+}
+
+/** A second line for an exchange that became a tunnel, at the tunnel's end; its bytes are those of the tunnel. */
+export function recordTunnel(exchange: Exchange, front: FrontStream): void {
+  const { context, cluster, backend } = exchange;
+  const { values } = context.stats;
+  values[metric.METRIC_ACCESS_LOGS_COUNT]++;
+  if (cluster !== null && cluster.row !== -1) {
+    values[cluster.row + metric.ROW_BYTES_IN] += exchange.bytesIn;
+    values[cluster.row + metric.ROW_BYTES_OUT] += exchange.bytesOut;
+  }
+  if (backend !== null && backend.row !== -1) {
+    values[backend.row + metric.ROW_BYTES_IN] += exchange.backBytesIn;
+    values[backend.row + metric.ROW_BYTES_OUT] += exchange.backBytesOut;
+  }
+  const requestUs = Math.round(context.loop.nowUs - exchange.startUs);
+  if (context.accessLog !== null) writeLine(exchange, front, requestUs, 0, requestUs, PROTOCOL_WS);
+}
+
+function writeLine(
+  exchange: Exchange,
+  front: FrontStream,
+  requestUs: number,
+  serviceUs: number,
+  responseUs: number,
+  protocol: Uint8Array,
+): void {
+  const { context } = exchange;
+  const { accessLog } = context;
+  if (accessLog === null) return;
   const { records } = context;
   const line = context.accessRecord;
   line.sessionUlid = records.ulidAt(front.record);
@@ -71,10 +109,10 @@ export function recordExchange(exchange: Exchange, front: FrontStream): void {
   line.pathOffset = exchange.pathAt;
   line.pathLength = exchange.pathLength;
   line.status = exchange.status;
-  line.protocol = PROTOCOL;
+  line.protocol = protocol;
   line.message = NOTES[exchange.note];
-  line.error = isError;
-  context.accessLog.write(line, context.realtimeUs);
+  line.error = IS_ERROR[exchange.note] === 1;
+  accessLog.write(line, context.realtimeUs);
 }
 
 function count(exchange: Exchange, requestUs: number, serviceUs: number, responseUs: number, isError: boolean): void {

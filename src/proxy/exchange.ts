@@ -22,22 +22,26 @@ import { METRIC_HTTP_REQUESTS } from "../observe/metrics.ts";
 import { ULID_LENGTH } from "../observe/ulid.ts";
 import type { HeaderEdits } from "../policies/header-edits.ts";
 import { statusOf } from "../wire/http1/errors.ts";
-import type { Head } from "../wire/http1/head.ts";
+import { acceptsProtocol } from "../wire/http1/field-values.ts";
+import { type Head, UPGRADE } from "../wire/http1/head.ts";
 import { affinityKeyOf } from "./affinity.ts";
 import { noteFailOpen } from "./availability.ts";
+import type { Connection } from "./connection.ts";
 import type { TrafficContext } from "./context.ts";
-import { countUnlinked, recordExchange } from "./exchange-record.ts";
+import { countUnlinked, recordExchange, recordTunnel } from "./exchange-record.ts";
 import type { HttpListener, HttpRoute } from "./http-listener.ts";
 import { type Countable, refuseAddress } from "./ip-limits.ts";
 import { shed } from "./load-shedder.ts";
 import { answerLocally } from "./local-answer.ts";
 import type { RequestMessage, ResponseMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
+import type { PublicPlace } from "./public-place.ts";
 import { decide, httpsLocation } from "./route-policy.ts";
 
 /** The client's side of an exchange. */
 export interface FrontStream extends Countable {
   readonly listener: HttpListener;
+  readonly place: PublicPlace;
   /** Round trip to the client in microseconds, -1 when unknown. */
   rtt(): number;
   /** False while earlier bytes wait for the client: the backend is not read then. */
@@ -57,6 +61,10 @@ export interface FrontStream extends Countable {
   resumeRequest(): void;
   /** The response cannot be completed: make the client see that. */
   abort(): void;
+  /** A backend's 101 can be followed now. */
+  canUpgrade(): boolean;
+  /** The 101 was sent: this connection and `back` become a raw pipe, until `exchange.frontGone`. */
+  beginTunnel(back: Connection): void;
   /** The exchange is over and forgotten; `complete`: the request was read to its end. */
   exchangeDone(complete: boolean): void;
 }
@@ -84,6 +92,10 @@ export interface BackStream {
   resumeResponse(): void;
   /** Nobody waits for the response any more. */
   cancel(): void;
+  /** The connection is not up yet. */
+  readonly isConnecting: boolean;
+  /** Bytes of the request that the backend's host has acknowledged. */
+  takenBytes(): number;
 }
 
 /** Where exchanges get their back streams. */
@@ -123,6 +135,13 @@ export const NOTE_BACKEND_TIMEOUT = 3;
 export const NOTE_BACKEND_RESPONSE_TIMEOUT = 4;
 export const NOTE_SESSION_CLOSE = 5;
 export const NOTE_BACKEND_CLOSED = 6;
+export const NOTE_UPGRADE = 7;
+/** How a tunnel ended: in an orderly way, or because a side failed (spec 10.5). */
+export const NOTE_TUNNEL_END = 8;
+export const NOTE_FRONT_READ_ERROR = 9;
+export const NOTE_FRONT_WRITE_ERROR = 10;
+export const NOTE_BACK_READ_ERROR = 11;
+export const NOTE_BACK_WRITE_ERROR = 12;
 
 export class Exchange {
   readonly context: TrafficContext;
@@ -144,6 +163,11 @@ export class Exchange {
   pathLength: number;
   userAgentAt: number;
   userAgentLength: number;
+  /** The protocols that the client offers to switch to; -1 none. */
+  upgradeAt: number;
+  upgradeLength: number;
+  /** It was answered with a 101: two connections are a pipe now. */
+  isTunnel: boolean;
   isHead: boolean;
   isIdempotent: boolean;
   hasRequestBody: boolean;
@@ -204,6 +228,9 @@ export class Exchange {
     this.pathLength = 0;
     this.userAgentAt = -1;
     this.userAgentLength = 0;
+    this.upgradeAt = -1;
+    this.upgradeLength = 0;
+    this.isTunnel = false;
     this.isHead = false;
     this.isIdempotent = false;
     this.hasRequestBody = false;
@@ -354,6 +381,16 @@ export class Exchange {
     if (this.back !== null) this.back.flush();
   }
 
+  /** No connection to a backend is up yet (spec 5.1: the stream is not linked). */
+  get isConnecting(): boolean {
+    return this.back?.isConnecting === true;
+  }
+
+  /** Bytes of the request that have arrived at the backend's host; asked for at timeouts. */
+  takenBytes(): number {
+    return this.back === null ? 0 : this.back.takenBytes();
+  }
+
   canTakeRequestBody(): boolean {
     return this.back?.canSend() === true;
   }
@@ -396,6 +433,42 @@ export class Exchange {
     this.responseStarted = true;
     this.status = message.status;
     if (this.front !== null) this.front.sendHead(message, base);
+  }
+
+  /** RFC 9110 7.8: a 101 may only switch to a protocol that the client offered. */
+  mayUpgrade(message: ResponseMessage, base: number): boolean {
+    if (this.upgradeAt === -1 || !message.upgrade || this.front?.canUpgrade() !== true) return false;
+    const { head } = message;
+    const index = head.indexOf(UPGRADE);
+    const offered = this.upgradeAt;
+    return acceptsProtocol(
+      this.context.bytes,
+      base + head.valueStart(index),
+      base + head.valueEnd(index),
+      offered,
+      offered + this.upgradeLength,
+    );
+  }
+
+  /** The 101 is written: it gets its access line, and the pipe begins with all counts at zero (spec 5.4). */
+  beginTunnel(back: Connection): void {
+    const front = this.front;
+    if (front === null) return;
+    this.#noteBack();
+    this.responseDone = true;
+    this.responseEndUs = this.context.loop.nowUs;
+    this.note = NOTE_UPGRADE;
+    recordExchange(this, front);
+    this.isTunnel = true;
+    this.note = NOTE_TUNNEL_END;
+    this.startUs = this.context.loop.nowUs;
+    this.connectUs = this.startUs;
+    this.bytesIn = 0;
+    this.bytesOut = 0;
+    this.backBytesIn = 0;
+    this.backBytesOut = 0;
+    this.#pool.tunnels++;
+    front.beginTunnel(back);
   }
 
   responseBody(offset: number, length: number): void {
@@ -463,7 +536,10 @@ export class Exchange {
   finish(): void {
     const front = this.front;
     if (front === null) return;
-    recordExchange(this, front);
+    if (this.isTunnel) {
+      this.#pool.tunnels--;
+      recordTunnel(this, front);
+    } else recordExchange(this, front);
     const complete = this.requestDone;
     this.front = null;
     if (this.slot !== -1) this.context.slots.give(this.slot);
@@ -524,7 +600,7 @@ export class Exchange {
 
   #noteBack(): void {
     const back = this.back;
-    if (back === null) return;
+    if (back === null || this.isTunnel) return;
     this.backBytesIn += back.receivedBytes;
     this.backBytesOut += back.sentBytes;
     this.backRttUs = back.rtt();
@@ -544,6 +620,9 @@ export class Exchange {
     this.pathLength = 0;
     this.userAgentAt = -1;
     this.userAgentLength = 0;
+    this.upgradeAt = -1;
+    this.upgradeLength = 0;
+    this.isTunnel = false;
     this.isHead = false;
     this.isIdempotent = false;
     this.hasRequestBody = false;
@@ -585,8 +664,9 @@ export class ExchangePool {
   readonly context: TrafficContext;
   readonly connector: BackendConnector;
   readonly encoder: RequestEncoder;
-  /** Exchanges in flight. */
+  /** Exchanges in flight, tunnels included. */
   active: number;
+  tunnels: number;
   #free: Exchange | null;
 
   constructor(context: TrafficContext, connector: BackendConnector, encoder: RequestEncoder) {
@@ -594,6 +674,7 @@ export class ExchangePool {
     this.connector = connector;
     this.encoder = encoder;
     this.active = 0;
+    this.tunnels = 0;
     this.#free = null;
   }
 

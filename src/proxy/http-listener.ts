@@ -15,7 +15,6 @@ import {
   METRIC_CLIENT_CONNECTIONS,
   METRIC_LISTENER_ACCEPTED_HTTP,
   METRIC_LISTENER_ACCEPTED_TOTAL,
-  METRIC_PROTOCOL_HTTP,
 } from "../observe/metrics.ts";
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../os/epoll.ts";
 import { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../os/errno.ts";
@@ -299,10 +298,8 @@ export class HttpListener {
     connection.following = this.#connections;
     if (this.#connections !== null) this.#connections.previous = connection;
     this.#connections = connection;
-    context.loop.wheel.arm(connection, this.requestTimeoutMs);
-    const { values } = context.stats;
-    values[METRIC_CLIENT_CONNECTIONS]++;
-    values[METRIC_PROTOCOL_HTTP]++;
+    connection.opened();
+    context.stats.values[METRIC_CLIENT_CONNECTIONS]++;
     this.admission.opened();
   }
 
@@ -327,7 +324,7 @@ export class HttpListener {
     if (connection.counted !== null) context.ipLimits.release(connection);
     const { values } = context.stats;
     values[METRIC_CLIENT_CONNECTIONS]--;
-    values[METRIC_PROTOCOL_HTTP]--;
+    values[connection.phase]--;
     this.admission.closed();
   }
 

@@ -151,3 +151,15 @@ function messageOf(exchange: Exchange): string {
 function text(exchange: Exchange, at: number, length: number): string {
   return at < 0 ? "" : latin1(exchange.context.bytes, at, at + length);
 }
+
+/** Local answers after which the connection may live on (decisions 17). */
+export function keepsConnection(status: number): boolean {
+  return (
+    (status >= 300 && status < 400) ||
+    status === 401 ||
+    status === 404 ||
+    status === 421 ||
+    status === 429 ||
+    status === 503
+  );
+}

@@ -27,6 +27,8 @@ export interface RequestMessage {
   readonly contentLength: number;
   readonly hasBody: boolean;
   readonly teTrailers: boolean;
+  /** The client offers to switch protocols; the offer is the value of its one Upgrade field. */
+  readonly upgrade: boolean;
   /** NTLM or Negotiate: the backend connection belongs to this client (decisions 19). */
   readonly connectionAuth: boolean;
 }
@@ -39,4 +41,6 @@ export interface ResponseMessage {
   readonly contentLength: number;
   /** 0: no body follows (HEAD, 204, 304, length 0); anything else: one does, of `contentLength` bytes or until its end. */
   readonly bodyKind: number;
+  /** A 101 that names the one protocol it switches to. */
+  readonly upgrade: boolean;
 }

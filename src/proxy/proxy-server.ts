@@ -178,7 +178,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     const { buffers } = context;
     values[METRIC_BUFFER_IN_USE] = buffers.inUse;
     values[METRIC_BUFFER_USAGE_PERCENT] = Math.floor((100 * buffers.inUse) / context.settings.maxBuffers);
-    values[METRIC_HTTP_ACTIVE_REQUESTS] = this.http.exchanges.active;
+    values[METRIC_HTTP_ACTIVE_REQUESTS] = this.http.exchanges.active - this.http.exchanges.tunnels;
     this.#admission.tick();
     if (this.#onDrained !== null) {
       if (this.sessions === 0) {

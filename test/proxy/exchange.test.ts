@@ -31,6 +31,7 @@ after(() => rig.stop());
 /** A stream towards the client with a window in bytes; what does not fit waits in it. */
 class MuxFront implements FrontStream {
   readonly listener = { answers: new AnswerSet() } as unknown as HttpListener;
+  readonly place = this.listener;
   readonly record = context.records.take();
   counted = null;
   window = Number.POSITIVE_INFINITY;
@@ -93,6 +94,10 @@ class MuxFront implements FrontStream {
     this.events.push("reset");
     this.exchange?.finish();
   }
+  canUpgrade(): boolean {
+    return false;
+  }
+  beginTunnel(): void {}
   exchangeDone(complete: boolean): void {
     this.events.push(complete ? "done" : "done early");
     this.exchange = null;
@@ -102,6 +107,7 @@ class MuxFront implements FrontStream {
 class MuxBack implements BackStream {
   readonly backend: Backend;
   reused = false;
+  readonly isConnecting = false;
   sentBytes = 0;
   receivedBytes = 0;
   writable = true;
@@ -113,6 +119,9 @@ class MuxBack implements BackStream {
   }
   rtt(): number {
     return -1;
+  }
+  takenBytes(): number {
+    return this.sentBytes;
   }
   begin(exchange: Exchange): void {
     this.exchange = exchange;
@@ -197,6 +206,7 @@ const head = (status: number): ResponseMessage => ({
   reasonEnd: 0,
   contentLength: -1,
   bodyKind: 1,
+  upgrade: false,
 });
 
 function respond(exchange: Exchange, length: number): void {

@@ -52,6 +52,7 @@ export interface ListenerOptions {
   readonly stickySession?: boolean;
   /** Anything else of the cluster. */
   readonly cluster?: Partial<ClusterObject>;
+  readonly expectProxy?: boolean;
 }
 
 export class Rig {
@@ -124,7 +125,7 @@ export class Rig {
     return {
       address,
       publicAddress: null,
-      expectProxy: false,
+      expectProxy: options.expectProxy ?? false,
       stickyName: "SOZUBALANCEID",
       frontTimeout: options.frontTimeout ?? 60,
       backTimeout: options.backTimeout ?? 30,

@@ -2,6 +2,7 @@
 //
 //   CONNECTING --up--> HEAD --head--> BODY --end--> IDLE (pooled) --begin--> HEAD ...
 //        |               |  `-- interim -'|            `-- any event --> CLOSED
+//        |               `-- 101 that was asked for --> TUNNEL, which never comes back
 //        `---- failed, closed, malformed, timeout: the exchange hears `backLost`, the connection is CLOSED
 //
 // Until the connection is up, what is written goes to the outbox, so a failed attempt still has the whole request.
@@ -19,7 +20,7 @@ import {
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN, ENOBUFS } from "../../os/errno.ts";
-import { peek, recv, takeSocketError } from "../../os/sockets.ts";
+import { peek, recv, takeSocketError, unsentBytes } from "../../os/sockets.ts";
 import { WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import { BODY as BODY_KIND, type ResponseDecoder } from "../../wire/http1/response-decoder.ts";
@@ -39,6 +40,7 @@ const HEAD = 1;
 const BODY = 2;
 const IDLE = 3;
 const CLOSED = 4;
+const TUNNEL = 5;
 
 const READS_MAX = 16;
 
@@ -60,9 +62,6 @@ export class BackConnection extends Connection implements BackStream {
   #listener: HttpListener | null;
   #decoder: ResponseDecoder | null;
   #body: BodyReader | null;
-  /** The incomplete head: a pooled buffer (-1 none), filled up to `heldEnd`. */
-  #held: number;
-  #heldEnd: number;
   #keepAlive: boolean;
   #chunked: boolean;
   #connectStartUs: number;
@@ -83,8 +82,6 @@ export class BackConnection extends Connection implements BackStream {
     this.#listener = null;
     this.#decoder = null;
     this.#body = null;
-    this.#held = -1;
-    this.#heldEnd = 0;
     this.#keepAlive = true;
     this.#chunked = false;
     this.#connectStartUs = http.context.loop.nowUs;
@@ -98,6 +95,10 @@ export class BackConnection extends Connection implements BackStream {
 
   override onReady(events: number): void {
     if (this.fd === -1) return;
+    if (this.tunnel !== null) {
+      this.tunnel.ready(this, events);
+      return;
+    }
     switch (this.#state) {
       case CONNECTING:
         this.#onConnecting(events);
@@ -125,12 +126,13 @@ export class BackConnection extends Connection implements BackStream {
         this.discard();
         return;
       case CLOSED:
+      case TUNNEL:
         return;
       default: {
         const exchange = this.#exchange as Exchange;
         // The client's turn: it has not sent all of its body, or not taken what it got. Its own timer watches that.
         const owesBody = !exchange.requestDone && this.outbox === null && !exchange.responseStarted;
-        if (owesBody || !exchange.canTakeResponse()) this.#armResponse();
+        if (owesBody || !exchange.canTakeResponse() || this.takesBytes()) this.#armResponse();
         else this.#lose(LOST_TIMEOUT);
       }
     }
@@ -216,6 +218,14 @@ export class BackConnection extends Connection implements BackStream {
     this.discard();
   }
 
+  get isConnecting(): boolean {
+    return this.#state === CONNECTING;
+  }
+
+  takenBytes(): number {
+    return this.fd === -1 ? this.sentBytes : this.sentBytes - unsentBytes(this.fd);
+  }
+
   // ---- pool
 
   /** Leaves the pool for a request. */
@@ -262,9 +272,9 @@ export class BackConnection extends Connection implements BackStream {
 
   /** Writes what is queued. False when the connection is gone. */
   #drainOutbox(): boolean {
-    const before = this.#queuedBytes();
+    const before = this.queuedBytes;
     const result = this.flushOutbox();
-    const sent = before - this.#queuedBytes();
+    const sent = before - this.queuedBytes;
     this.sentBytes += sent;
     this.context.stats.values[METRIC_BACK_BYTES_OUT] += sent;
     if (result < 0) {
@@ -276,11 +286,6 @@ export class BackConnection extends Connection implements BackStream {
     this.#armResponse();
     if (result === 1 && this.#exchange !== null) this.#exchange.backWritable();
     return this.fd !== -1;
-  }
-
-  #queuedBytes(): number {
-    const box = this.outbox;
-    return box === null ? 0 : box.firstEnd - box.firstStart + box.secondEnd;
   }
 
   #armResponse(): void {
@@ -310,9 +315,9 @@ export class BackConnection extends Connection implements BackStream {
     let room = context.readMax;
     // A head that grows on its way must still fit into an outbox, together with what is read behind it.
     if (this.#state === HEAD && this.#exchange?.responseEdits != null) room = Math.min(room, context.holdMax);
-    if (this.#held !== -1) {
-      at = this.#held + this.#heldEnd;
-      room = context.buffers.bufferSize - this.#heldEnd;
+    if (this.held !== -1) {
+      at = this.held + this.heldEnd;
+      room = context.buffers.bufferSize - this.heldEnd;
     }
     const n = recv(this.fd, at, room);
     if (n <= 0) {
@@ -326,14 +331,15 @@ export class BackConnection extends Connection implements BackStream {
     if (n < room && !this.peerClosed) this.readable = false;
     context.stats.values[METRIC_BACK_BYTES_IN] += n;
     this.receivedBytes += n;
-    if (this.#held !== -1) {
+    if (this.held !== -1) {
       const from = at;
-      this.#heldEnd += n;
-      this.#consume(this.#held, from, from + n);
+      this.heldEnd += n;
+      this.#consume(this.held, from, from + n);
     } else {
       this.#consume(at, at, at + n);
     }
     // Not when that was the end of it: a pooled connection has its own timeout.
+    if (this.tunnel !== null) return false;
     if (this.#exchange !== null) this.#armResponse();
     return this.fd !== -1;
   }
@@ -346,7 +352,7 @@ export class BackConnection extends Connection implements BackStream {
       this.#complete();
       return;
     }
-    if (this.#state === BODY || this.#held !== -1) {
+    if (this.#state === BODY || this.held !== -1) {
       this.context.stats.values[METRIC_H1_BACKEND_EOF_BEFORE_MESSAGE_COMPLETE]++;
       this.#lose(LOST_TRUNCATED);
       return;
@@ -361,7 +367,10 @@ export class BackConnection extends Connection implements BackStream {
       const next = this.#consumeHead(exchange, at, from, end);
       if (next === -1) return;
       if (next === at) {
-        if (!this.#hold(at, end)) return;
+        if (!this.hold(at, end)) {
+          this.#lose(LOST_BUFFERS);
+          return;
+        }
         exchange.flushResponse();
         return;
       }
@@ -369,11 +378,19 @@ export class BackConnection extends Connection implements BackStream {
       from = next;
     }
     // The held buffer backs spans that are written below, so it is given back after that.
-    const held = this.#held;
-    this.#held = -1;
-    this.#heldEnd = 0;
-    this.#consumeBody(exchange, at, end);
+    const held = this.held;
+    this.held = -1;
+    this.heldEnd = 0;
+    if (this.#state === TUNNEL) this.#beginTunnel(exchange, at, end);
+    else this.#consumeBody(exchange, at, end);
     if (held !== -1) this.context.buffers.give(held);
+  }
+
+  /** The 101 and what came behind it go to the client; from then on nothing is read here. */
+  #beginTunnel(exchange: Exchange, at: number, end: number): void {
+    this.context.toFront.add(at, end - at);
+    exchange.flushResponse();
+    if (this.fd !== -1) exchange.beginTunnel(this);
   }
 
   #consumeBody(exchange: Exchange, at: number, end: number): void {
@@ -422,8 +439,13 @@ export class BackConnection extends Connection implements BackStream {
       return -1;
     }
     if (decoder.status === 101) {
-      this.#malformed(WireError.UnexpectedUpgrade);
-      return -1;
+      if (!exchange.mayUpgrade(decoder, at)) {
+        this.#malformed(WireError.UnexpectedUpgrade);
+        return -1;
+      }
+      this.#state = TUNNEL;
+      exchange.responseHead(decoder, at);
+      return at + length;
     }
     this.#keepAlive = decoder.keepAlive;
     this.keepAliveTimeoutS = decoder.keepAliveTimeoutS;
@@ -437,30 +459,8 @@ export class BackConnection extends Connection implements BackStream {
     return at + length;
   }
 
-  #hold(at: number, end: number): boolean {
-    const { bytes, buffers } = this.context;
-    if (this.#held === -1) {
-      const buffer = buffers.take();
-      if (buffer === -1) {
-        this.#lose(LOST_BUFFERS);
-        return false;
-      }
-      this.#held = buffer;
-    }
-    if (at !== this.#held) bytes.copyWithin(this.#held, at, end);
-    this.#heldEnd = end - at;
-    return true;
-  }
-
-  #releaseHeld(): void {
-    if (this.#held === -1) return;
-    this.context.buffers.give(this.#held);
-    this.#held = -1;
-    this.#heldEnd = 0;
-  }
-
   #releaseDecoding(): void {
-    this.#releaseHeld();
+    this.releaseHeld();
     if (this.#decoder !== null) {
       this.http.decoders.giveResponse(this.#decoder);
       this.#decoder = null;

@@ -33,7 +33,6 @@ import {
 import { BLOCK_BYTES_MAX } from "../client-records.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange, FrontStream } from "../exchange.ts";
-import type { HttpListener } from "../http-listener.ts";
 
 const FOR_NAME = new Constant("X-Forwarded-For: ");
 const FORWARDED_NAME = new Constant("Forwarded: ");
@@ -95,9 +94,9 @@ export class Forwarding {
     at = encodeLineEnd(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
     at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_NAME), FORWARDED_PROTO_FOR);
     at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
-    at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_BY), listener.publicIpQuoted);
+    at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_BY), front.place.publicIpQuoted);
     at = encodeConstant(bytes, encodeLineEnd(bytes, at), PROTO_LINE);
-    at = encodeLineEnd(bytes, encodeConstant(bytes, encodeConstant(bytes, at, PORT_NAME), listener.publicPort));
+    at = encodeLineEnd(bytes, encodeConstant(bytes, encodeConstant(bytes, at, PORT_NAME), front.place.publicPort));
     if (listener.config.sendXRealIp) {
       at = encodeConstant(bytes, at, REAL_IP_NAME);
       at = encodeLineEnd(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
@@ -163,18 +162,18 @@ export class Forwarding {
       at = encodeConstant(bytes, at, FORWARDED_PROTO_FOR);
       at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
       at = encodeConstant(bytes, at, FORWARDED_BY);
-      at = encodeLineEnd(bytes, encodeConstant(bytes, at, listener.publicIpQuoted));
+      at = encodeLineEnd(bytes, encodeConstant(bytes, at, front.place.publicIpQuoted));
     }
     if ((there & (1 << X_FORWARDED_PROTO)) === 0) at = encodeConstant(bytes, at, PROTO_LINE);
     if ((there & (1 << X_FORWARDED_PORT)) === 0) {
       at = encodeConstant(bytes, at, PORT_NAME);
-      at = encodeLineEnd(bytes, encodeConstant(bytes, at, listener.publicPort));
+      at = encodeLineEnd(bytes, encodeConstant(bytes, at, front.place.publicPort));
     }
     if (listener.config.sendXRealIp && (dropped & (1 << X_REAL_IP)) === 0) {
       at = encodeConstant(bytes, at, REAL_IP_NAME);
       at = encodeLineEnd(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
     }
-    countTrust(stats.values, listener, bytes, base, head, present);
+    countTrust(stats.values, front, bytes, base, head, present);
     if ((there & (1 << X_REQUEST_ID)) === 0) {
       at = encodeConstant(bytes, at, REQUEST_ID_NAME);
       at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
@@ -186,7 +185,7 @@ export class Forwarding {
 /** Counts what is believed of a client's own account, and where it differs from what this proxy sees (spec 5.3). */
 function countTrust(
   values: Float64Array,
-  listener: HttpListener,
+  front: FrontStream,
   bytes: Uint8Array,
   base: number,
   head: Head,
@@ -199,7 +198,7 @@ function countTrust(
   }
   if ((present & (1 << X_FORWARDED_PORT)) !== 0) {
     values[METRIC_HTTP_TRUSTING_X_PORT]++;
-    if (!valueIs(bytes, base, head, head.lastIndexOf(X_FORWARDED_PORT), listener.publicPort))
+    if (!valueIs(bytes, base, head, head.lastIndexOf(X_FORWARDED_PORT), front.place.publicPort))
       values[METRIC_HTTP_TRUSTING_X_PORT_DIFF]++;
   }
   if (head.has(X_REQUEST_ID)) values[METRIC_HTTP_X_REQUEST_ID_PROPAGATED]++;

@@ -1,7 +1,9 @@
 // The client's side of HTTP/1: one connection, one request at a time.
 //
+//   PROXY --PROXY protocol header, where the listener expects one--> HEAD
 //   HEAD --head--> BODY --end--> WAIT --response over--> HEAD ...
 //     |              |             |
+//     |              |             `--101 that was asked for--> TUNNEL (tunnel.ts) --> CLOSED
 //     |              `-------------+--local answer--> DRAIN (rest of the body is read and dropped) --> HEAD
 //     `--malformed, close--> CLOSING (what is queued is written) --> LINGER (our side is shut) --> CLOSED
 //
@@ -15,15 +17,21 @@ import {
   METRIC_FRONTEND_PARSE_CAUSE,
   METRIC_HTTP_EARLY_RESPONSE_CLOSE,
   METRIC_HTTP_FRONTEND_PARSE_ERRORS,
+  METRIC_PROTOCOL_HTTP,
+  METRIC_PROTOCOL_PROXY_EXPECT,
+  METRIC_PROTOCOL_WS,
+  METRIC_PROXY_PROTOCOL_ERRORS,
+  METRIC_WEBSOCKET_ACTIVE_REQUESTS,
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN } from "../../os/errno.ts";
-import { recv, SHUT_WR, setLinger, shutdown, unsentBytes } from "../../os/sockets.ts";
+import { recv, SHUT_WR, setLinger, shutdown } from "../../os/sockets.ts";
 import type { HostLeaf } from "../../routing/router.ts";
 import { statusOf, WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import type { RequestDecoder } from "../../wire/http1/request-decoder.ts";
-import { Connection } from "../connection.ts";
+import { MALFORMED } from "../../wire/proxy-protocol/decoder.ts";
+import { Connection, PROGRESS_BYTES } from "../connection.ts";
 import type { Exchange, FrontStream } from "../exchange.ts";
 import {
   NOTE_CLIENT_TIMEOUT,
@@ -33,12 +41,24 @@ import {
 } from "../exchange.ts";
 import type { HttpListener, HttpRoute } from "../http-listener.ts";
 import type { Counted } from "../ip-limits.ts";
+import { keepsConnection } from "../local-answer.ts";
 import type { ResponseMessage } from "../messages.ts";
+import { type PublicPlace, placeOf } from "../public-place.ts";
 import type { BodyReader } from "./body-reader.ts";
 import { gatherChunk, gatherLastChunk } from "./chunks.ts";
 import type { HttpContext } from "./http-context.ts";
-import { encodeInterim, encodeResponseHead, encodeTrailers } from "./response-head.ts";
+import {
+  CONNECTION_CLOSES,
+  CONNECTION_SILENT,
+  CONNECTION_STAYS,
+  CONNECTION_SWITCHES,
+  encodeInterim,
+  encodeResponseHead,
+  encodeTrailers,
+} from "./response-head.ts";
+import { Tunnel } from "./tunnel.ts";
 
+const PROXY = -1;
 const HEAD = 0;
 const BODY = 1;
 const WAIT = 2;
@@ -46,6 +66,7 @@ const DRAIN = 3;
 const CLOSING = 4;
 const LINGER = 5;
 const CLOSED = 6;
+const TUNNEL = 7;
 
 /** How a response body goes to this client. */
 const FRAME_LENGTH = 0;
@@ -57,18 +78,24 @@ const DRAIN_MAX = 64 * 1024;
 /** After our side is shut: how long, and how many bytes, we wait for the client to read the answer and close. */
 const LINGER_MS = 2000;
 const LINGER_BYTES = 256 * 1024;
-/** A body that moves fewer bytes than this in a whole timeout counts as stalled (slow-body clients). */
-const PROGRESS_BYTES = 1024;
 /** Reads of one event: then other connections get their turn. */
 const READS_MAX = 16;
 /** How long a connection without a request may still send one when the worker stops. */
 const HURRY_MS = 500;
+/** How long a PROXY protocol header may take at most (proxy-protocol.txt 2: at least 3 s). */
+const PROXY_HEADER_MS_MAX = 5000;
+/** A load balancer that checks our health sends a header without addresses and nothing more: it is closed in silence. */
+const HEALTH_CHECK_MS = 1000;
 
 export class FrontConnection extends Connection implements FrontStream {
   readonly http: HttpContext;
   readonly listener: HttpListener;
   readonly record: number;
   counted: Counted | null;
+  /** The address that the client called: the listener's, or what its PROXY protocol header says. */
+  place: PublicPlace;
+  /** The gauge that counts it by protocol. */
+  phase: number;
   /** Where the host of the last request led (valid for `leafGeneration`). */
   leaf: HostLeaf<HttpRoute> | null;
   leafGeneration: number;
@@ -79,14 +106,13 @@ export class FrontConnection extends Connection implements FrontStream {
   #exchange: Exchange | null;
   /** Reads the body of the current request, or the trailers behind it; null when there is none. */
   #body: BodyReader | null;
-  /** Held input: a pooled buffer (-1 none), filled up to `heldEnd`. */
-  #held: number;
-  #heldEnd: number;
   /** The decoder of an incomplete head; heads that come whole are read by a shared one. */
   #decoder: RequestDecoder | null;
   #served: boolean;
-  /** Its time was cut short because the worker stops. */
+  /** Its time was cut short: the worker stops, or it may be a health check. It ends without a 408. */
   #hurried: boolean;
+  /** The client waits for a 100 before it sends its body, and may never send it once it has a final answer. */
+  #expects: boolean;
   #keepAlive: boolean;
   #isHttp10: boolean;
   #framing: number;
@@ -94,8 +120,8 @@ export class FrontConnection extends Connection implements FrontStream {
   /** Guards against `exchangeDone` re-entering the input loop. */
   #consuming: boolean;
   #lingered: number;
-  /** Bytes that waited in the kernel at the last timeout, -1 when something was written since. */
-  #unsent: number;
+  /** Bytes of the request that had arrived at the backend at the last timeout. */
+  #taken: number;
 
   constructor(http: HttpContext, listener: HttpListener, fd: number, record: number) {
     super(http.context, fd);
@@ -103,6 +129,8 @@ export class FrontConnection extends Connection implements FrontStream {
     this.listener = listener;
     this.record = record;
     this.counted = null;
+    this.place = listener;
+    this.phase = METRIC_PROTOCOL_HTTP;
     this.leaf = null;
     this.leafGeneration = -1;
     this.previous = null;
@@ -110,23 +138,35 @@ export class FrontConnection extends Connection implements FrontStream {
     this.#state = HEAD;
     this.#exchange = null;
     this.#body = null;
-    this.#held = -1;
-    this.#heldEnd = 0;
     this.#decoder = null;
     this.#served = false;
     this.#hurried = false;
+    this.#expects = false;
     this.#keepAlive = true;
     this.#isHttp10 = false;
     this.#framing = FRAME_LENGTH;
     this.#progress = 0;
     this.#consuming = false;
     this.#lingered = 0;
-    this.#unsent = -1;
+    this.#taken = 0;
+  }
+
+  /** It is registered: the first request is awaited, or the header in front of it. */
+  opened(): void {
+    const { listener } = this;
+    let timeoutMs = listener.requestTimeoutMs;
+    if (listener.config.expectProxy) {
+      this.#state = PROXY;
+      this.phase = METRIC_PROTOCOL_PROXY_EXPECT;
+      timeoutMs = timeoutMs > 0 ? Math.min(timeoutMs, PROXY_HEADER_MS_MAX) : PROXY_HEADER_MS_MAX;
+    }
+    this.context.stats.values[this.phase]++;
+    this.context.loop.wheel.arm(this, timeoutMs);
   }
 
   /** No request is in flight and nothing was sent for one. */
   get isIdle(): boolean {
-    return this.#state === HEAD && this.#exchange === null && this.outbox === null && this.#held === -1;
+    return this.#state <= HEAD && this.#exchange === null && this.outbox === null && this.held === -1;
   }
 
   // ---- events
@@ -134,6 +174,10 @@ export class FrontConnection extends Connection implements FrontStream {
   override onReady(events: number): void {
     if (this.fd === -1) return;
     this.activeTick = this.context.loop.wheel.tick;
+    if (this.tunnel !== null) {
+      this.tunnel.ready(this, events);
+      return;
+    }
     if ((events & (EPOLLERR | EPOLLHUP)) !== 0) {
       this.#lost();
       return;
@@ -147,35 +191,46 @@ export class FrontConnection extends Connection implements FrontStream {
   }
 
   override onTimeout(): void {
-    const exchange = this.#exchange;
+    if (this.tunnel !== null) {
+      this.tunnel.onTimeout();
+      return;
+    }
+    if (this.takesBytes()) {
+      this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
+      return;
+    }
     switch (this.#state) {
+      case PROXY:
+        this.#proxyFailed(this.held !== -1);
+        return;
       case HEAD:
         if (this.outbox !== null || this.#hurried || (this.#served && this.#decoder === null)) this.#close();
         else this.#refuse(408, 0, NOTE_CLIENT_TIMEOUT);
         return;
       case BODY:
       case WAIT:
-        if (exchange === null || this.#takesBytes()) return;
-        if (exchange.responseStarted || this.outbox !== null) this.#lost(NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
-        else if (this.#state === BODY && exchange.canTakeRequestBody()) exchange.giveUp(408, 0, NOTE_CLIENT_TIMEOUT);
-        else exchange.giveUp(504, 0, NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
+        if (this.#exchange !== null) this.#onStall(this.#exchange);
         return;
       default:
         this.#close();
     }
   }
 
-  /**
-   * The socket becomes writable only when a third of its buffer is free, which a slow client may take long to drain. So
-   * before it counts as stalled, the kernel is asked whether fewer bytes wait than at the last timeout.
-   */
-  #takesBytes(): boolean {
-    if (this.outbox === null) return false;
-    const unsent = unsentBytes(this.fd);
-    const moves = this.#unsent === -1 || unsent < this.#unsent;
-    this.#unsent = unsent;
-    if (moves) this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
-    return moves;
+  /** The request or its response has not moved for the whole timeout (spec 5.6). */
+  #onStall(exchange: Exchange): void {
+    if (exchange.responseStarted || this.outbox !== null) this.#lost(NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
+    else if (exchange.isConnecting) exchange.giveUp(503, 0, NOTE_COMPLETE);
+    else if (this.#backendTakes(exchange)) this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
+    else if (this.#state === BODY && exchange.canTakeRequestBody()) exchange.giveUp(408, 0, NOTE_CLIENT_TIMEOUT);
+    else exchange.giveUp(504, 0, NOTE_CLIENT_TIMEOUT_DURING_RESPONSE);
+  }
+
+  /** The client cannot send because the backend takes the body slowly: that is the backend's time, as long as it moves. */
+  #backendTakes(exchange: Exchange): boolean {
+    if (exchange.canTakeRequestBody()) return false;
+    const before = this.#taken;
+    this.#taken = exchange.takenBytes();
+    return this.#taken - before >= PROGRESS_BYTES;
   }
 
   /**
@@ -214,6 +269,8 @@ export class FrontConnection extends Connection implements FrontStream {
 
   #wantsInput(): boolean {
     switch (this.#state) {
+      case PROXY:
+        return true;
       case HEAD:
         return this.outbox === null;
       case BODY:
@@ -231,9 +288,9 @@ export class FrontConnection extends Connection implements FrontStream {
     const context = this.context;
     let at = context.scratch;
     let room = this.#roomFor();
-    if (this.#held !== -1) {
-      at = this.#held + this.#heldEnd;
-      room = context.holdMax - this.#heldEnd;
+    if (this.held !== -1) {
+      at = this.held + this.heldEnd;
+      room = context.holdMax - this.heldEnd;
     }
     const n = recv(this.fd, at, room);
     if (n <= 0) {
@@ -252,8 +309,8 @@ export class FrontConnection extends Connection implements FrontStream {
       if (this.#lingered > LINGER_BYTES) this.#close();
       return this.fd !== -1;
     }
-    if (this.#held !== -1) {
-      this.#heldEnd += n;
+    if (this.held !== -1) {
+      this.heldEnd += n;
       this.#consumeHeld(n);
     } else {
       this.#consume(at, at, at + n);
@@ -264,12 +321,16 @@ export class FrontConnection extends Connection implements FrontStream {
   /** Bytes to read: what may be left of them, a request that came early, must fit into one buffer. */
   #roomFor(): number {
     const { readMax, holdMax } = this.context;
-    if (this.#state === HEAD || this.#body === null) return holdMax;
+    if (this.#state <= HEAD || this.#body === null) return holdMax;
     return Math.min(readMax, this.#body.remaining + holdMax);
   }
 
   #onEnd(isReset: boolean): void {
     this.readable = false;
+    if (this.#state === PROXY) {
+      this.#proxyFailed(this.held !== -1);
+      return;
+    }
     if (isReset || this.#state === HEAD || this.#state === BODY || this.#state >= DRAIN) {
       if (this.#state === CLOSING || (this.#state === HEAD && this.outbox !== null && !isReset)) {
         this.#state = CLOSING;
@@ -283,8 +344,8 @@ export class FrontConnection extends Connection implements FrontStream {
   }
 
   #consumeHeld(fresh: number): void {
-    const end = this.#held + this.#heldEnd;
-    this.#consume(this.#held, end - fresh, end);
+    const end = this.held + this.heldEnd;
+    this.#consume(this.held, end - fresh, end);
   }
 
   /** Consumes [at, end), of which [from, end) was not seen before, and holds what is left. */
@@ -302,6 +363,9 @@ export class FrontConnection extends Connection implements FrontStream {
         if (next === at) break;
       } else if (state === WAIT) {
         break;
+      } else if (state === PROXY) {
+        next = this.#consumeProxy(at, end);
+        if (next === at) break;
       } else {
         next = end;
       }
@@ -310,8 +374,38 @@ export class FrontConnection extends Connection implements FrontStream {
     }
     this.#consuming = false;
     if (this.fd === -1) return;
-    if (this.#state >= CLOSING) this.#releaseHeld();
-    else this.#hold(at, end);
+    if (this.#state >= CLOSING || at === end) this.releaseHeld();
+    else if (!this.hold(at, end)) this.#noBuffer();
+  }
+
+  /** Spec 10.3. What stands behind the header is HTTP, whatever it looks like. */
+  #consumeProxy(at: number, end: number): number {
+    const { context } = this;
+    const header = this.http.proxyHeader;
+    const length = header.decode(context.bytes, at, end);
+    if (length === 0) return at;
+    if (length === MALFORMED) {
+      this.#proxyFailed(true);
+      return end;
+    }
+    this.#state = HEAD;
+    context.stats.values[this.phase]--;
+    this.phase = METRIC_PROTOCOL_HTTP;
+    context.stats.values[this.phase]++;
+    if (header.hasAddresses) {
+      context.records.setAddress(this.record, header.source);
+      this.place = placeOf(header.destination);
+    } else if (at + length === end) {
+      this.#hurried = true;
+    }
+    context.loop.wheel.arm(this, this.#hurried ? HEALTH_CHECK_MS : this.listener.requestTimeoutMs);
+    return at + length;
+  }
+
+  /** No answer: who sends no header is not a client of ours. */
+  #proxyFailed(isError: boolean): void {
+    if (isError) this.context.stats.values[METRIC_PROXY_PROTOCOL_ERRORS]++;
+    this.#close();
   }
 
   #consumeHead(at: number, from: number, end: number): number {
@@ -324,7 +418,8 @@ export class FrontConnection extends Connection implements FrontStream {
     if (length === 0 && end - at < limit) {
       if (kept === null) {
         this.#decoder = http.decoders.keepRequest();
-        this.context.loop.wheel.arm(this, this.listener.requestTimeoutMs);
+        // The time of the first head began with the connection.
+        if (this.#served || this.#hurried) this.context.loop.wheel.arm(this, this.listener.requestTimeoutMs);
       }
       return at;
     }
@@ -346,7 +441,9 @@ export class FrontConnection extends Connection implements FrontStream {
     } else {
       this.#state = WAIT;
     }
+    this.#expects = decoder.expectContinue && decoder.hasBody;
     this.#progress = 0;
+    this.#taken = 0;
     this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
     const exchange = http.exchanges.take();
     this.#exchange = exchange;
@@ -372,6 +469,7 @@ export class FrontConnection extends Connection implements FrontStream {
     const next = body.position;
     if (exchange !== null) {
       exchange.bytesIn += next - at;
+      this.#expects = false;
       this.#made(next - at);
     }
     if (body.isDone) {
@@ -401,37 +499,10 @@ export class FrontConnection extends Connection implements FrontStream {
     this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
   }
 
-  #hold(at: number, end: number): void {
-    if (at === end) {
-      this.#releaseHeld();
-      return;
-    }
-    const { bytes, buffers } = this.context;
-    if (this.#held === -1) {
-      const buffer = end - at > this.context.holdMax ? -1 : buffers.take();
-      if (buffer === -1) {
-        this.#noBuffer();
-        return;
-      }
-      bytes.copyWithin(buffer, at, end);
-      this.#held = buffer;
-    } else if (at > this.#held) {
-      bytes.copyWithin(this.#held, at, end);
-    }
-    this.#heldEnd = end - at;
-  }
-
   #releaseDecoder(): void {
     if (this.#decoder === null) return;
     this.http.decoders.giveRequest(this.#decoder);
     this.#decoder = null;
-  }
-
-  #releaseHeld(): void {
-    if (this.#held === -1) return;
-    this.context.buffers.give(this.#held);
-    this.#held = -1;
-    this.#heldEnd = 0;
   }
 
   /** The pool is at its ceiling (decisions 20): a new request gets 503, one in flight ends with a close. */
@@ -477,12 +548,13 @@ export class FrontConnection extends Connection implements FrontStream {
   }
 
   sendInterim(message: ResponseMessage, base: number): void {
+    if (message.status === 100) this.#expects = false;
     // RFC 9110 15.2: an HTTP/1.0 client knows no interim responses.
     if (!this.#isHttp10) encodeInterim(this.context, message, base);
   }
 
   sendHead(message: ResponseMessage, base: number): void {
-    if (this.context.closing) this.#keepAlive = false;
+    if (this.context.closing || this.#willNotDrain()) this.#keepAlive = false;
     if (message.bodyKind === 0 || message.contentLength >= 0) {
       this.#framing = FRAME_LENGTH;
     } else if (this.#isHttp10) {
@@ -492,13 +564,22 @@ export class FrontConnection extends Connection implements FrontStream {
       this.#framing = FRAME_CHUNKED;
     }
     const exchange = this.#exchange as Exchange;
-    encodeResponseHead(this, exchange, message, base, this.#framing === FRAME_CHUNKED, this.#connectionOption());
+    const option = message.status === 101 ? CONNECTION_SWITCHES : this.#connectionOption();
+    encodeResponseHead(this, exchange, message, base, this.#framing === FRAME_CHUNKED, option);
   }
 
-  /** What `Connection` must say: 0 nothing, 1 close, 2 keep-alive (HTTP/1.0, RFC 9112 9.3). */
+  /** What `Connection` must say; HTTP/1.0 clients are told that it stays (RFC 9112 9.3). */
   #connectionOption(): number {
-    if (!this.#keepAlive) return 1;
-    return this.#isHttp10 ? 2 : 0;
+    if (!this.#keepAlive) return CONNECTION_CLOSES;
+    return this.#isHttp10 ? CONNECTION_STAYS : CONNECTION_SILENT;
+  }
+
+  /**
+   * The answer comes before the end of a request whose rest is too long to be read and dropped, or may never come: who
+   * expected a 100 and gets a final answer may send the next request instead of the body (RFC 9110 10.1.1).
+   */
+  #willNotDrain(): boolean {
+    return this.#body !== null && (this.#expects || !this.#body.isShorterThan(DRAIN_MAX));
   }
 
   sendBody(offset: number, length: number): void {
@@ -536,7 +617,7 @@ export class FrontConnection extends Connection implements FrontStream {
 
   mayKeepAlive(status: number): boolean {
     if (!this.#keepAlive || this.context.closing || !keepsConnection(status)) return false;
-    return this.#body === null || this.#body.isShorterThan(DRAIN_MAX);
+    return !this.#willNotDrain();
   }
 
   sendAnswer(end: number, close: boolean): void {
@@ -547,6 +628,39 @@ export class FrontConnection extends Connection implements FrontStream {
 
   resumeRequest(): void {
     if (this.readable && !this.#consuming) this.#read();
+  }
+
+  canUpgrade(): boolean {
+    return this.#state === WAIT && !this.#consuming && this.fd !== -1;
+  }
+
+  beginTunnel(back: Connection): void {
+    const { context, listener } = this;
+    const { values } = context.stats;
+    values[this.phase]--;
+    this.phase = METRIC_PROTOCOL_WS;
+    values[this.phase]++;
+    values[METRIC_WEBSOCKET_ACTIVE_REQUESTS]++;
+    this.#state = TUNNEL;
+    const { frontTimeoutMs, backTimeoutMs } = listener;
+    const shorter = Math.min(frontTimeoutMs, backTimeoutMs);
+    const tunnel = new Tunnel(
+      this.#exchange as Exchange,
+      this,
+      back,
+      shorter > 0 ? shorter : frontTimeoutMs + backTimeoutMs,
+    );
+    const early = this.held;
+    const length = early === -1 ? 0 : this.heldEnd;
+    this.held = -1;
+    this.heldEnd = 0;
+    tunnel.start(early, length);
+    if (early !== -1) context.buffers.give(early);
+  }
+
+  /** The tunnel is over, for whatever reason. */
+  endTunnel(note: number): void {
+    this.#lost(note);
   }
 
   abort(): void {
@@ -578,7 +692,7 @@ export class FrontConnection extends Connection implements FrontStream {
 
   #becomeIdle(): void {
     this.#state = HEAD;
-    if (this.context.closing && this.#held === -1) {
+    if (this.context.closing && this.held === -1) {
       this.#closeWhenWritten();
       return;
     }
@@ -588,7 +702,7 @@ export class FrontConnection extends Connection implements FrontStream {
   /** Goes on with input that came early. */
   #continue(): void {
     if (this.outbox !== null) return;
-    if (this.#held !== -1) this.#consumeHeld(this.#heldEnd);
+    if (this.held !== -1) this.#consumeHeld(this.heldEnd);
     if (this.readable && this.fd !== -1) this.#read();
   }
 
@@ -602,7 +716,6 @@ export class FrontConnection extends Connection implements FrontStream {
       return false;
     }
     this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
-    this.#unsent = -1;
     if (result === 0) return true;
     if (this.#state === CLOSING) {
       this.#shut();
@@ -625,21 +738,17 @@ export class FrontConnection extends Connection implements FrontStream {
    * everything was read, only our side is shut and the rest is read for a while.
    */
   #shut(): void {
-    if (!this.readable && this.#held === -1 && !this.#consuming) {
+    if (!this.readable && this.held === -1 && !this.#consuming) {
       this.#close();
       return;
     }
-    this.#releaseHeldIfIdle();
+    if (!this.#consuming) this.releaseHeld();
     shutdown(this.fd, SHUT_WR);
     this.#state = LINGER;
     this.#lingered = 0;
     this.context.loop.wheel.arm(this, LINGER_MS);
     this.readable = true;
     this.context.loop.runLater(this);
-  }
-
-  #releaseHeldIfIdle(): void {
-    if (!this.#consuming) this.#releaseHeld();
   }
 
   #lost(note: number = NOTE_SESSION_CLOSE): void {
@@ -651,22 +760,11 @@ export class FrontConnection extends Connection implements FrontStream {
   #close(): void {
     if (this.fd === -1) return;
     this.#releaseDecoder();
+    if (this.#state === TUNNEL) this.context.stats.values[METRIC_WEBSOCKET_ACTIVE_REQUESTS]--;
     this.#state = CLOSED;
     this.#endBody();
-    this.#releaseHeld();
+    this.releaseHeld();
     this.closeSocket();
     this.listener.closed(this);
   }
-}
-
-/** Local answers after which the connection may live on (decisions 17). */
-function keepsConnection(status: number): boolean {
-  return (
-    (status >= 300 && status < 400) ||
-    status === 401 ||
-    status === 404 ||
-    status === 421 ||
-    status === 429 ||
-    status === 503
-  );
 }

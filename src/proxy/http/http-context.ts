@@ -7,6 +7,7 @@
 import type { Backend } from "../../balancing/backend.ts";
 import { RequestDecoder } from "../../wire/http1/request-decoder.ts";
 import { ResponseDecoder } from "../../wire/http1/response-decoder.ts";
+import { ProxyHeader } from "../../wire/proxy-protocol/decoder.ts";
 import { noteDrained } from "../availability.ts";
 import type { TrafficContext } from "../context.ts";
 import { type BackendConnector, type BackStream, type Exchange, ExchangePool, type FrontStream } from "../exchange.ts";
@@ -19,6 +20,8 @@ export class HttpContext implements BackendConnector {
   readonly context: TrafficContext;
   readonly decoders: Decoders;
   readonly bodies: BodyReaders;
+  /** Reads the header in front of a connection, within one event. */
+  readonly proxyHeader: ProxyHeader;
   readonly exchanges: ExchangePool;
   /** Pools that may hold idle connections. */
   readonly pools: Set<BackPool>;
@@ -29,6 +32,7 @@ export class HttpContext implements BackendConnector {
     this.context = context;
     this.decoders = new Decoders();
     this.bodies = new BodyReaders(context.buffers);
+    this.proxyHeader = new ProxyHeader();
     this.exchanges = new ExchangePool(context, this, new Http1RequestEncoder(context));
     this.pools = new Set();
     this.owned = new Map();

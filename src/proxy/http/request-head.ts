@@ -6,6 +6,7 @@
 
 import { ULID_LENGTH } from "../../observe/ulid.ts";
 import {
+  CONNECTION_UPGRADE,
   Constant,
   copySpan,
   encodeBytes,
@@ -16,7 +17,16 @@ import {
   TE_TRAILERS,
   TRANSFER_ENCODING_CHUNKED,
 } from "../../wire/http1/encoder.ts";
-import { COOKIE, DROP, FIELD_STRIDE, type Head, HOST, USER_AGENT, X_FORWARDED_HOST } from "../../wire/http1/head.ts";
+import {
+  COOKIE,
+  DROP,
+  FIELD_STRIDE,
+  type Head,
+  HOST,
+  UPGRADE,
+  USER_AGENT,
+  X_FORWARDED_HOST,
+} from "../../wire/http1/head.ts";
 import { isIdempotent, METHOD } from "../../wire/http1/methods.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange, FrontStream, RequestEncoder } from "../exchange.ts";
@@ -30,6 +40,7 @@ const COOKIE_NAME = new Constant("Cookie: ");
 const HOST_NAME = new Constant("Host: ");
 const HOST_FORWARDED_NAME = new Constant("X-Forwarded-Host: ");
 const CONNECTION_TE = new Constant("Connection: TE\r\n");
+const UPGRADE_NAME = new Constant("Upgrade: ");
 
 /** Bytes that the additions of this file may take, the correlation header's name aside. */
 const ADDED_MAX = 640;
@@ -72,8 +83,9 @@ export class Http1RequestEncoder implements RequestEncoder {
     if (policy !== null) at = this.#addEdits(policy, message, at, base, dropped);
     at = encodeConstant(bytes, at, idName);
     at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
-    // RFC 9110 10.1.4: TE concerns this hop only, so Connection names it.
-    if (message.teTrailers) at = encodeConstant(bytes, encodeBytes(bytes, at, TE_TRAILERS), CONNECTION_TE);
+    // RFC 9110 10.1.4: TE concerns this hop only, so Connection names it. Behind a switch of protocols are no trailers.
+    if (message.upgrade) at = this.#offer(exchange, head, at, base);
+    else if (message.teTrailers) at = encodeConstant(bytes, encodeBytes(bytes, at, TE_TRAILERS), CONNECTION_TE);
     if (message.contentLength >= 0) at = encodeContentLength(bytes, at, message.contentLength);
     else if (message.hasBody) at = encodeBytes(bytes, at, TRANSFER_ENCODING_CHUNKED);
     at = encodeLineEnd(bytes, at);
@@ -199,6 +211,17 @@ export class Http1RequestEncoder implements RequestEncoder {
     const first = bytes[base + message.pathStart];
     if (first !== 0x2f && first !== 0x2a) bytes[at++] = 0x2f;
     return copySpan(bytes, at, base + message.pathStart, length);
+  }
+
+  /** RFC 9110 7.8: the protocols that the client offers to switch to; remembered, for only one of them may be accepted. */
+  #offer(exchange: Exchange, head: Head, from: number, base: number): number {
+    const bytes = this.#context.bytes;
+    const index = head.indexOf(UPGRADE);
+    const length = head.valueEnd(index) - head.valueStart(index);
+    const at = encodeConstant(bytes, encodeBytes(bytes, from, CONNECTION_UPGRADE), UPGRADE_NAME);
+    exchange.upgradeAt = at;
+    exchange.upgradeLength = length;
+    return encodeLineEnd(bytes, copySpan(bytes, at, base + head.valueStart(index), length));
   }
 
   /** Remembers the sticky cookie and drops the field that holds it; returns that field's index, or -1. */

@@ -5,6 +5,8 @@ import { ULID_LENGTH } from "../../observe/ulid.ts";
 import {
   CONNECTION_CLOSE,
   CONNECTION_KEEP_ALIVE,
+  CONNECTION_UPGRADE,
+  Constant,
   encodeBytes,
   encodeConstant,
   encodeContentLength,
@@ -15,14 +17,22 @@ import {
   LAST_CHUNK_BEFORE_TRAILERS,
   TRANSFER_ENCODING_CHUNKED,
 } from "../../wire/http1/encoder.ts";
-import type { Head } from "../../wire/http1/head.ts";
+import { type Head, UPGRADE } from "../../wire/http1/head.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange, FrontStream } from "../exchange.ts";
 import type { Gather } from "../gather.ts";
 import type { ResponseMessage } from "../messages.ts";
 import { stickyLine } from "./cookies.ts";
 
-/** `connection`: 0 says nothing, 1 `close`, 2 `keep-alive`. */
+const UPGRADE_NAME = new Constant("Upgrade: ");
+
+/** What `Connection` says in a response. */
+export const CONNECTION_SILENT = 0;
+export const CONNECTION_CLOSES = 1;
+export const CONNECTION_STAYS = 2;
+export const CONNECTION_SWITCHES = 3;
+
+/** `connection`: one of the CONNECTION_ constants. */
 export function encodeResponseHead(
   front: FrontStream,
   exchange: Exchange,
@@ -42,11 +52,19 @@ export function encodeResponseHead(
   at = encodeLineEnd(bytes, at);
   const stickyId = exchange.newStickyId;
   if (stickyId !== null) at = encodeBytes(bytes, at, stickyLine(front.listener.config.stickyName, stickyId));
-  if (connection === 1) at = encodeBytes(bytes, at, CONNECTION_CLOSE);
-  else if (connection === 2) at = encodeBytes(bytes, at, CONNECTION_KEEP_ALIVE);
+  if (connection === CONNECTION_CLOSES) at = encodeBytes(bytes, at, CONNECTION_CLOSE);
+  else if (connection === CONNECTION_STAYS) at = encodeBytes(bytes, at, CONNECTION_KEEP_ALIVE);
+  else if (connection === CONNECTION_SWITCHES) at = encodeUpgrade(bytes, at, message, base);
   if (chunked) at = encodeBytes(bytes, at, TRANSFER_ENCODING_CHUNKED);
   else if (message.contentLength >= 0) at = encodeContentLength(bytes, at, message.contentLength);
   toFront.commit(encodeLineEnd(bytes, at));
+}
+
+function encodeUpgrade(bytes: Uint8Array, from: number, message: ResponseMessage, base: number): number {
+  const { head } = message;
+  const index = head.indexOf(UPGRADE);
+  const at = encodeConstant(bytes, encodeBytes(bytes, from, CONNECTION_UPGRADE), UPGRADE_NAME);
+  return encodeLineEnd(bytes, encodeSpan(bytes, at, bytes, base + head.valueStart(index), base + head.valueEnd(index)));
 }
 
 /** A 1xx head other than 101: forwarded as it is (RFC 9110 15.2). */

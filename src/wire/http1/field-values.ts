@@ -13,6 +13,7 @@ const TIMEOUT = ascii("timeout=");
 const NEGOTIATE = ascii("negotiate");
 const NTLM = ascii("ntlm");
 const COMMA = 0x2c;
+const SLASH = 0x2f;
 
 // Connection options as little-endian words of four bytes, the last of which overlaps the one before it.
 const KEEP_WORD = littleEndianWord("keep");
@@ -136,11 +137,53 @@ export function acceptsTrailers(bytes: Uint8Array, base: number, head: Head, teI
 }
 
 /**
- * True when an Upgrade field asks for `h2c`: this proxy never passes that on, for a backend that switches would carry
- * requests that nobody here sees (RFC 9113 3.1 withdrew it).
+ * True when the Upgrade field is there once and lists protocols, `name` or `name/version` (RFC 9110 7.8). Never with
+ * `h2c` among them: a backend that switched to it would carry requests that nobody here sees (RFC 9113 3.1 withdrew it).
  */
-export function upgradesToH2c(bytes: Uint8Array, base: number, head: Head): boolean {
-  return listHolds(bytes, base, head, UPGRADE, H2C);
+export function offersProtocols(bytes: Uint8Array, base: number, head: Head): boolean {
+  if ((head.repeated & (1 << UPGRADE)) !== 0 || listHolds(bytes, base, head, UPGRADE, H2C)) return false;
+  const index = head.indexOf(UPGRADE);
+  const end = base + head.valueEnd(index);
+  let i = base + head.valueStart(index);
+  let count = 0;
+  while (i < end) {
+    const memberEnd = nextComma(bytes, i, end);
+    const start = skipSpaces(bytes, i, memberEnd);
+    const stop = trimSpaces(bytes, start, memberEnd);
+    if (!isProtocol(bytes, start, stop)) return false;
+    count++;
+    i = memberEnd + 1;
+  }
+  return count > 0;
+}
+
+/** True when [from, to) is one protocol, and one of those that the list [listFrom, listTo) offers. */
+export function acceptsProtocol(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  listFrom: number,
+  listTo: number,
+): boolean {
+  if (!isProtocol(bytes, from, to)) return false;
+  let i = listFrom;
+  while (i < listTo) {
+    const memberEnd = nextComma(bytes, i, listTo);
+    const start = skipSpaces(bytes, i, memberEnd);
+    const stop = trimSpaces(bytes, start, memberEnd);
+    if (stop - start === to - from && sameToken(bytes, start, from, to - from)) return true;
+    i = memberEnd + 1;
+  }
+  return false;
+}
+
+function isProtocol(bytes: Uint8Array, from: number, to: number): boolean {
+  let slash = -1;
+  for (let i = from; i < to; i++) {
+    if (bytes[i] === SLASH && slash === -1) slash = i;
+    else if (TOKEN[bytes[i]] === 0) return false;
+  }
+  return from < to && slash !== from && slash !== to - 1;
 }
 
 function listHolds(bytes: Uint8Array, base: number, head: Head, id: number, member: Uint8Array): boolean {

@@ -16,8 +16,8 @@ import {
   OPTION_CLOSE,
   OPTION_KEEP_ALIVE,
   OPTION_UPGRADE,
+  offersProtocols,
   readConnection,
-  upgradesToH2c,
 } from "./field-values.ts";
 import { Framing } from "./framing.ts";
 import * as field from "./head.ts";
@@ -103,7 +103,10 @@ export class RequestDecoder {
   keepAlive: boolean;
   /** The client waits for 100 Continue. */
   expectContinue: boolean;
-  /** HTTP/1.1, Upgrade is there and named by Connection, and it is not h2c. The value is at head.indexOf(UPGRADE). */
+  /**
+   * GET of HTTP/1.1 without a body, with one Upgrade field that Connection names and that lists protocols, none of them
+   * h2c (RFC 9110 7.8). The list is at head.indexOf(UPGRADE). Any other Upgrade is ignored.
+   */
   upgrade: boolean;
   /** TE lists `trailers`. */
   teTrailers: boolean;
@@ -426,7 +429,8 @@ export class RequestDecoder {
     }
     if (head.has(field.UPGRADE)) {
       const asked = this.versionMinor === 1 && (options & OPTION_UPGRADE) !== 0;
-      this.upgrade = asked && !upgradesToH2c(bytes, base, head);
+      const plain = this.method === METHOD.GET && !this.hasBody;
+      this.upgrade = asked && plain && offersProtocols(bytes, base, head);
       head.drop(field.UPGRADE);
     }
     if (head.has(field.AUTHORIZATION))

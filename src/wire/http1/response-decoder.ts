@@ -12,6 +12,7 @@ import {
   authenticatesConnection,
   OPTION_CLOSE,
   OPTION_KEEP_ALIVE,
+  OPTION_UPGRADE,
   readConnection,
   readKeepAliveTimeout,
 } from "./field-values.ts";
@@ -60,6 +61,8 @@ export class ResponseDecoder {
   keepAlive: boolean;
   /** Seconds of `Keep-Alive: timeout=`, or -1. */
   keepAliveTimeoutS: number;
+  /** A 101 with one Upgrade field that Connection names (RFC 9110 7.8); its value is at head.indexOf(UPGRADE). */
+  upgrade: boolean;
   /** The backend asks for NTLM or Negotiate: the connection must not be shared (decisions 19). */
   connectionAuth: boolean;
 
@@ -81,6 +84,7 @@ export class ResponseDecoder {
     this.interim = false;
     this.keepAlive = false;
     this.keepAliveTimeoutS = -1;
+    this.upgrade = false;
     this.connectionAuth = false;
     this.framing = new Framing(false);
     this.state = STATE.VERSION;
@@ -205,6 +209,7 @@ export class ResponseDecoder {
     this.interim = status < 200 && status !== 101;
     this.keepAlive = this.versionMinor === 1;
     this.keepAliveTimeoutS = -1;
+    this.upgrade = false;
     this.connectionAuth = false;
     const error = this.framing.read(bytes, base, head, this.versionMinor);
     if (error < 0) return error;
@@ -216,6 +221,8 @@ export class ResponseDecoder {
       // RFC 9112 9.3: close wins over keep-alive.
       if ((options & OPTION_CLOSE) !== 0) this.keepAlive = false;
       else if ((options & OPTION_KEEP_ALIVE) !== 0) this.keepAlive = true;
+      const asked = status === 101 && (options & OPTION_UPGRADE) !== 0 && head.has(field.UPGRADE);
+      this.upgrade = asked && (head.repeated & (1 << field.UPGRADE)) === 0;
     }
     if (head.has(field.KEEP_ALIVE)) {
       this.keepAliveTimeoutS = readKeepAliveTimeout(bytes, base, head);

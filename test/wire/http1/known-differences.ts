@@ -38,6 +38,7 @@ export const knownDifferences: Record<string, Record<string, string>> = {
     "request/uri:191": tunnels,
     "request/uri:225": userinfo,
     "request/connection:84": afterClose,
+    "request/connection:815": "an Upgrade of a POST is ignored (WS-05), so what follows is the next request",
     "request/connection:159": "one empty line before a request is tolerated, this has two (H1-35)",
     "request/connection:297": afterClose,
     "request/connection:347": afterClose,
