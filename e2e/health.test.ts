@@ -18,6 +18,7 @@ interface Sample {
   status: number;
   probes: number;
   readonly backend: RawBackend;
+  readonly port: number;
 }
 
 async function sample(t: TestContext, name: string): Promise<Sample> {
@@ -30,11 +31,11 @@ async function sample(t: TestContext, name: string): Promise<Sample> {
     state.probes++;
     peer.end(`HTTP/1.1 ${state.status} Status\r\nContent-Length: 0\r\nConnection: close\r\n\r\n`);
   });
-  return Object.assign(state, { backend });
+  return Object.assign(state, { backend, port: backend.port });
 }
 
 function start(t: TestContext, samples: readonly Sample[], check = `uri = "/health"\n${CHECK}`): Promise<RunningProxy> {
-  const backends = samples.map(({ backend }, at) => `{ address = "127.0.0.1:${backend.port}", backend_id = "b${at}" }`);
+  const backends = samples.map(({ port }, at) => `{ address = "127.0.0.1:${port}", backend_id = "b${at}" }`);
   const table = check === "" ? "" : `[clusters.app.health_check]\n${check}\n`;
   return startProxy(t, {
     toml: `command_socket = "$FOLDER/sozu.sock"
@@ -59,7 +60,9 @@ async function answers(proxy: RunningProxy, count: number): Promise<string[]> {
   return found;
 }
 
-const said = (proxy: RunningProxy, text: string): Promise<true> => until(text, () => proxy.output.includes(text));
+async function said(proxy: RunningProxy, text: string): Promise<void> {
+  await until(text, () => proxy.output.includes(text));
+}
 
 test("test_health_check_excludes_unhealthy, test_health_check_recovery", async (t) => {
   const [good, bad] = [await sample(t, "good"), await sample(t, "bad")];
@@ -78,6 +81,12 @@ test("test_health_check_fail_open: nothing healthy is better than nothing at all
   const proxy = await start(t, [one]);
   await said(proxy, "cluster app: all 1 backends are down");
   assert.deepEqual(await answers(proxy, 3), ["one", "one", "one"]);
+  await said(proxy, "(fail-open)");
+  await answers(proxy, 1);
+  one.status = 200;
+  await said(proxy, "cluster app: backend b0 is healthy again");
+  await answers(proxy, 1);
+  await said(proxy, "cluster app: a healthy backend can be used again");
   assert.equal(proxy.output.split("(fail-open)").length, 2, "one warning");
 });
 
@@ -95,7 +104,7 @@ test("a TCP check and a list of statuses (additions)", async (t) => {
   const listed = await start(t, [moved], `uri = "/health"\naccepted_statuses = ["200", "300-399"]\n${CHECK}`);
   await until("a probe", () => moved.probes > 1);
   assert.equal(listed.output.includes("unhealthy"), false);
-  closed.backend.close();
+  await closed.backend.close();
   const tcp = await start(t, [moved, closed], `tcp = true\n${CHECK}`);
   await said(tcp, "cluster app: backend b1 is unhealthy: connection refused");
   assert.deepEqual(await answers(tcp, 2), ["moved", "moved"]);
@@ -123,7 +132,11 @@ test("test_health_check_remove: by command; verdicts are forgotten and probes en
 
 test("test_health_check_invalid_config: refused, by command and in the file", async (t) => {
   const proxy = await start(t, [await sample(t, "one")]);
-  for (const wrong of [["--uri", "health"], ["--uri", "/a b"], ["--uri", "/", "--interval", "0"]]) {
+  for (const wrong of [
+    ["--uri", "health"],
+    ["--uri", "/a b"],
+    ["--uri", "/", "--interval", "0"],
+  ]) {
     const { code, stderr, stdout } = await proxy.run("cluster", "health-check", "set", "--id", "app", ...wrong);
     assert.notEqual(code, 0, `${wrong.join(" ")}: ${stdout}${stderr}`);
   }
@@ -138,11 +151,12 @@ test("the configuration of docs/health-checks.md does what the page says", async
   const toml = shown
     .replace("./sozu.sock", "$FOLDER/sozu.sock")
     .replaceAll("127.0.0.1:8080", "127.0.0.1:$PORT")
-    .replace("127.0.0.1:1026", `127.0.0.1:${a.backend.port}`)
-    .replace("127.0.0.1:1027", `127.0.0.1:${b.backend.port}`)
-    .replace("127.0.0.1:1028", `127.0.0.1:${spare.backend.port}`)
+    .replace("127.0.0.1:1026", `127.0.0.1:${a.port}`)
+    .replace("127.0.0.1:1027", `127.0.0.1:${b.port}`)
+    .replace("127.0.0.1:1028", `127.0.0.1:${spare.port}`)
     .replace("interval = 10", "interval = 1")
-    .replace("timeout = 5", "timeout = 1");
+    .replace("timeout = 5", "timeout = 1")
+    .replaceAll("threshold = 3", "threshold = 1");
   const proxy = await startProxy(t, { toml });
   a.status = 500;
   await said(proxy, "backend a is unhealthy: status 500");

@@ -1,8 +1,9 @@
 // All health checks of a worker: which clusters have one, and when a probe may start.
 //
 // Probes must not starve traffic: those that are due wait in a queue, and each pass of the loop starts a few, between
-// which traffic has its turn. One is in flight per backend and 65,536 overall; what is due while all are taken starts when
-// one ends. A probe for which there is no descriptor is left out: that is our trouble and says nothing of the backend.
+// which traffic has its turn. One is in flight per backend, and overall a quarter of `max_connections` but never more than
+// 65,536, so that backends that hang cost no client its descriptor; what is due while all are taken starts when one ends. A probe for which there is no descriptor, or no entry of the slab, is left out: that is our trouble and says nothing of
+// the backend.
 
 import type { Backend } from "../../balancing/backend.ts";
 import type { Cluster } from "../../balancing/cluster.ts";
@@ -16,6 +17,9 @@ import type { Target } from "./target.ts";
 
 const STARTS_PER_PASS = 16;
 const PROBES_MAX = 65_536;
+const DONE_MAX = 1024;
+/** Allowed however small `max_connections` is. */
+const PROBES_MIN = 8;
 
 export class HealthMonitor {
   readonly context: TrafficContext;
@@ -28,6 +32,7 @@ export class HealthMonitor {
   #next: number;
   #inFlight: number;
   #short: boolean;
+  readonly #most: number;
 
   constructor(context: TrafficContext) {
     this.context = context;
@@ -38,6 +43,7 @@ export class HealthMonitor {
     this.#next = 0;
     this.#inFlight = 0;
     this.#short = false;
+    this.#most = Math.min(PROBES_MAX, Math.max(PROBES_MIN, context.settings.maxConnections >> 2));
   }
 
   /** Probes in flight. */
@@ -92,7 +98,12 @@ export class HealthMonitor {
 
   onReady(_events: number): void {
     const due = this.#due;
-    for (let started = 0; started < STARTS_PER_PASS && this.#inFlight < PROBES_MAX; started++) {
+    // While there is always more than may be in flight, the queue is never empty: what is done must not pile up in it.
+    if (this.#next >= DONE_MAX) {
+      due.splice(0, this.#next);
+      this.#next = 0;
+    }
+    for (let started = 0; started < STARTS_PER_PASS && this.#inFlight < this.#most; started++) {
       if (this.#next === due.length) {
         due.length = 0;
         this.#next = 0;
@@ -102,10 +113,12 @@ export class HealthMonitor {
       target.queued = false;
       if (!target.dropped) this.#start(target);
     }
-    if (this.#inFlight < PROBES_MAX) this.context.loop.runLater(this);
+    if (this.#inFlight < this.#most) this.context.loop.runLater(this);
   }
 
   #start(target: Target): void {
+    const { loop, slabCapacity } = this.context;
+    if (loop.registered >= slabCapacity) return;
     const fd = Probe.socketFor(target);
     if (fd < 0) {
       if (!this.#short) this.context.logger.warn("health", `backends are not probed: ${describeErrno(fd)}`);
