@@ -1,9 +1,9 @@
 // All health checks of a worker: which clusters have one, and when a probe may start.
 //
 // Probes must not starve traffic: those that are due wait in a queue, and each pass of the loop starts a few, between
-// which traffic has its turn. One is in flight per backend, and overall a quarter of `max_connections` but never more than
-// 65,536, so that backends that hang cost no client its descriptor; what is due while all are taken starts when one ends. A probe for which there is no descriptor, or no entry of the slab, is left out: that is our trouble and says nothing of
-// the backend.
+// which traffic has its turn. One is in flight per backend, and overall a quarter of `max_connections`, at most 65,536, so
+// that backends that hang cost no client its descriptor; what is due while all are taken starts when one ends. A probe for
+// which there is no descriptor, or no entry of the slab, is left out: that is our trouble and says nothing of the backend.
 
 import type { Backend } from "../../balancing/backend.ts";
 import type { Cluster } from "../../balancing/cluster.ts";
