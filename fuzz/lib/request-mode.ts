@@ -59,10 +59,11 @@ export function runRequestCase(world: World, input: RequestCase): void {
   const expected = readRequests(input.text, false);
   const random = new Random(input.seed);
   const style = random.below(8);
-  const whole = execute(world, input, [], random, style);
+  const vanishes = random.once(8);
+  const whole = execute(world, input, { pieces: [], random, style, vanishes });
   check(input, expected, whole, style);
   const pieces = cuts(random, input.text.length);
-  const cut = execute(world, input, pieces, random, style);
+  const cut = execute(world, input, { pieces, random, style, vanishes: vanishes && random.once(2) });
   check(input, expected, cut, style);
   if (style >= EARLY || expected.nearLimit || whole === ABORTED || cut === ABORTED) return;
   const [a, b] = [describe(whole), describe(cut)];
@@ -105,7 +106,25 @@ function chunkedAnswer(request: StrictRequest, sequence: number, size: number): 
     : `${head}5;x=y\r\nhello\r\n${(size + 1).toString(16)}\r\n${"x".repeat(size + 1)}\r\n0\r\nX-T: a\r\n\r\n`;
 }
 
-function execute(world: World, input: RequestCase, pieces: readonly number[], random: Random, style: number): Outcome {
+/** What becomes of these bytes, sent in the pieces that end at `places`. Checked like any case; for tests of single inputs. */
+export function outcomeOf(world: World, text: string, places: readonly number[], listener: Listener = "open"): string {
+  const input: RequestCase = { mode: "request", text, listener, seed: 0 };
+  const outcome = execute(world, input, { pieces: places, random: new Random(0), style: 0, vanishes: false });
+  check(input, readRequests(text, false), outcome, 0);
+  return describe(outcome);
+}
+
+/** How an input is sent and answered. */
+interface Run {
+  /** Where the bytes are cut. */
+  readonly pieces: readonly number[];
+  readonly random: Random;
+  readonly style: number;
+  /** At its end the client is gone at once, whatever is in flight. */
+  readonly vanishes: boolean;
+}
+
+function execute(world: World, input: RequestCase, { pieces, random, style, vanishes }: Run): Outcome {
   world.recorded = [];
   const hasOldClient = /HTTP\/1\.0/.test(input.text);
   world.behaviour = behaviourOf(style, random, hasOldClient, input.listener === "tight" ? 150_000 : 0);
@@ -129,8 +148,7 @@ function execute(world: World, input: RequestCase, pieces: readonly number[], ra
   // A small window is opened in the kernel's own time.
   if (isTight && readRequests(input.text, false).end === "refused") world.pumpUntil(() => client.ended);
   const closed = client.ended;
-  if (random.once(8)) {
-    // Whatever is in flight, the client is gone at once.
+  if (vanishes) {
     client.appetite = 1;
     client.send(input.text);
     world.round();
