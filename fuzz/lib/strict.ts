@@ -84,6 +84,7 @@ const FIELDS_MAX = 128;
 /** Fields that the proxy adds to those of the sender. */
 const OURS_MAX = 16;
 const OVERHEAD_BYTES_MAX = 16384;
+const PER_DATA_OF_ANSWERS = 6;
 
 /** Trailers that mean something in a head only (RFC 9110 6.5.1). */
 export const HEAD_ONLY =
@@ -100,6 +101,11 @@ interface Section {
   /** The raw text behind the colon, field by field. */
   readonly raw: string[];
   readonly end: number;
+}
+
+interface Framing {
+  readonly length: number;
+  readonly chunked: boolean;
 }
 
 interface Body {
@@ -130,7 +136,7 @@ export function readRequests(text: string, canonical: boolean): RequestStream {
       }
       nearLimit ||= Math.abs(head.end - at - HEAD_BYTES_MAX) < NEAR;
       partial = head.request;
-      const body = readBody(text, head.end, head.length, head.chunked, canonical);
+      const body = readBody(text, head.end, head, canonical);
       nearLimit ||= body.nearLimit;
       if (body.error !== null) return done("refused", body.error);
       partial = { ...head.request, body: body.body, trailers: body.trailers, end: body.end };
@@ -259,7 +265,8 @@ function readFraming(section: Section, minor: number, tight: boolean): { length:
   return { length: Number(value), chunked: false };
 }
 
-function readBody(text: string, from: number, length: number, chunked: boolean, canonical: boolean): Body {
+function readBody(text: string, from: number, framing: Framing, canonical: boolean, perData = 2): Body {
+  const { length, chunked } = framing;
   const none = { trailers: [], error: null, nearLimit: false };
   if (!chunked) {
     const end = from + Math.max(length, 0);
@@ -267,7 +274,7 @@ function readBody(text: string, from: number, length: number, chunked: boolean, 
   }
   let body = "";
   let at = from;
-  let framing = 0;
+  let overhead = 0;
   let nearLimit = false;
   const result = (done: boolean, error: string | null, trailers: readonly Field[] = []): Body => {
     return { body, trailers, end: at, done, error, nearLimit };
@@ -275,11 +282,11 @@ function readBody(text: string, from: number, length: number, chunked: boolean, 
   for (;;) {
     const lineEnd = text.indexOf("\r\n", at);
     const size = (lineEnd === -1 ? text.length : lineEnd) - at;
-    const budget = OVERHEAD_BYTES_MAX + 2 * body.length;
-    if (Math.abs(framing + size - budget) < 64) nearLimit = true;
-    if (!canonical && framing + size > budget) return result(false, "chunk overhead");
+    const budget = OVERHEAD_BYTES_MAX + perData * body.length;
+    if (Math.abs(overhead + size - budget) < 64) nearLimit = true;
+    if (!canonical && overhead + size > budget) return result(false, "chunk overhead");
     if (lineEnd === -1) return result(false, null);
-    framing += size + 4;
+    overhead += size + 4;
     const line = (canonical ? CANONICAL_SIZE_LINE : SIZE_LINE).exec(text.slice(at, lineEnd));
     if (line === null) return result(false, `size line ${JSON.stringify(text.slice(at, Math.min(lineEnd, at + 60)))}`);
     const bytes = Number.parseInt(line[1], 16);
@@ -381,7 +388,7 @@ export function readResponse(
       }
       const body = bodiless
         ? { body: "", trailers: [], end: at, done: true, error: null }
-        : readBody(text, at, head.length, head.chunked, canonical);
+        : readBody(text, at, head, canonical, PER_DATA_OF_ANSWERS);
       bodySoFar = body.body;
       at = body.end;
       if (body.error !== null) return done("refused", body.error);

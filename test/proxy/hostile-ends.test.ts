@@ -62,3 +62,18 @@ test("a client that leaves takes its own idle backend connection along, and the 
   assert.equal(values[METRIC_BACKEND_POOL_SIZE], idle);
   assert.equal(values[METRIC_BACKEND_CONNECTIONS], connections);
 });
+
+test("H1-44 one-byte chunks of a backend may go on, its extensions may not", async () => {
+  const answers: readonly (readonly [string, RegExp])[] = [
+    [`${"1\r\nx\r\n".repeat(20_000)}0\r\n\r\n`, /0\r\n\r\n$/],
+    [`${`1;${"e".repeat(1000)}\r\nx\r\n`.repeat(100)}0\r\n\r\n`, /[^0]\r\n$/],
+  ];
+  for (const [body, ending] of answers) {
+    const peer = await client();
+    peer.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    const back = await backend.connection();
+    await back.has("\r\n\r\n");
+    back.send(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n${body}`);
+    assert.match(await peer.end(), ending);
+  }
+});

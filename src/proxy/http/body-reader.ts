@@ -6,6 +6,7 @@
 import type { BufferPool } from "../../loop/buffer-pool.ts";
 import { CHUNKED, ChunkedDecoder } from "../../wire/http1/chunked-decoder.ts";
 import { WireError } from "../../wire/http1/errors.ts";
+import { CHUNK_OVERHEAD_PER_DATA, CHUNK_OVERHEAD_PER_DATA_OF_ANSWERS } from "../../wire/http1/limits.ts";
 import { TrailerDecoder } from "../../wire/http1/trailer-decoder.ts";
 import type { Exchange } from "../exchange.ts";
 
@@ -49,7 +50,7 @@ export class BodyReader {
     this.#remaining = length;
     if (chunked) {
       this.#kind = KIND_CHUNKED;
-      this.#chunked.reset();
+      this.#chunked.reset(isRequest ? CHUNK_OVERHEAD_PER_DATA : CHUNK_OVERHEAD_PER_DATA_OF_ANSWERS);
     } else {
       this.#kind = length < 0 ? KIND_UNTIL_CLOSE : KIND_LENGTH;
     }

@@ -56,6 +56,7 @@ export class ChunkedDecoder {
   private count: number;
   /** Framing bytes that may still come before data has to; see CHUNK_OVERHEAD_BYTES_MAX. */
   private budget: number;
+  private perData: number;
 
   constructor() {
     this.dataStart = 0;
@@ -65,10 +66,12 @@ export class ChunkedDecoder {
     this.remaining = 0;
     this.count = 0;
     this.budget = CHUNK_OVERHEAD_BYTES_MAX;
+    this.perData = CHUNK_OVERHEAD_PER_DATA;
   }
 
-  /** Ready for the next body. */
-  reset(): void {
+  /** Ready for the next body. `overheadPerData`: bytes of framing that a byte of data pays for. */
+  reset(overheadPerData: number = CHUNK_OVERHEAD_PER_DATA): void {
+    this.perData = overheadPerData;
     this.state = STATE.SIZE;
     this.remaining = 0;
     this.count = 0;
@@ -109,7 +112,7 @@ export class ChunkedDecoder {
     const length = Math.min(this.remaining, available);
     this.remaining -= length;
     if (this.remaining === 0) this.state = STATE.DATA_CR;
-    const budget = this.budget + length * CHUNK_OVERHEAD_PER_DATA;
+    const budget = this.budget + length * this.perData;
     this.budget = Math.min(budget, BUDGET_MAX);
     this.dataStart = from;
     this.dataEnd = this.position = from + length;

@@ -25,5 +25,8 @@ export const CHUNK_OVERHEAD_BYTES_MAX = 16_384;
 /** See CHUNK_OVERHEAD_BYTES_MAX. A stream of one-byte chunks (5 bytes of framing each) ends after 5,461 of them. */
 export const CHUNK_OVERHEAD_PER_DATA = 2;
 
+/** The same for answers: a backend may send a byte now and then for ever (heartbeats), but not extensions for ever. */
+export const CHUNK_OVERHEAD_PER_DATA_OF_ANSWERS = 6;
+
 /** Bytes of a Keep-Alive timeout that are read as a number, in digits: more is nonsense and ignored. */
 export const KEEP_ALIVE_DIGITS_MAX = 6;
