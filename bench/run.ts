@@ -3,7 +3,7 @@
 //
 //   npm run bench -- [--rounds 5] [--seconds 3] [--cases small-64,16k] [--targets sozu,nginx]
 //                    [--callgrind] [--features] [--memory] [--hosts] [--growth [--requests 5000000] [--connections 200000]] [--plain-peers]
-//                    [--no-table] [--docs]
+//                    [--no-table] [--docs] [--worst]
 //
 // Prints a table with ratios and writes it to bench/out/results.md and results.json. nginx, HAProxy and wrk are installed
 // with apt-get when missing and when that is allowed (root); otherwise it says what is missing and ends with exit code 0.
@@ -25,6 +25,7 @@ import { COLLECT_OPTIONS, growth, type IdleMemory, idleMemory } from "./lib/memo
 import { has, stopAll } from "./lib/processes.ts";
 import { type Results, render, renderFeatures, type Sample } from "./lib/report.ts";
 import { startTarget, TARGET_NAMES, type Target, type TargetName, type TargetOptions } from "./lib/targets.ts";
+import { renderWorst, worstCosts } from "./lib/worst.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const { values: options } = parseArgs({
@@ -41,6 +42,7 @@ const { values: options } = parseArgs({
     requests: { type: "string", default: "5000000" },
     connections: { type: "string", default: "200000" },
     "plain-peers": { type: "boolean", default: false },
+    worst: { type: "boolean", default: false },
     "no-table": { type: "boolean", default: false },
     docs: { type: "boolean", default: false },
   },
@@ -52,7 +54,8 @@ const targets = TARGET_NAMES.filter(
   (name) => options.targets === undefined || options.targets.split(",").includes(name),
 );
 
-if (prepare()) await main();
+if (options.worst) await worst();
+else if (prepare()) await main();
 
 async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "sozu-bench-"));
@@ -83,6 +86,19 @@ async function main(): Promise<void> {
     if (options.docs && !options["no-table"]) writeDocs("results", tables);
     if (options.docs && features !== "") writeDocs("features", features);
     console.log(`\n${text}\nWritten to bench/out/results.md and bench/out/results.json`);
+  } finally {
+    stopAll();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The 100x rule alone: our proxy only. */
+async function worst(): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "sozu-bench-"));
+  try {
+    const costs = await worstCosts(folder);
+    if (costs === null) console.log("neither perf nor valgrind can count here (apt-get install valgrind)");
+    else console.log(`\n${renderWorst(costs)}`);
   } finally {
     stopAll();
     rmSync(folder, { recursive: true, force: true });

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { ok, rawBackend } from "./lib/backend.ts";
 import { connectRaw, once, type RawClient } from "./lib/client.ts";
 import { Load } from "./lib/load.ts";
-import { cpuTimeMs, descriptorCount, limitDescriptors, residentBytes } from "./lib/processes.ts";
+import { cpuTimeMs, descriptorCount, isAlive, limitDescriptors, residentBytes } from "./lib/processes.ts";
 import { type RunningProxy, startProxy } from "./lib/proxy.ts";
 import { sleep, until } from "./lib/scope.ts";
 
@@ -214,4 +214,23 @@ test("RX-11 many requests, then quiet: memory is back", async (t) => {
   await sleep(500);
   const grown = residentBytes(pid) - before;
   assert.ok(grown < 15e6, `${(grown / 1e6).toFixed(1)} MB after ${served} requests`);
+});
+
+test("RX-17 a worker whose loop stands still: main notices, the other serves, and it says so when it is back", async (t) => {
+  const backend = await rawBackend(t);
+  const proxy = await startProxy(t, { workers: 2, clusters: { app: { backends: [backend.port] } } });
+  const [blocked] = proxy.workerPids as [number];
+  const steady = await connectRaw(proxy.port);
+  assert.equal((await steady.request(GET)).status, 200);
+  process.kill(blocked, "SIGSTOP");
+  t.after(() => isAlive(blocked) && process.kill(blocked, "SIGCONT"));
+  await until("main notices", () => proxy.output.includes(`(pid ${blocked}) does not turn its loop`));
+  // Its accept queue is served by the other one meanwhile.
+  for (let i = 0; i < 10; i++) assert.equal((await once(proxy.port, GET))?.status, 200);
+  process.kill(blocked, "SIGCONT");
+  await until("it is late", () => /too much to do: \d+ ms late/.test(proxy.output));
+  await until("it is in time again", () => /in time again after/.test(proxy.output));
+  for (let i = 0; i < 10; i++) assert.equal((await once(proxy.port, GET))?.status, 200);
+  assert.ok(proxy.workerPids.includes(blocked) && isAlive(blocked), "nobody was replaced");
+  steady.destroy();
 });

@@ -85,6 +85,7 @@ const PAGES: ReadonlyMap<number, Page> = new Map([
   [405, { reason: "Method Not Allowed", explanation: "The proxy does not offer this method." }],
   [408, { reason: "Request Timeout", explanation: "The request did not arrive in time." }],
   [413, { reason: "Content Too Large", explanation: "The request is larger than the proxy accepts." }],
+  [414, { reason: "URI Too Long", explanation: "The path is too long for the routes of this host." }],
   [417, { reason: "Expectation Failed", explanation: "The only expectation that is understood is 100-continue." }],
   [421, { reason: "Misdirected Request", explanation: "This connection is not meant for the host of the request." }],
   [429, { reason: "Too Many Requests", explanation: "Too many connections from this address; try again later." }],

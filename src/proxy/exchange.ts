@@ -35,6 +35,7 @@ import { shed } from "./load-shedder.ts";
 import { answerLocally } from "./local-answer.ts";
 import type { RequestMessage, ResponseMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
+import { PATH_TOO_LONG } from "./path-too-long.ts";
 import type { PublicPlace } from "./public-place.ts";
 import { decide, httpsLocation } from "./route-policy.ts";
 
@@ -334,7 +335,7 @@ export class Exchange {
       }
     }
     if (cluster === null) {
-      answerLocally(this, 401);
+      answerLocally(this, route === PATH_TOO_LONG ? 414 : 401);
       return;
     }
     if (cluster.config?.httpsRedirect) {

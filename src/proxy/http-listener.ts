@@ -28,6 +28,7 @@ import type { Admission } from "./admission.ts";
 import { FrontConnection } from "./http/front-connection.ts";
 import type { HttpContext } from "./http/http-context.ts";
 import type { RequestMessage } from "./messages.ts";
+import { PATH_TOO_LONG } from "./path-too-long.ts";
 import { compilePolicy, type RoutePolicy } from "./route-policy.ts";
 
 /** Connections accepted in one turn: then others are served first. */
@@ -182,6 +183,7 @@ export class HttpListener {
       if (leaf === null) return null;
     }
     const pathEnd = message.queryStart === -1 ? message.pathEnd : message.queryStart;
+    if (leaf.patterns > 0 && !leaf.bears(pathEnd - message.pathStart)) return PATH_TOO_LONG;
     return leaf.match(
       bytes,
       base + message.pathStart,

@@ -11,8 +11,8 @@ export class HostLeaf<T> {
   /** The host, lower case, without port and trailing dot. */
   readonly hostBytes: Uint8Array;
   readonly candidates: readonly Candidate<T>[];
-  /** Whether a rule has a regular expression for the path. */
-  readonly hasPatterns: boolean;
+  /** Rules that have a regular expression for the path. */
+  readonly patterns: number;
   /** What every request leads to when the first rule takes any path and method; null otherwise. */
   private readonly always: T | null;
   /** What every path that starts with `/` leads to; null when that depends on more. */
@@ -27,7 +27,7 @@ export class HostLeaf<T> {
   constructor(hostBytes: Uint8Array, candidates: readonly Candidate<T>[]) {
     this.hostBytes = hostBytes;
     this.candidates = candidates;
-    this.hasPatterns = candidates.some((candidate) => candidate.pattern !== null);
+    this.patterns = candidates.reduce((count, { pattern }) => count + (pattern === null ? 0 : 1), 0);
     const first = candidates[0];
     const open = first.method === null && first.pathKind === PATH_PREFIX;
     this.always = open && first.path.length === 0 ? first.payload : null;
@@ -35,6 +35,14 @@ export class HostLeaf<T> {
     const many = candidates.length > SIEVE_MIN;
     this.lengths = many ? Int32Array.from(candidates, (candidate) => candidate.path.length) : NO_LENGTHS;
     this.lastBytes = many ? Uint8Array.from(candidates, (candidate) => candidate.path.at(-1) ?? 0) : NO_BYTES;
+  }
+
+  /**
+   * Whether a path of so many bytes can be matched at a bearable price: each regular expression looks at each byte, so
+   * long paths are for hosts with few of them (RX-24).
+   */
+  bears(pathBytes: number): boolean {
+    return pathBytes <= PATTERN_PATH_BYTES || pathBytes * this.patterns <= PATTERN_STEPS_MAX;
   }
 
   /**
@@ -105,6 +113,10 @@ function methodFits(method: Uint8Array | null, bytes: Uint8Array, start: number,
 }
 
 const SLASH = 0x2f;
+/** Paths up to here are matched against any number of regular expressions. */
+export const PATTERN_PATH_BYTES = 1024;
+/** Bytes of a longer path times regular expressions. */
+export const PATTERN_STEPS_MAX = 200_000;
 /** Hosts with fewer rules are not worth the arrays. */
 const SIEVE_MIN = 4;
 const NO_LENGTHS = new Int32Array(0);

@@ -63,7 +63,7 @@ test("every ULID is greater than the one before, also when the clock steps back 
   );
 });
 
-test("a clock that steps back far is followed", () => {
+test("RX-23 a clock that steps back far is followed", () => {
   const source = new UlidSource(fixed(1));
   next(source, 1_795_197_411_123);
   assert.equal(timeOf(next(source, 1_795_190_000_000)), 1_795_190_000_000);

@@ -4,7 +4,7 @@
 import { ascii, HTAB, littleEndianWord, SP, TOKEN, viewOf } from "./bytes.ts";
 import { WireError } from "./errors.ts";
 import { DROP, equalsLowerCase, FIELD_STRIDE, type Head, KEEP_ALIVE, UNKNOWN, UPGRADE } from "./head.ts";
-import { BODY_BYTES_MAX, KEEP_ALIVE_DIGITS_MAX } from "./limits.ts";
+import { BODY_BYTES_MAX, FIELDS_MAX, KEEP_ALIVE_DIGITS_MAX } from "./limits.ts";
 
 const CHUNKED = ascii("chunked");
 const TRAILERS = ascii("trailers");
@@ -64,10 +64,12 @@ export function equals(bytes: Uint8Array, from: number, to: number, text: Uint8A
  * Reads all Connection fields (RFC 9110 7.6.1): returns OPTION_ bits, and flags DROP on every field that they name, unless
  * it is a known one: those of the connection are dropped anyway, and the others (Host, framing, X-Forwarded-For, Cookie)
  * are for the receiver, so naming them is only an attempt to make them disappear between two parties that rely on them
- * (hardening H1-17). Members that are not tokens are ignored.
+ * (hardening H1-17). Members that are not tokens are ignored. Naming more fields than a head can have is TooManyFields:
+ * each name is looked for among all fields (RX-24).
  */
 export function readConnection(bytes: Uint8Array, base: number, head: Head, connectionId: number): number {
   let options = 0;
+  let named = 0;
   for (let index = head.indexOf(connectionId); index >= 0; index = head.nextIndexOf(connectionId, index + 1)) {
     const end = base + head.valueEnd(index);
     let i = base + head.valueStart(index);
@@ -80,7 +82,10 @@ export function readConnection(bytes: Uint8Array, base: number, head: Head, conn
       const stop = trimSpaces(bytes, start, memberEnd);
       const option = readKnownOption(bytes, start, stop);
       options |= option;
-      if (option === 0 && stop > start) dropNamed(bytes, base, head, start, stop);
+      if (option === 0 && stop > start) {
+        if (++named > FIELDS_MAX) return -WireError.TooManyFields;
+        dropNamed(bytes, base, head, start, stop);
+      }
       i = memberEnd + 1;
     }
   }

@@ -416,6 +416,7 @@ export class RequestDecoder {
     let options = 0;
     if (head.has(field.CONNECTION)) {
       options = readConnection(bytes, base, head, field.CONNECTION);
+      if (options < 0) return options;
       head.drop(field.CONNECTION);
       if ((options & OPTION_CLOSE) !== 0) this.keepAlive = false;
       else if ((options & OPTION_KEEP_ALIVE) !== 0) this.keepAlive = true;

@@ -217,6 +217,7 @@ export class ResponseDecoder {
     this.chunked = this.framing.chunked;
     if (head.has(field.CONNECTION)) {
       const options = readConnection(bytes, base, head, field.CONNECTION);
+      if (options < 0) return options;
       head.drop(field.CONNECTION);
       // RFC 9112 9.3: close wins over keep-alive.
       if ((options & OPTION_CLOSE) !== 0) this.keepAlive = false;

@@ -497,6 +497,13 @@ test("keep-alive follows version and Connection", () => {
   assert.equal(keepAlive("0", "Proxy-Connection: keep-alive"), false);
 });
 
+test("RX-24 Connection names no more fields than a request can have", () => {
+  const names = (count: number): string => Array.from({ length: count }, (_, i) => `x${i}`).join(",");
+  facts(`GET / HTTP/1.1\r\n${lines("Host: a", `Connection: close, ${names(FIELDS_MAX)}`)}`);
+  refused("TooManyFields", get(`Connection: ${names(FIELDS_MAX + 1)}`));
+  refused("TooManyFields", get(`Connection: ${names(FIELDS_MAX)}`, "Connection: y"));
+});
+
 test("H1-17 hop-by-hop fields and those named by Connection are dropped, Host and framing stay", () => {
   const hop = facts(
     post(
