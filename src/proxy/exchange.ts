@@ -369,7 +369,9 @@ export class Exchange {
   }
 
   requestTrailers(head: Head, base: number): void {
-    if (this.back !== null) this.back.sendTrailers(head, base);
+    if (this.back === null || this.front === null) return;
+    this.front.listener.tolerance?.checkTrailers(head, this.context.bytes, base);
+    this.back.sendTrailers(head, base);
   }
 
   /** The request's body (and trailers) are over. */

@@ -7,7 +7,13 @@ import type { AnswerSet } from "../answers/template.ts";
 import type { Cluster } from "../balancing/cluster.ts";
 import type { ClusterTable } from "../balancing/cluster-table.ts";
 import { formatAddress } from "../command/address-text.ts";
-import type { HttpFrontendObject, HttpListenerObject } from "../command/objects.ts";
+import {
+  type HttpFrontendObject,
+  type HttpListenerObject,
+  TOLERANCE_DROP,
+  TOLERANCE_PASS,
+  TOLERANCE_REFUSE,
+} from "../command/objects.ts";
 import type { Handler } from "../loop/event-loop.ts";
 import {
   METRIC_ACCEPT_QUEUE_TIMEOUT,
@@ -21,6 +27,7 @@ import { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../os/err
 import { accept, close, peerAddress, quietMs, waitingConnections } from "../os/sockets.ts";
 import { Networks, parseNetworks } from "../policies/networks.ts";
 import type { Scheme } from "../policies/redirect.ts";
+import { Tolerance } from "../policies/tolerance.ts";
 import { Router } from "../routing/router.ts";
 import { ascii, latin1 } from "../wire/http1/bytes.ts";
 import { Constant } from "../wire/http1/encoder.ts";
@@ -62,6 +69,8 @@ export class HttpListener {
   requestTimeoutMs: number;
   /** `Sozu-Id: `, by whatever name. */
   correlationName: Constant;
+  /** What is refused although HTTP allows it; null: nothing is. */
+  tolerance: Tolerance | null;
   /** The networks whose account of a client is believed (decisions 21); null: anybody's. */
   trusted: Networks | null;
   /** What clients speak: redirects lead back to it, forwarding fields name it. */
@@ -95,6 +104,7 @@ export class HttpListener {
     this.connectTimeoutMs = 0;
     this.requestTimeoutMs = 0;
     this.correlationName = NO_TEXT;
+    this.tolerance = null;
     this.trusted = null;
     this.scheme = "http";
     this.stickyName = NO_TEXT.bytes;
@@ -120,6 +130,7 @@ export class HttpListener {
     this.requestTimeoutMs = config.requestTimeout * 1000;
     this.correlationName = new Constant(`${config.sozuIdHeader}: `);
     this.stickyName = ascii(config.stickyName);
+    this.tolerance = toleranceOf(config);
     const trusted = parseNetworks(config.trustedProxies);
     if (trusted instanceof Networks) this.trusted = config.trustedProxies.length === 0 ? null : trusted;
     const address = config.publicAddress ?? config.address;
@@ -386,6 +397,19 @@ class ListenSocket implements Handler {
 function sourceBucket(peer: Int32Array): number {
   const network = peer[0] === 6 ? peer[2] ^ Math.imul(peer[3] >>> 16, 0x85ebca6b) : peer[2] >>> 8;
   return Math.imul(network, 0x9e3779b1) >>> 24;
+}
+
+function toleranceOf(config: HttpListenerObject): Tolerance | null {
+  const { underscoreNames, dotSegments, encodedSlashes } = config;
+  if (underscoreNames === TOLERANCE_PASS && dotSegments === TOLERANCE_PASS && encodedSlashes === TOLERANCE_PASS) {
+    return null;
+  }
+  return new Tolerance(
+    underscoreNames === TOLERANCE_REFUSE,
+    underscoreNames === TOLERANCE_DROP,
+    dotSegments === TOLERANCE_REFUSE,
+    encodedSlashes === TOLERANCE_REFUSE,
+  );
 }
 
 function sameBytes(wanted: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {

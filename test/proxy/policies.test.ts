@@ -115,6 +115,16 @@ test("5.8: the port of https_redirect counts when the frontend has none", async 
   assert.deepEqual(fieldsOf(await local(one, get("/")), "Location"), ["https://a.test:8443/"]);
 });
 
+test("5.8: redirect_template takes the place of the redirect's answer, for redirects only", async () => {
+  const redirectTemplate = "HTTP/1.1 302 Moved\r\nLocation: %REDIRECT_LOCATION\r\nX-Stamp: here\r\n\r\nmoved\n";
+  const one = await site({ redirect: 1, rewriteHost: "b.test", redirectTemplate });
+  const response = await local(one, get("/x"));
+  assert.equal(statusOf(response), "302");
+  assert.deepEqual(fieldsOf(response, "Location"), ["http://b.test/x"]);
+  assert.deepEqual(fieldsOf(response, "X-Stamp"), ["here"]);
+  assert.deepEqual(fieldsOf(await local(await site({ redirect: 2, redirectTemplate }), get("/x")), "X-Stamp"), []);
+});
+
 test("5.7: a redirect needs no cluster", async () => {
   const one = await site({ redirect: 1 }, { clusterId: null });
   assert.equal(statusOf(await local(one, get("/"))), "301");
@@ -339,6 +349,7 @@ test("a policy that cannot be used is refused with its reason, and nothing chang
     "rewrite_host: $HOST[1] at character 1: the rule captures only $HOST[0]",
   );
   assert.match(String(add({ headers: [edit("Content-Length", "1")] })), /^headers: Content-Length cannot be edited/);
+  assert.match(String(add({ redirectTemplate: "HTTP/1.1 301 x\r\n%NOPE\r\n\r\n" })), /^redirect_template, line \d+: /);
   assert.equal(add({}), null);
 });
 

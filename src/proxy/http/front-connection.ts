@@ -424,8 +424,8 @@ export class FrontConnection extends Connection implements FrontStream {
       return at;
     }
     this.#releaseDecoder();
-    if (length <= 0 || length > limit) {
-      const cause = length < 0 ? -length : WireError.HeadTooLarge;
+    const cause = this.#causeOf(length, decoder, at);
+    if (cause !== 0) {
       this.context.fault.note(true, at, end);
       this.#malformed(statusOf(cause, false), cause);
       this.context.fault.forget();
@@ -453,6 +453,17 @@ export class FrontConnection extends Connection implements FrontStream {
     if (this.#state === WAIT) exchange.flushRequest();
     else if (at + length === end && this.#exchange === exchange) exchange.flushRequest();
     return at + length;
+  }
+
+  /** Why a head is refused: the decoder's error, its size, or what this listener does not tolerate; 0: it is not. */
+  #causeOf(length: number, decoder: RequestDecoder, base: number): number {
+    if (length < 0) return -length;
+    if (length === 0 || length > this.context.buffers.bufferSize) return WireError.HeadTooLarge;
+    const { tolerance } = this.listener;
+    if (tolerance === null) return 0;
+    const { bytes } = this.context;
+    const pathEnd = decoder.queryStart === -1 ? decoder.pathEnd : decoder.queryStart;
+    return tolerance.check(decoder.head, bytes, base, base + decoder.pathStart, base + pathEnd);
   }
 
   /** Forwards, or in DRAIN drops, what belongs to the body. Returns where it stopped. */

@@ -47,6 +47,10 @@ export const WireError = {
   HeadTooLarge: 40,
   UnexpectedUpgrade: 41,
   EndlessInterimAnswers: 42,
+  // Only where a listener asks for it.
+  UnderscoreInName: 43,
+  DotSegment: 44,
+  EncodedSlash: 45,
 } as const;
 
 /** One row of the table. */
@@ -104,6 +108,9 @@ const rows: [keyof typeof WireError, WireErrorRow["status"], string][] = [
   ["HeadTooLarge", 431, "the head does not fit into a buffer (buffer_size)"],
   ["UnexpectedUpgrade", 502, "the answer switches protocols, which nobody asked for"],
   ["EndlessInterimAnswers", 502, "interim answers come without end"],
+  ["UnderscoreInName", 400, "a field name holds _, which this listener refuses"],
+  ["DotSegment", 400, "the path holds a segment . or .., which this listener refuses"],
+  ["EncodedSlash", 400, "the path holds an encoded slash, which this listener refuses"],
 ];
 
 /** The table, indexed by code. Entry 0 is unused and says so. */
