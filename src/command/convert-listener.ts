@@ -2,14 +2,15 @@
 // only: on an HTTP listener they concern backends that speak HTTP/2, which are refused as long as they are not built.
 
 import { isFieldSet } from "@bufbuild/protobuf";
+import { NETWORKS_MAX, parseNetworks } from "../policies/networks.ts";
 import { answersOf, httpAnswers, toAnswers } from "./answer-texts.ts";
 import { type Converted, checkField, checkTimeout, isError, toAddress } from "./convert-checks.ts";
 import { type CommandError, commandError } from "./errors.ts";
 import type { HttpListenerConfig } from "./gen/sozu_pb.ts";
 import { HttpListenerConfigSchema } from "./gen/sozu_pb.ts";
-import { HEADER_NAME_BYTES_MAX, NETWORKS_MAX } from "./limits.ts";
+import { HEADER_NAME_BYTES_MAX } from "./limits.ts";
 import { type HttpListenerObject, TOLERANCE_DROP, TOLERANCE_PASS, TOLERANCE_REFUSE } from "./objects.ts";
-import { checkName, checkToken } from "./text.ts";
+import { checkToken } from "./text.ts";
 
 /** Default of `sticky_name`. */
 export const STICKY_NAME_DEFAULT = "SOZUBALANCEID";
@@ -90,8 +91,8 @@ function checkNetworks(networks: readonly string[]): CommandError | null {
     return commandError("INVALID_VALUE", "trusted_proxies", `there are more than ${NETWORKS_MAX}`);
   }
   for (let i = 0; i < networks.length; i++) {
-    const bad = checkField(`trusted_proxies[${i}]`, checkName(networks[i]!, 64));
-    if (bad !== null) return bad;
+    const parsed = parseNetworks([networks[i]!]);
+    if ("reason" in parsed) return commandError("INVALID_VALUE", `trusted_proxies[${i}]`, parsed.reason);
   }
   return null;
 }

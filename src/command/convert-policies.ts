@@ -2,19 +2,15 @@
 // for none of it, so that plain objects stay small. Fields are named in refusals as they are in the schema, with the
 // index of an item: `headers[1].val`.
 
+import { checkHash, HASHES_MAX } from "../policies/credentials.ts";
+import { checkHeaderEdit, checkHeaderEdits, EDIT_VALUE_BYTES_MAX, EDITS_MAX } from "../policies/header-edits.ts";
+import { compileRewrite, type RewriteTarget } from "../policies/rewrite.ts";
 import { checkTemplate, clusterAnswers, toAnswers } from "./answer-texts.ts";
+import { hostGroups, pathGroups } from "./captures.ts";
 import { checkField, has } from "./convert-checks.ts";
 import { CommandError, commandError } from "./errors.ts";
 import type { Cluster, Header, RequestHttpFrontend } from "./gen/sozu_pb.ts";
-import {
-  AUTHORIZED_HASH_BYTES_MAX,
-  AUTHORIZED_HASHES_MAX,
-  HEADER_EDITS_MAX,
-  HEADER_NAME_BYTES_MAX,
-  HEADER_VALUE_BYTES_MAX,
-  REWRITE_BYTES_MAX,
-  TIMEOUT_SECONDS_MAX,
-} from "./limits.ts";
+import { TIMEOUT_SECONDS_MAX, WWW_AUTHENTICATE_BYTES_MAX } from "./limits.ts";
 import {
   type ClusterPolicyObject,
   type FrontendPolicyObject,
@@ -24,20 +20,30 @@ import {
   REDIRECT_FORWARD,
   SCHEME_SAME,
 } from "./objects.ts";
-import { checkFieldValue, checkName, checkText, checkToken } from "./text.ts";
+import { checkFieldValue } from "./text.ts";
 
-export function toFrontendPolicy(message: RequestHttpFrontend): FrontendPolicyObject | null | CommandError {
+/** What of a frontend's rule decides which captures a rewrite has. */
+export interface CapturingRule {
+  /** Normalised. */
+  readonly hostname: string;
+  readonly pathKind: number;
+  readonly path: string;
+}
+
+export function toFrontendPolicy(
+  message: RequestHttpFrontend,
+  rule: CapturingRule,
+): FrontendPolicyObject | null | CommandError {
   // Spec 5.11: even a disabled one is refused.
   if (message.hsts !== undefined) return commandError("INVALID_VALUE", "hsts", HSTS_ON_HTTP);
   const headers = toHeaderEdits(message.headers);
   if (headers instanceof CommandError) return headers;
+  const { redirectTemplate, rewriteHost, rewritePath, rewritePort } = message;
   const bad =
-    (message.redirectTemplate === ""
-      ? null
-      : checkField("redirect_template", checkTemplate("", message.redirectTemplate))) ??
-    checkField("rewrite_host", checkText(message.rewriteHost, REWRITE_BYTES_MAX)) ??
-    checkField("rewrite_path", checkText(message.rewritePath, REWRITE_BYTES_MAX)) ??
-    (has(message, "rewritePort") ? checkPort("rewrite_port", message.rewritePort) : null);
+    (redirectTemplate === "" ? null : checkField("redirect_template", checkTemplate("", redirectTemplate))) ??
+    checkRewrite("rewrite_host", rewriteHost, "host", rule) ??
+    checkRewrite("rewrite_path", rewritePath, "path", rule) ??
+    (has(message, "rewritePort") ? checkPort("rewrite_port", rewritePort) : null);
   if (bad !== null) return bad;
   const policy: FrontendPolicyObject = {
     redirect: message.redirect,
@@ -59,7 +65,7 @@ export function toClusterPolicy(message: Cluster): ClusterPolicyObject | null | 
   const retryAfter = has(message, "retryAfter") ? message.retryAfter : null;
   const bad =
     checkHashes(message.authorizedHashes) ??
-    checkField("www_authenticate", checkFieldValue(message.wwwAuthenticate, HEADER_VALUE_BYTES_MAX)) ??
+    checkField("www_authenticate", checkFieldValue(message.wwwAuthenticate, WWW_AUTHENTICATE_BYTES_MAX)) ??
     checkLimitPerIp(perIp) ??
     checkField("retry_after", checkRetryAfter(retryAfter ?? 0));
   if (bad !== null) return bad;
@@ -88,21 +94,28 @@ export const PER_IP_MAX = 0xffffffff;
 
 const HSTS_ON_HTTP = "a plain HTTP frontend cannot carry it (RFC 6797 7.2): it belongs to HTTPS frontends";
 
+function checkRewrite(field: string, text: string, target: RewriteTarget, rule: CapturingRule): CommandError | null {
+  if (text === "") return null;
+  const compiled = compileRewrite(text, hostGroups(rule.hostname), pathGroups(rule.pathKind, rule.path), target);
+  return "reason" in compiled ? commandError("INVALID_VALUE", field, compiled.reason) : null;
+}
+
 function toHeaderEdits(headers: readonly Header[]): HeaderEditObject[] | CommandError {
-  if (headers.length > HEADER_EDITS_MAX) {
-    return commandError("INVALID_VALUE", "headers", `there are more than ${HEADER_EDITS_MAX}`);
+  if (headers.length > EDITS_MAX) {
+    return commandError("INVALID_VALUE", "headers", `there are more than ${EDITS_MAX}`);
   }
   const edits: HeaderEditObject[] = [];
   for (let i = 0; i < headers.length; i++) {
     const { position, key: name, val: value, append } = headers[i]!;
+    const edit = { position, name, value, append };
     const bad =
       checkField(`headers[${i}].position`, checkPosition(position)) ??
-      checkField(`headers[${i}].key`, checkToken(name, HEADER_NAME_BYTES_MAX)) ??
-      checkField(`headers[${i}].val`, checkFieldValue(value, HEADER_VALUE_BYTES_MAX));
+      checkField(`headers[${i}].val`, checkFieldValue(value, EDIT_VALUE_BYTES_MAX)) ??
+      checkField(`headers[${i}]`, checkHeaderEdit(edit));
     if (bad !== null) return bad;
-    edits.push({ position, name, value, append });
+    edits.push(edit);
   }
-  return edits;
+  return checkField("headers", checkHeaderEdits(edits)) ?? edits;
 }
 
 function checkPosition(position: number): string | null {
@@ -111,11 +124,11 @@ function checkPosition(position: number): string | null {
 }
 
 function checkHashes(hashes: readonly string[]): CommandError | null {
-  if (hashes.length > AUTHORIZED_HASHES_MAX) {
-    return commandError("INVALID_VALUE", "authorized_hashes", `there are more than ${AUTHORIZED_HASHES_MAX}`);
+  if (hashes.length > HASHES_MAX) {
+    return commandError("INVALID_VALUE", "authorized_hashes", `there are more than ${HASHES_MAX}`);
   }
   for (let i = 0; i < hashes.length; i++) {
-    const bad = checkField(`authorized_hashes[${i}]`, checkName(hashes[i]!, AUTHORIZED_HASH_BYTES_MAX));
+    const bad = checkField(`authorized_hashes[${i}]`, checkHash(hashes[i]!));
     if (bad !== null) return bad;
   }
   return null;

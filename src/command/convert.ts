@@ -118,7 +118,7 @@ export function toHttpFrontend(message: RequestHttpFrontend): Converted<HttpFron
   if ("reason" in host) return commandError("INVALID_VALUE", "hostname", host.reason);
   const tags = toTags(message.tags);
   if ("code" in tags) return tags;
-  const policy = toFrontendPolicy(message);
+  const policy = toFrontendPolicy(message, { hostname: host.host, pathKind, path });
   if (policy instanceof CommandError) return policy;
   return {
     clusterId,

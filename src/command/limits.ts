@@ -29,17 +29,8 @@ export const ANSWERS_MAX = 64;
 /** Bytes of one answer, and of all answers of one object: a saved record and a command must hold them. */
 export const ANSWER_BYTES_MAX = 65_536;
 export const ANSWERS_BYTES_MAX = 262_144;
-/** Header edits of one frontend, and bytes of a value: an edited head must still fit in a buffer. */
-export const HEADER_EDITS_MAX = 64;
-export const HEADER_VALUE_BYTES_MAX = 4096;
-/** Bytes of a rewrite template. */
-export const REWRITE_BYTES_MAX = 4096;
-/** Credentials of one cluster: each is compared for each request that asks for one of them. */
-export const AUTHORIZED_HASHES_MAX = 256;
-/** Bytes of one credential: user, colon, 64 digits. Longer ones are compared with nothing (spec 5.10). */
-export const AUTHORIZED_HASH_BYTES_MAX = 256;
-/** Networks of one listener: each request is looked up in them. */
-export const NETWORKS_MAX = 256;
+/** Bytes of `www_authenticate`: the answer's head must fit in a buffer. */
+export const WWW_AUTHENTICATE_BYTES_MAX = 4096;
 /** Bytes of the path of a health probe. */
 export const PROBE_URI_BYTES_MAX = 2048;
 /** Ranges of statuses of a health check. */

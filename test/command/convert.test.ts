@@ -218,12 +218,15 @@ const REFUSED: readonly (readonly [Request, RegExp])[] = [
   [addListener("0.0.0.0:80", { httpAnswers: { answer404: long.repeat(7) } }), /'answers.404': .* 65536 bytes/],
   [addListener("0.0.0.0:80", { underscoreNames: "maybe" }), /'underscore_names': expected one of pass, drop, refuse/],
   [addListener("0.0.0.0:80", { dotSegments: "drop" }), /'dot_segments': expected one of pass, refuse/],
-  [addListener("0.0.0.0:80", { trustedProxies: [""] }), /'trusted_proxies\[0\]': it is empty/],
+  [addListener("0.0.0.0:80", { trustedProxies: [""] }), /'trusted_proxies\[0\]': "" is not a network such as/],
   [addListener("0.0.0.0:80", { trustedProxies: new Array(300).fill("::1/128") }), /'trusted_proxies': there are more/],
   [addListener("0.0.0.0:80", { sozuIdHeader: `X-${long}` }), /'sozu_id_header': it is longer/],
   [addCluster("app", { answers: { 503: "\ud800" } }), /'answers.503': it holds half of a surrogate pair/],
   [addCluster("app", { authorizedHashes: ["a", long] }), /'authorized_hashes\[\d\]'/],
-  [addCluster("app", { authorizedHashes: new Array(300).fill(HASH) }), /'authorized_hashes': there are more than 256/],
+  [
+    addCluster("app", { authorizedHashes: new Array(1025).fill(HASH) }),
+    /'authorized_hashes': there are more than 1024/,
+  ],
   [addCluster("app", { wwwAuthenticate: "Basic\r\nX: y" }), /'www_authenticate': .* control character 0x0d/],
   [addCluster("app", { maxConnectionsPerIp: 1n << 40n }), /'max_connections_per_ip': it must be at most 4294967295/],
   [addCluster("app", { retryAfter: 4_000_000_000 }), /'retry_after': it must be at most/],
@@ -247,8 +250,8 @@ const REFUSED: readonly (readonly [Request, RegExp])[] = [
   ],
   [addFrontend("a.test", "/", { hsts: { enabled: false } }), /'hsts': a plain HTTP frontend cannot carry it/],
   [addFrontend("a.test", "/", { rewritePort: 0 }), /'rewrite_port': it must be from 1 to 65535/],
-  [addFrontend("a.test", "/", { rewritePath: "/\n" }), /'rewrite_path': it holds the control character 0x0a/],
-  [addFrontend("a.test", "/", { rewriteHost: long }), /'rewrite_host': it is longer than 4096 bytes/],
+  [addFrontend("a.test", "/", { rewritePath: "/\n" }), /'rewrite_path': .* cannot be part of a path/],
+  [addFrontend("a.test", "/", { rewriteHost: long }), /'rewrite_host': it is longer than 4096 characters/],
   [addFrontend("a.test", "/", { redirectTemplate: "\0" }), /'redirect_template': .* 0x00/],
   [
     addFrontend("a.test", "/", { headers: [{ position: 0, key: "X", val: "" }] }),
@@ -256,11 +259,39 @@ const REFUSED: readonly (readonly [Request, RegExp])[] = [
   ],
   [
     addFrontend("a.test", "/", { headers: [{ position: 1, key: "X:", val: "" }] }),
-    /'headers\[0\].key': it is not a tok/,
+    /'headers\[0\]': "X:" is not a header name/,
   ],
   [addFrontend("a.test", "/", { headers: [{ position: 1, key: "X", val: "a\r\nb" }] }), /'headers\[0\].val': .* 0x0d/],
   [addFrontend("a.test", "/", { headers: [{ position: 1, key: "X", val: long }] }), /'headers\[0\].val': it is longer/],
+  [
+    addFrontend("a.test", "/", { headers: [{ position: 1, key: "Content-Length", val: "0" }] }),
+    /'headers\[0\]': Content-Length cannot be edited/,
+  ],
+  [
+    addFrontend("a.test", "/", { headers: [{ position: 2, key: "X", val: "", append: true }] }),
+    /'headers\[0\]': an edit that appends needs a value/,
+  ],
+  [addFrontend("a.test", "/", { headers: new Array(65).fill({ position: 1, key: "X", val: "" }) }), /'headers': there/],
+  [addFrontend("a.test", "/", { rewritePath: "/$PATH[2]" }), /'rewrite_path': /],
+  [addFrontend("a.test", "/", { rewriteHost: "$HOST[1].test" }), /'rewrite_host': /],
+  [addFrontend("a.test", "/", { rewritePath: "/$PATHS" }), /'rewrite_path': "\$" at character 2 does not begin/],
+  [addCluster("app", { authorizedHashes: ["admin:secret"] }), /'authorized_hashes\[0\]': .* 64 hexadecimal digits/],
+  [addListener("0.0.0.0:80", { trustedProxies: ["::1", "10.0.0.1/8"] }), /'trusted_proxies\[1\]': .* bits set behind/],
+  [addListener("0.0.0.0:80", { answers: { 404: answer("503") } }), /'answers.404': line 1 of the template/],
+  [addFrontend("a.test", "/", { redirectTemplate: "hello" }), /'redirect_template': line 1 of the template/],
 ];
+
+test("captures of a rewrite are those of its rule", () => {
+  const regex = {
+    path: { kind: 1, value: "^/(a+)/(b+)" },
+    hostname: "/([a-z]+)/.test",
+    rewritePath: "/$PATH[2]$HOST[1]",
+  };
+  assert.equal(frontend(regex).policy?.rewritePath, "/$PATH[2]$HOST[1]");
+  const wildcard = addFrontend("*.test", "/", { rewriteHost: "$HOST[1].example", path: { kind: 2, value: "/" } });
+  apply(new ConfigState(), wildcard);
+  assert.match(refusal(addFrontend("*.test", "/", { rewritePath: "$PATH[1]", path: { kind: 2, value: "/" } })), /PATH/);
+});
 
 test("CP-20: what cannot work is refused with the field's name and the reason, and changes nothing", () => {
   for (const [one, expected] of REFUSED) {

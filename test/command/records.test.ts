@@ -6,7 +6,16 @@ import fc from "fast-check";
 import { RECORD_BYTES_MAX } from "../../src/command/limits.ts";
 import { decodeRecords, encodeRecord, encodeRecords, RECORD, RecordDecoder } from "../../src/command/records.ts";
 import { ConfigState } from "../../src/command/state.ts";
-import { addBackend, addCluster, addFrontend, answer, anyRequest, removeCluster } from "./requests.ts";
+import {
+  addBackend,
+  addCluster,
+  addFrontend,
+  addListener,
+  answer,
+  anyRequest,
+  healthCheck,
+  removeCluster,
+} from "./requests.ts";
 
 const OLD =
   '{"id":"P-1","content":{"request_type":{"ADD_CLUSTER":{"cluster_id":"app-1","sticky_session":false,"https_redirect":false,"proxy_protocol":null,"load_balancing":0,"answer_503":null,"load_metric":0}}}}\n\0' +
@@ -138,10 +147,17 @@ test("the largest objects that the state accepts fit into a record", () => {
   const quotes = (bytes: number): string => '"'.repeat(bytes);
   const state = new ConfigState();
   const texts = ["502", "503", "504", "507"].map((status) => [status, answer(status, quotes(65_000))]);
+  const users = Array.from({ length: 1024 }, (_, at) => `${at}${quotes(180)}:${"0".repeat(64)}`);
   const largest = [
-    addCluster("a", { answers: Object.fromEntries(texts), authorizedHashes: [], wwwAuthenticate: quotes(4096) }),
+    addCluster("a", {
+      answers: Object.fromEntries(texts),
+      authorizedHashes: users,
+      wwwAuthenticate: quotes(4096),
+      healthCheck: healthCheck({ uri: `/${quotes(2000)}` }),
+    }),
+    addListener("0.0.0.0:80", { answers: Object.fromEntries(texts), trustedProxies: new Array(256).fill("::1/128") }),
     addFrontend("a.test", "/", {
-      headers: new Array(64).fill({ position: 3, key: "x".repeat(128), val: quotes(4096) }),
+      headers: [1, 2].map((at) => ({ position: 3, key: `X-${at}`, val: quotes(4000) })),
       redirect: 1,
       redirectTemplate: answer("301", quotes(65_000)),
       tags: Object.fromEntries(Array.from({ length: 64 }, (_, at) => [`${at}${quotes(120)}`, quotes(1024)])),
