@@ -68,6 +68,14 @@ export function flag(text: string): boolean {
   return text === "true";
 }
 
+/** Flags that may have a value, which must not be taken for the word behind them: `--required-auth id shop`. */
+export function fillFlags(args: readonly string[]): string[] {
+  return args.map((arg, at) => {
+    const bare = arg === "--required-auth" && args[at + 1] !== "true" && args[at + 1] !== "false";
+    return bare ? `${arg}=true` : arg;
+  });
+}
+
 export function port(text: string): number {
   const value = Number(text);
   if (!/^\d{1,5}$/.test(text) || value < 1 || value > 65_535) throw new InvalidArgumentError("It must be 1 to 65535.");

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { describeError, EXIT_FAILURE, EXIT_USAGE } from "./errors.ts";
-import { laterVerbs, milliseconds } from "./options.ts";
+import { fillFlags, laterVerbs, milliseconds } from "./options.ts";
 import { addBackendVerbs, addClusterVerbs } from "./verbs/clusters.ts";
 import { addControlVerbs } from "./verbs/control.ts";
 import { addDaemonVerbs } from "./verbs/daemon.ts";
@@ -16,7 +16,7 @@ import { addListenerVerbs } from "./verbs/listeners.ts";
 /** Runs one command line; resolves with the exit code. Prints errors on stderr between blank lines. */
 export async function run(args: readonly string[]): Promise<number> {
   try {
-    await buildProgram().parseAsync(args, { from: "user" });
+    await buildProgram().parseAsync(fillFlags(args), { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
     // Commander has printed its own message by then.

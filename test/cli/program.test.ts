@@ -103,6 +103,8 @@ const REFUSED: readonly (readonly [readonly string[], number, RegExp])[] = [
   [[...RULE, "--redirect-scheme", "ftp", "id", "a"], 1, /is not a redirect scheme/],
   [[...RULE, "--header", "request=X", "id", "a"], 1, /"request=X" is not a header edit/],
   [[...RULE, "--header", "nowhere=X=a", "id", "a"], 1, /"nowhere" is not a position of a header/],
+  [[...RULE, "--required-auth", "idd", "a"], 2, /Did you mean id\?/],
+  [[...RULE, "--required-auth", "false", "idd", "a"], 2, /Did you mean id\?/],
   [[...RULE, "--required-auth=maybe", "id", "a"], 2, /true or false/],
   [[...RULE, "--hsts-disabled", "deny"], 1, /--hsts-disabled: plain HTTP cannot carry it/],
   [[...RULE, "--path-prefix", "/", "--path-equals", "/", "deny"], 1, /one path rule/],

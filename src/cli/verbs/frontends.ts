@@ -15,9 +15,7 @@ export function addFrontendVerbs(program: Command): void {
     .option("--rewrite-host <template>", "host for the backend or the redirect, with $HOST[n] and $PATH[n]")
     .option("--rewrite-path <template>", "the same for the path")
     .option("--rewrite-port <port>", "port in the redirect", port)
-    .addOption(
-      new Option("--required-auth [bool]", "ask for credentials of the cluster").preset("true").argParser(flag),
-    )
+    .addOption(new Option("--required-auth [bool]", "ask for credentials of the cluster").argParser(flag))
     .option("--header <position=name=value>", "edit a field of request, response or both; may be repeated", repeated)
     .option("--append-header <position=name=value>", "the same, but keep what is there; may be repeated", repeated)
     .addHelpText("after", HELP);
