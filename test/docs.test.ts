@@ -114,3 +114,29 @@ test("docs/hardening.md has every case, and the tests it names exist", () => {
     }
   }
 });
+
+test("docs/acceptance.md has every row of its groups, and the tests it names exist", () => {
+  const page = read("docs/acceptance.md");
+  const groups: Readonly<Record<string, number>> = {
+    cluster_ip_limit: 4,
+    eviction: 2,
+    h1_security: 12,
+    mux: 22,
+    redirect_rewrite_auth: 15,
+  };
+  for (const [group, count] of Object.entries(groups)) {
+    const section = page.split("## ").find((text) => text.startsWith(`${group}\n`)) ?? "";
+    assert.equal([...section.matchAll(/^\| test_/gm)].length, count, group);
+  }
+  for (const [line, name] of page.matchAll(/^\| ([a-z][^|]*) \| .*$/gm)) {
+    const links = [...line.matchAll(/\]\(\.\.\/([^)]+)\) "([^"]+)"/g)];
+    assert.ok(links.length > 0 || /not built yet/.test(line), `${name}: neither a test nor a reason`);
+    for (const [, file, part] of links) {
+      const titles = [...read(file as string).matchAll(/\b(?:test|it)\(\s*(?:"([^"]*)"|`([^`]*)`)/g)];
+      assert.ok(
+        titles.some(([, plain, template]) => (plain ?? template ?? "").includes(part as string)),
+        `${name}: no test in ${file} is called ${part}`,
+      );
+    }
+  }
+});
