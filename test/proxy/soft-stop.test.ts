@@ -34,3 +34,35 @@ test("UP-16 a soft stop serves what is in flight and what lies in the socket, an
   rig.stop();
   backend.close();
 });
+
+test("WS-11 tunnels outlive a soft stop until they end", async () => {
+  const rig = new Rig();
+  const backend = await RawBackend.start();
+  const port = rig.listen([backend.port]);
+  const pairs: [Awaited<ReturnType<typeof connect>>, Awaited<ReturnType<typeof connect>>][] = [];
+  for (let i = 0; i < 100; i++) {
+    const client = await connect(port);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+    const back = await backend.connection();
+    await back.has("\r\n\r\n");
+    back.send("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+    await client.has("101 ");
+    pairs.push([client, back]);
+  }
+  const drained = new Promise<void>((resolve) => rig.proxy.softStop(resolve));
+  for (const [client, back] of pairs) {
+    client.send("ping");
+    await back.has("ping");
+    back.send("pong");
+    await client.has("pong");
+  }
+  assert.equal(rig.proxy.sessions, 100);
+  for (const [client, back] of pairs) {
+    client.socket.end();
+    await back.end();
+    back.socket.end();
+  }
+  await drained;
+  rig.stop();
+  backend.close();
+});
