@@ -10,6 +10,8 @@ export interface LoadResult {
   /** Answers with another status, closes, resets; one text each, at most 100 kept. */
   readonly failures: readonly string[];
   readonly failed: number;
+  /** Requests that were in flight on connections given to `cut`, and failed. */
+  readonly lost: number;
   /** The longest time between sending a request and having its whole answer. */
   readonly longestMs: number;
 }
@@ -30,6 +32,7 @@ export interface LoadOptions {
 export class Load {
   served: number;
   failed: number;
+  lost: number;
   longestMs: number;
   readonly failures: string[];
   readonly #port: number;
@@ -38,11 +41,17 @@ export class Load {
   readonly #fresh: boolean;
   readonly #lanes: Promise<void>[];
   readonly #sockets: Set<Socket>;
+  /** Connections that died with the process that served them: no request is sent on them any more. */
+  readonly #cut: WeakSet<Socket>;
+  /** Connections with a request that was in flight at that time. */
+  readonly #losing: WeakSet<Socket>;
+  readonly #busy: Set<Socket>;
   #stopping: boolean;
 
   constructor(port: number, options: LoadOptions = {}) {
     this.served = 0;
     this.failed = 0;
+    this.lost = 0;
     this.longestMs = 0;
     this.failures = [];
     this.#port = port;
@@ -51,7 +60,26 @@ export class Load {
     this.#fresh = options.fresh ?? false;
     this.#stopping = false;
     this.#sockets = new Set();
+    this.#cut = new WeakSet();
+    this.#losing = new WeakSet();
+    this.#busy = new Set();
     this.#lanes = Array.from({ length: options.connections ?? 16 }, () => this.#lane());
+  }
+
+  /**
+   * The connections with these local ports die now, in the same turn of the loop. The request in flight on one of them may
+   * fail and counts as lost then; no other request may. Returns the number of such requests.
+   */
+  cut(ports: ReadonlySet<number>): number {
+    let inFlight = 0;
+    for (const socket of this.#sockets) {
+      if (!ports.has(socket.localPort ?? -1)) continue;
+      this.#cut.add(socket);
+      if (!this.#busy.has(socket)) continue;
+      this.#losing.add(socket);
+      inFlight++;
+    }
+    return inFlight;
   }
 
   /** Lets every request in flight finish. */
@@ -59,14 +87,22 @@ export class Load {
     this.#stopping = true;
     await Promise.all(this.#lanes);
     for (const socket of this.#sockets) socket.destroy();
-    return { served: this.served, failed: this.failed, failures: this.failures, longestMs: this.longestMs };
+    const { served, failed, lost, failures, longestMs } = this;
+    return { served, failed, lost, failures, longestMs };
   }
 
   async #lane(): Promise<void> {
     let socket: Socket | null = null;
     while (!this.#stopping) {
       const startedAt = performance.now();
-      const problem: string | Socket = await this.#one(socket);
+      // A connection that died while nothing was sent on it is no failure: nobody was promised that it stays.
+      if (socket !== null && this.#cut.has(socket)) socket = null;
+      const problem: string | Socket | null = await this.#one(socket);
+      if (problem === null) {
+        this.lost++;
+        socket = null;
+        continue;
+      }
       if (typeof problem === "string") {
         this.failed++;
         if (this.failures.length < 100) this.failures.push(problem);
@@ -81,18 +117,20 @@ export class Load {
     }
   }
 
-  /** One request; the socket when it was served, else what went wrong. */
-  #one(reused: Socket | null): Promise<Socket | string> {
+  /** One request; the socket when it was served, null when it was lost with its connection, else what went wrong. */
+  #one(reused: Socket | null): Promise<Socket | string | null> {
     return new Promise((resolve) => {
       const socket = reused ?? connect({ port: this.#port, host: "127.0.0.1", noDelay: true });
       this.#sockets.add(socket);
+      this.#busy.add(socket);
       let pending = Buffer.alloc(0);
       const finish = (result: Socket | string): void => {
         socket.removeAllListeners();
         socket.on("error", () => undefined);
         if (typeof result === "string") socket.destroy();
         socket.once("close", () => this.#sockets.delete(socket));
-        resolve(result);
+        this.#busy.delete(socket);
+        resolve(typeof result === "string" && this.#losing.has(socket) ? null : result);
       };
       socket.on("error", (error: NodeJS.ErrnoException) => finish(error.code ?? error.message));
       socket.on("end", () => finish(pending.length === 0 ? "closed without an answer" : "closed inside an answer"));

@@ -144,7 +144,9 @@ export class ClientSession {
     this.#socket.cork();
     if (this.#unsaid) this.#report();
     if (!this.#write(response)) {
-      this.#write(failureResponse("the answer is larger than max_command_buffer_size"));
+      const limit = `max_command_buffer_size (${this.#options.maxMessageBytes} bytes)`;
+      const advice = "ask for less (one domain, one cluster), or raise that key and restart";
+      this.#write(failureResponse(`the answer is larger than ${limit}: ${advice}`));
     }
     this.#socket.uncork();
     if (!this.#socket.writableNeedDrain) {

@@ -1,0 +1,57 @@
+// Kills a worker so that the consequences can be accounted for exactly: it is stopped first, and while nothing moves the
+// kernel's tables tell which client connections it had accepted. Those are lost with it; whatever waits in a queue that
+// was not accepted yet is not, for the sockets belong to main.
+
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+
+/**
+ * Ends a worker with SIGKILL. Returns the clients' ports of the connections to `listenPort` that it had accepted. Nothing
+ * of this process runs in between, so these are the connections at the time of the kill.
+ */
+export function killWorker(pid: number, listenPort: number): Set<number> {
+  process.kill(pid, "SIGSTOP");
+  while (!isStopped(pid));
+  const ports = heldPorts(pid, listenPort);
+  process.kill(pid, "SIGKILL");
+  return ports;
+}
+
+/** Every thread is stopped, or gone. */
+function isStopped(pid: number): boolean {
+  return tasks(pid).every((task) => {
+    try {
+      const stat = readFileSync(`/proc/${pid}/task/${task}/stat`, "latin1");
+      return "TZX".includes(stat.charAt(stat.lastIndexOf(")") + 2));
+    } catch {
+      return true; // it ended meanwhile
+    }
+  });
+}
+
+function tasks(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return []; // the process is gone
+  }
+}
+
+function heldPorts(pid: number, listenPort: number): Set<number> {
+  const inodes = new Set<string>();
+  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+    const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
+    if (target.startsWith("socket:[")) inodes.add(target.slice(8, -1));
+  }
+  const ports = new Set<number>();
+  for (const line of readFileSync("/proc/net/tcp", "latin1").split("\n").slice(1)) {
+    const [, local, remote, , , , , , , inode] = line.trim().split(/\s+/);
+    if (local === undefined || remote === undefined || inode === undefined || !inodes.has(inode)) continue;
+    if (portOf(local) === listenPort) ports.add(portOf(remote));
+  }
+  return ports;
+}
+
+/** `0100007F:1F90`. */
+function portOf(address: string): number {
+  return Number.parseInt(address.slice(address.indexOf(":") + 1), 16);
+}
