@@ -9,6 +9,8 @@ export interface WorstCase {
   readonly answers: number;
   /** It is sent one byte at a time, each in a packet of its own. */
   readonly dripped?: boolean;
+  /** It is compared with the case so many places before it; absent: with the ordinary request. */
+  readonly beside?: number;
 }
 
 /** Paths with a regular expression on the host `regex.test`. */
@@ -17,11 +19,8 @@ export const REGEX_ROUTES = 200;
 const FULL = 9_500;
 
 /** The yardstick: what a browser or a service sends. */
-export const ORDINARY: WorstCase = one("an ordinary request", "GET /api/items?page=2", [
-  "User-Agent: curl/8.5.0",
-  "Accept: */*",
-  "Accept-Encoding: gzip",
-]);
+const ORDINARY_FIELDS = ["User-Agent: curl/8.5.0", "Accept: */*", "Accept-Encoding: gzip"];
+export const ORDINARY: WorstCase = one("an ordinary request", "GET /api/items?page=2", ORDINARY_FIELDS);
 
 export const WORST_CASES: readonly WorstCase[] = [
   one(
@@ -57,9 +56,12 @@ export const WORST_CASES: readonly WorstCase[] = [
     `Connection: ${repeat(2000, (i) => `q${i % 90}`).join(",")}`,
     ...repeat(100, (i) => `X${i}: ${i}`),
   ]),
-  one(`path of 9 kB against ${REGEX_ROUTES} regex routes`, `GET /${"ab".repeat(4700)}`, [], "regex.test"),
-  one(`path of 1 kB against ${REGEX_ROUTES} regex routes`, `GET /${"ab".repeat(490)}`, [], "regex.test"),
-  one("path of 9 kB against 20 regex routes", `GET /${"ab".repeat(4700)}`, [], "regex20.test"),
+  one(`an ordinary request, ${REGEX_ROUTES} regex routes`, "GET /api/items?page=2", ORDINARY_FIELDS, "regex.test"),
+  beside(1, one("path of 1 kB, the same routes", `GET /${"ab".repeat(500)}`, [], "regex.test")),
+  beside(2, one("path of 9 kB, the same routes (414, closes)", `GET /${"ab".repeat(4700)}`, [], "regex.test")),
+  one("an ordinary request, 20 regex routes", "GET /api/items?page=2", ORDINARY_FIELDS, "regex20.test"),
+  beside(1, one("path of 2.4 kB, the same routes", `GET /${"ab".repeat(1200)}`, [], "regex20.test")),
+  one("path of 9 kB, 5 regex routes", `GET /${"ab".repeat(4700)}`, [], "regex5.test"),
   one("path of 9 kB of %2e%2e%2f", `GET /${"%2e%2e%2f".repeat(1040)}`, []),
   one("query of 9 kB", `GET /?${"a=b&".repeat(2340)}`, []),
   one("host of 127 labels against wildcards", "GET /", [], `${"a.".repeat(120)}deep.test`),
@@ -78,6 +80,10 @@ export const WORST_CASES: readonly WorstCase[] = [
 function one(title: string, line: string, fields: readonly string[], host = "localhost"): WorstCase {
   const text = `${line} HTTP/1.1\r\nHost: ${host}\r\n${fields.map((field) => `${field}\r\n`).join("")}\r\n`;
   return checked({ title, bytes: Buffer.from(text), answers: 1 });
+}
+
+function beside(places: number, made: WorstCase): WorstCase {
+  return { ...made, beside: places };
 }
 
 function chunked(title: string, body: string, trailers = ""): WorstCase {

@@ -116,7 +116,7 @@ const SLASH = 0x2f;
 /** Paths up to here are matched against any number of regular expressions. */
 export const PATTERN_PATH_BYTES = 1024;
 /** Bytes of a longer path times regular expressions. */
-export const PATTERN_STEPS_MAX = 200_000;
+export const PATTERN_STEPS_MAX = 50_000;
 /** Hosts with fewer rules are not worth the arrays. */
 const SIEVE_MIN = 4;
 const NO_LENGTHS = new Int32Array(0);
