@@ -24,6 +24,8 @@ export abstract class Connection extends Timed {
   outbox: Outbox | null;
   /** When something last came from the peer or went to it, in ticks of the timer wheel. Kept for clients only. */
   activeTick: number;
+  /** In line for buffers (TrafficContext.mayRead). */
+  inLine: boolean;
   /** The socket may hold unread bytes. */
   readable: boolean;
   /** The peer has sent its FIN; it may still lie behind unread bytes. */
@@ -44,6 +46,7 @@ export abstract class Connection extends Timed {
     this.fd = fd;
     this.token = -1;
     this.outbox = null;
+    this.inLine = false;
     this.activeTick = context.loop.wheel.tick;
     this.readable = false;
     this.peerClosed = false;

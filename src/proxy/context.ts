@@ -153,13 +153,21 @@ export class TrafficContext {
     return this.buffers.inUse >= this.settings.maxBuffers;
   }
 
+  /** Connections in line for buffers, each once. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /**
    * Asked before a read whose bytes go to a peer that may not take them: the rest must fit into buffers. False: the
    * connection is called again (`onReady(0)`) once buffers are free.
    */
   mayRead(connection: Connection): boolean {
     if (this.buffers.inUse + OUTBOX_BUFFERS <= this.settings.maxBuffers) return true;
-    this.#waiting.push(connection);
+    if (!connection.inLine) {
+      connection.inLine = true;
+      this.#waiting.push(connection);
+    }
     return false;
   }
 
@@ -168,6 +176,7 @@ export class TrafficContext {
     while (free >= OUTBOX_BUFFERS) {
       const connection = this.#waiting.shift();
       if (connection === undefined) return;
+      connection.inLine = false;
       if (connection.fd === -1) continue;
       this.loop.runLater(connection);
       free -= OUTBOX_BUFFERS;

@@ -115,6 +115,11 @@ export class Rig {
     return bound.port;
   }
 
+  /** The cluster that `listen` made, with its defaults. */
+  clusterAt(port: number): ClusterObject {
+    return clusterOf(`app-${port}`);
+  }
+
   /** The frontend that `listen` made. */
   frontendAt(port: number): HttpFrontendObject {
     return frontendOf(`app-${port}`, { ip: "127.0.0.1", port });

@@ -55,6 +55,8 @@ export class BackConnection extends Connection implements BackStream {
   idleSinceMs: number;
   /** NTLM or Negotiate was seen: it serves this client only (decisions 19). */
   belongsToClient: boolean;
+  /** The client in whose list it waits, or last waited. */
+  owner: FrontStream | null;
   /** Seconds that the backend promised to keep an idle connection, -1 none. */
   keepAliveTimeoutS: number;
   #state: number;
@@ -76,6 +78,7 @@ export class BackConnection extends Connection implements BackStream {
     this.receivedBytes = 0;
     this.idleSinceMs = 0;
     this.belongsToClient = false;
+    this.owner = null;
     this.keepAliveTimeoutS = -1;
     this.#state = CONNECTING;
     this.#exchange = null;

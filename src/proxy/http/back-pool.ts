@@ -98,6 +98,7 @@ export class BackPool {
       this.#idle.push(connection);
       return;
     }
+    connection.owner = owner;
     const connections = this.#http.owned.get(owner);
     if (connections === undefined) this.#http.owned.set(owner, [connection]);
     else connections.push(connection);
@@ -119,13 +120,11 @@ export class BackPool {
       values[METRIC_BACKEND_POOL_SIZE]--;
       return;
     }
-    if (this.#http.owned.size === 0) return;
-    for (const [front, connections] of this.#http.owned) {
-      if (!this.#remove(connections, connection)) continue;
-      values[METRIC_BACKEND_POOL_SIZE]--;
-      if (connections.length === 0) this.#http.owned.delete(front);
-      return;
-    }
+    const { owner } = connection;
+    const connections = owner === null ? undefined : this.#http.owned.get(owner);
+    if (owner === null || connections === undefined || !this.#remove(connections, connection)) return;
+    values[METRIC_BACKEND_POOL_SIZE]--;
+    if (connections.length === 0) this.#http.owned.delete(owner);
   }
 
   connected(connection: BackConnection, microseconds: number): void {

@@ -76,6 +76,9 @@ export class HttpContext implements BackendConnector {
   }
 }
 
+/** Decoders of 4 kB that are kept: after a crowd of unfinished heads the rest is garbage. */
+const SPARE_DECODERS_MAX = 64;
+
 class Decoders {
   request: RequestDecoder;
   response: ResponseDecoder;
@@ -97,7 +100,7 @@ class Decoders {
   }
 
   giveRequest(decoder: RequestDecoder): void {
-    this.#freeRequests.push(decoder);
+    if (this.#freeRequests.length < SPARE_DECODERS_MAX) this.#freeRequests.push(decoder);
   }
 
   keepResponse(): ResponseDecoder {
@@ -107,6 +110,6 @@ class Decoders {
   }
 
   giveResponse(decoder: ResponseDecoder): void {
-    this.#freeResponses.push(decoder);
+    if (this.#freeResponses.length < SPARE_DECODERS_MAX) this.#freeResponses.push(decoder);
   }
 }
