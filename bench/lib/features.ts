@@ -1,5 +1,5 @@
 // What each feature adds to a request: user-space instructions of the worker's main thread, counted by callgrind, with the
-// feature and without it. All of them are configured in one worker and warmed up in turns, so that both sides of a
+// feature and without it, for the same request. All of them are configured in one worker and warmed up in turns, so that both sides of a
 // comparison run the same compiled code; between two workers the compiler's decisions alone make a difference of a
 // thousand instructions and more.
 
@@ -110,21 +110,33 @@ const FEATURES: readonly Feature[] = [
 export async function featureCosts(base: TargetOptions): Promise<FeatureCost[]> {
   const counted = await startCounted("sozu", { ...base, clusters: (port) => configOf(port, base.backendPort) }, true);
   const found = new Map<string, number>();
+  const ways = FEATURES.flatMap((feature) => [feature, ...withoutIt(feature)]);
   try {
     const { port } = counted.target;
     for (let round = 0; round < WARM_UP_ROUNDS; round++) {
-      for (const feature of FEATURES) await load(feature, port, WARM_UP);
+      for (const way of ways) await load(way, port, WARM_UP);
     }
-    for (const feature of FEATURES) found.set(feature.id, await costOf(feature, counted));
+    for (const way of ways) found.set(way.title, await costOf(way, counted));
   } finally {
     await counted.target.stop();
   }
-  return FEATURES.map(({ id, title, against }) => ({
-    title,
-    against: FEATURES.find((other) => other.id === against)?.title ?? null,
-    instructions: found.get(id) as number,
-    without: against === undefined ? null : (found.get(against) as number),
-  }));
+  return FEATURES.map((feature) => {
+    const { title, against } = feature;
+    const other = FEATURES.find(({ id }) => id === against) ?? null;
+    const without = withoutIt(feature)[0] ?? other;
+    return {
+      title,
+      against: other === null ? null : other.title,
+      instructions: found.get(title) as number,
+      without: without === null ? null : (found.get(without.title) as number),
+    };
+  });
+}
+
+/** The same request, where its fields are its own, sent the way that the feature is compared with. */
+function withoutIt({ title, against, request }: Feature): Feature[] {
+  if (against === undefined || request?.headers === undefined) return [];
+  return [{ id: against, title: `${title}: without`, request }];
 }
 
 /** The least of some rounds: what the collector does in the others is not the feature's. */

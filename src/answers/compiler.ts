@@ -137,8 +137,8 @@ export class TemplateCompiler {
         const variable = this.#check(found, "inBody", at + 1);
         if (variable === -1) return false;
         this.#literal += lines[at].slice(rest, found.at);
-        this.#flush(this.body);
-        this.body.push(new Part(PART_VARIABLE, "", variable));
+        this.body.push(new Part(PART_VARIABLE, this.#literal, variable));
+        this.#literal = "";
         rest = found.at + 1 + found.name.length;
       }
       this.#literal += lines[at].slice(rest);

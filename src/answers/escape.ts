@@ -15,15 +15,25 @@ export const CONTEXT_PLAIN = 3;
 /** Characters of a value; longer ones are cut. A location and a challenge would be worth nothing when cut. */
 const VALUE_MAX = 512;
 
-/** The value of a variable as it may stand in a context. */
+/** The value of a variable as it may stand in a context. Most values are plain, and then they are looked at only once. */
 export function escapeValue(variable: number, text: string, context: number): string {
-  if (variable === REDIRECT_LOCATION && context === CONTEXT_HEADER) return locationValue(text);
-  const value = variable === REDIRECT_LOCATION || variable === WWW_AUTHENTICATE ? text : text.slice(0, VALUE_MAX);
-  if (variable === SUCCESSFULLY_PARSED || variable === PARTIALLY_PARSED || variable === INVALID) {
-    return value === "" ? "null" : jsonInHtml(value);
-  }
+  const isDiagnostic = variable === SUCCESSFULLY_PARSED || variable === PARTIALLY_PARSED || variable === INVALID;
+  const mayBeLong = variable === REDIRECT_LOCATION || variable === WWW_AUTHENTICATE;
+  const value = mayBeLong || text.length <= VALUE_MAX ? text : text.slice(0, VALUE_MAX);
+  if (isDiagnostic) return value === "" ? "null" : jsonInHtml(value);
+  if (variable === REDIRECT_LOCATION && context === CONTEXT_HEADER) return locationValue(value);
+  if (isPlain(value)) return value;
   if (context === CONTEXT_JSON) return jsonInHtml(value).slice(1, -1);
   return context === CONTEXT_HTML ? htmlText(value) : headerValue(value);
+}
+
+/** Whether a text means itself in every context. */
+function isPlain(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7e || PLAIN[code] === 0) return false;
+  }
+  return true;
 }
 
 /** A field value: whatever is not printable ASCII becomes `?`. */
@@ -66,4 +76,9 @@ const UNPRINTABLE = /[^\x20-\x7e]/g;
 const NOT_IN_URI = /[^\x21-\x7e]/gu;
 const NOT_IN_HTML = /[^ !#%()*+,\-./0-9:;=?@A-Z[\]^_a-z|~]/gu;
 const NOT_IN_PAGE = /[<>&'\x7f-\uffff]/g;
+/** By code, up to 0x7e: 1 for what no context escapes. */
+const PLAIN = Uint8Array.from({ length: 0x7f }, (_, code) => {
+  const character = String.fromCharCode(code);
+  return htmlText(character) === character ? 1 : 0;
+});
 const ENCODER = new TextEncoder();
