@@ -2,12 +2,12 @@
 // still there in the worker that replaces one that died.
 
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { order } from "./lib/changes.ts";
-import { type Answer, once } from "./lib/client.ts";
-import { type RunningProxy, startProxy } from "./lib/proxy.ts";
+import { type Answer, connectRaw, once } from "./lib/client.ts";
+import { type RunningProxy, root, startProxy } from "./lib/proxy.ts";
 import { until } from "./lib/scope.ts";
 
 const CONFIG = `command_socket = "$FOLDER/sozu.sock"
@@ -86,4 +86,25 @@ test("a cluster's answers change over the command socket; a broken one refuses t
   await change("HTTP/1.1 503 Sold out\n\nsorry");
   assert.equal((await ask(proxy, "shop.test")).body.toString(), "sorry");
   assert.equal((await ask(proxy, "blog.test")).body.toString(), "listener");
+});
+
+test("the commands of docs/answers.md work, and keep connections and each other's answers", async (t) => {
+  const proxy = await start(t);
+  const page = readFileSync(join(root, "docs", "answers.md"), "utf8");
+  const block = /^```sh\n([\s\S]*?)^```/m.exec(page)?.[1] as string;
+  const commands = [...block.matchAll(/^\.\/sozu (.*)$/gm)].map((match) => match[1] as string);
+  assert.equal(commands.length, 2);
+  writeFileSync(join(proxy.folder, "closed.http"), "HTTP/1.1 503 Closed\n\nclosed");
+  writeFileSync(join(proxy.folder, "lost.http"), "HTTP/1.1 404 Lost\n\nlost");
+  const client = await connectRaw(proxy.port);
+  const first = await client.request("GET /x HTTP/1.1\r\nHost: shop.test\r\n\r\n");
+  assert.equal(first.statusLine, "HTTP/1.1 503 Shop");
+  for (const command of commands) {
+    const result = await proxy.run(...command.replace("127.0.0.1:8080", `127.0.0.1:${proxy.port}`).split(" "));
+    assert.equal(result.code, 0, result.stderr);
+  }
+  assert.equal((await client.request("GET /x HTTP/1.1\r\nHost: shop.test\r\n\r\n")).body.toString(), "closed");
+  assert.equal((await client.request("GET /x HTTP/1.1\r\nHost: other.test\r\n\r\n")).body.toString(), "lost");
+  assert.equal((await client.request("GET /x HTTP/1.1\r\nHost: blog.test\r\n\r\n")).body.toString(), "listener");
+  client.destroy();
 });

@@ -54,10 +54,11 @@ export async function startCounted(name: TargetName, options: TargetOptions, mai
   const pid = String(target.pid);
   const names = new RegExp(mainThread ? `^out\\.${pid}.*-01$` : `^out\\.${pid}`);
   const instructionsOf = async (work: () => Promise<void>): Promise<number> => {
+    // What was counted while work failed belongs to nobody.
+    control("--dump", pid);
     const before = total(out, names);
     control("--instr=on", pid);
-    await work();
-    control("--instr=off", pid);
+    await work().finally(() => control("--instr=off", pid));
     control("--dump", pid);
     const counted = total(out, names) - before;
     if (counted <= 0) throw new Error(`callgrind wrote no totals for process ${pid}`);
