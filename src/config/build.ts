@@ -124,11 +124,8 @@ class Builder {
     const message = clusterMessage(id, values);
     const { texts, places } = this.#templates.answers(values, path);
     for (const [status, text] of texts) setEntry(message.answers, status, text);
-    if (values.health_check !== undefined) {
-      const at = [...path, "health_check"];
-      const check = checkTable(this.#context, HEALTH_CHECK_KEYS, values.health_check, at);
-      if (check !== null) message.healthCheck = this.#healthCheck(check, at);
-    }
+    const check = this.#healthCheck(values.health_check, [...path, "health_check"]);
+    if (check !== null) message.healthCheck = check;
     this.#push(this.#clusterRequests, { case: "addCluster", value: message }, path, places);
     const frontends = values.frontends ?? [];
     for (let i = 0; i < frontends.length; i++) this.#frontend(id, frontends[i]!, [...path, "frontends", i]);
@@ -158,11 +155,23 @@ class Builder {
     else this.#hintPath(values.path ?? "", path);
   }
 
-  #healthCheck(values: ValuesOf<typeof HEALTH_CHECK_KEYS>, path: ConfigPath): HealthCheckConfig {
+  /** null: there is none, or what is wrong with it has been said. */
+  #healthCheck(raw: Record<string, unknown> | undefined, path: ConfigPath): HealthCheckConfig | null {
+    const { problems } = this.#context;
+    const said = problems.items.length;
+    const values = raw === undefined ? null : checkTable(this.#context, HEALTH_CHECK_KEYS, raw, path);
+    if (values === null || problems.items.slice(said).some((item) => item.severity === "error")) return null;
+    if (values.uri === undefined && values.tcp !== true) {
+      problems.error(
+        [...path, "uri"],
+        `missing key "uri" in ${formatPath(path)}: only probes with tcp = true need none`,
+      );
+      return null;
+    }
     const message = healthCheckMessage(values);
     if (message.timeout >= message.interval) {
       const longer = `timeout: a probe may take ${message.timeout} s, and every ${message.interval} s there is another`;
-      this.#context.problems.warning([...path, values.timeout === undefined ? "interval" : "timeout"], longer);
+      problems.warning([...path, values.timeout === undefined ? "interval" : "timeout"], longer);
     }
     return message;
   }
