@@ -35,6 +35,8 @@ interface Feature {
   readonly frontend?: string;
   /** It has no backend. */
   readonly isLocal?: boolean;
+  /** Default 1. */
+  readonly backends?: number;
   readonly request?: ExactRequest;
 }
 
@@ -49,6 +51,7 @@ export interface FeatureCost {
 
 const HASH = createHash("sha256").update("open sesame").digest("hex");
 const CREDENTIALS = Buffer.from("ali:open sesame").toString("base64");
+const COOKIE = "Cookie: a=b; user=0123456789";
 const EDITS = [
   `{ position = "request", key = "X-Team", value = "shop" }`,
   `{ position = "request", key = "User-Agent", value = "" }`,
@@ -93,6 +96,24 @@ const FEATURES: readonly Feature[] = [
     title: "health check every second",
     against: "plain",
     cluster: `health_check = { uri = "/", interval = 1 }`,
+  },
+  { id: "eject", title: "ejection of failing backends", against: "plain", cluster: "eject_after = 5" },
+  { id: "eight", title: "8 backends, a cookie", backends: 8, request: { headers: [COOKIE] } },
+  {
+    id: "hrw",
+    title: "HRW by a cookie",
+    against: "eight",
+    backends: 8,
+    cluster: `load_balancing = "HRW"\naffinity = "cookie:user"`,
+    request: { headers: [COOKIE] },
+  },
+  {
+    id: "maglev",
+    title: "MAGLEV by a cookie",
+    against: "eight",
+    backends: 8,
+    cluster: `load_balancing = "MAGLEV"\naffinity = "cookie:user"`,
+    request: { headers: [COOKIE] },
   },
   { id: "unavailable", title: "a built-in 503", isLocal: true, request: { anyStatus: true } },
   {
@@ -195,15 +216,19 @@ function load(feature: Feature, port: number, requests: number): Promise<void> {
 function configOf(port: number, backendPort: number, echoPort: number): string {
   const features: readonly Feature[] = [...FEATURES, { id: "tunnel", title: TUNNEL_TITLE }];
   return features
-    .map(({ id, cluster, frontend, isLocal }) => {
+    .map(({ id, cluster, frontend, isLocal, backends = 1 }) => {
       const rule = id === "rewrite" ? `path = "/rewrite(.*)", path_type = "REGEX"` : `path = "/${id}"`;
       const more = frontend === undefined ? "" : `, ${frontend}`;
-      const backend = `{ address = "127.0.0.1:${id === "tunnel" ? echoPort : backendPort}", backend_id = "${id}-0", sticky_id = "${id}-0" }`;
+      const address = `127.0.0.1:${id === "tunnel" ? echoPort : backendPort}`;
+      const all = Array.from(
+        { length: isLocal === true ? 0 : backends },
+        (_, at) => `{ address = "${address}", backend_id = "${id}-${at}", sticky_id = "${id}-${at}" }`,
+      );
       return `[clusters.${id}]
 protocol = "http"
 ${cluster ?? ""}
 frontends = [{ address = "127.0.0.1:${port}", hostname = "127.0.0.1", ${rule}${more} }]
-backends = [${isLocal === true ? "" : backend}]
+backends = [${all.join(", ")}]
 `;
     })
     .join("\n");

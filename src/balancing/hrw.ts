@@ -22,7 +22,8 @@ export class Hrw implements Policy {
   pick(nowMs: number, _random: () => number, ignoreHealth: boolean, key: number): Backend | null {
     const backends = this.backends;
     let best: Backend | null = null;
-    let bestCost = 0;
+    let bestH = 0;
+    let bestWeight = 0;
     for (let i = 0; i < backends.length; i++) {
       const backend = backends[i];
       if (!usable(backend, nowMs, ignoreHealth)) {
@@ -30,16 +31,17 @@ export class Hrw implements Policy {
       }
       const h = ((mix(key ^ backend.seed) >>> 0) + 0.5) / 2 ** 32;
       const weight = backend.weight * backend.ramp;
-      // -ln(h) is at least 1 - h, which spares most of the logarithms.
-      if (best !== null && (1 - h) / weight >= bestCost) {
-        continue;
-      }
-      const cost = -Math.log(h) / weight;
-      if (best === null || cost < bestCost) {
+      if (best === null || isBetter(h, weight, bestH, bestWeight)) {
         best = backend;
-        bestCost = cost;
+        bestH = h;
+        bestWeight = weight;
       }
     }
     return best;
   }
+}
+
+/** Whether -ln(h) / weight is less. Among equal weights that takes no logarithm. */
+function isBetter(h: number, weight: number, bestH: number, bestWeight: number): boolean {
+  return weight === bestWeight ? h > bestH : Math.log(h) * bestWeight > Math.log(bestH) * weight;
 }
