@@ -22,18 +22,21 @@ export class Hrw implements Policy {
   pick(nowMs: number, _random: () => number, ignoreHealth: boolean, key: number): Backend | null {
     const backends = this.backends;
     let best: Backend | null = null;
-    let bestH = 0;
+    let bestHash = 0;
     let bestWeight = 0;
     for (let i = 0; i < backends.length; i++) {
       const backend = backends[i];
       if (!usable(backend, nowMs, ignoreHealth)) {
         continue;
       }
-      const h = ((mix(key ^ backend.seed) >>> 0) + 0.5) / 2 ** 32;
-      const weight = backend.weight * backend.ramp;
-      if (best === null || isBetter(h, weight, bestH, bestWeight)) {
+      const hash = mix(key ^ backend.seed);
+      const weight = backend.ramp === 1 ? backend.weight : backend.weight * backend.ramp;
+      // Among equal weights the larger hash wins, which takes no logarithm.
+      const isBetter =
+        weight === bestWeight ? hash > bestHash : best === null || costOf(hash, weight) < costOf(bestHash, bestWeight);
+      if (isBetter) {
         best = backend;
-        bestH = h;
+        bestHash = hash;
         bestWeight = weight;
       }
     }
@@ -41,7 +44,7 @@ export class Hrw implements Policy {
   }
 }
 
-/** Whether -ln(h) / weight is less. Among equal weights that takes no logarithm. */
-function isBetter(h: number, weight: number, bestH: number, bestWeight: number): boolean {
-  return weight === bestWeight ? h > bestH : Math.log(h) * bestWeight > Math.log(bestH) * weight;
+function costOf(hash: number, weight: number): number {
+  const h = (hash + 2 ** 31 + 0.5) / 2 ** 32;
+  return -Math.log(h) / weight;
 }

@@ -219,11 +219,12 @@ test("many backends are probed at once, each exactly once", async () => {
 test("test_health_check_remove: verdicts go with the check, and nothing is probed any more (oddities 44)", async () => {
   const bad = await Sample.start();
   bad.status = 500;
-  const port = rig.listen([bad.port], { cluster: { healthCheck: CHECK } });
-  await until(() => events(port).length === 2, "verdict");
+  const port = rig.listen([bad.port, 9], { cluster: { healthCheck: CHECK } });
+  await until(() => events(port).length === 3, "verdicts");
   rig.must({ kind: "add_cluster", cluster: clusterOf(`app-${port}`) });
   assert.equal(rig.proxy.backendHealth(`app-${port}`)[0].available, true);
-  assert.equal(cluster(port).availableBackends, 1);
+  assert.equal(cluster(port).availableBackends, 2);
+  assert.equal(rig.stats.values[cluster(port).row + ROW_HEALTH_CHECK_HEALTHY_BACKENDS], 0, "nothing is checked");
   const before = bad.probes.length;
   // Two intervals of the check that is gone.
   await new Promise((resolve) => setTimeout(resolve, 2400));

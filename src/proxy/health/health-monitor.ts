@@ -7,6 +7,7 @@
 
 import type { Backend } from "../../balancing/backend.ts";
 import type { Cluster } from "../../balancing/cluster.ts";
+import { ROW_HEALTH_CHECK_HEALTHY_BACKENDS } from "../../observe/metrics.ts";
 import { describeErrno } from "../../os/errno.ts";
 import { ResponseDecoder } from "../../wire/http1/response-decoder.ts";
 import { noteAvailability, noteBackendAvailable } from "../availability.ts";
@@ -136,6 +137,7 @@ export class HealthMonitor {
       backend.setVerdict(true, "");
       noteBackendAvailable(this.context, backend);
     }
+    if (cluster.row !== -1) this.context.stats.values[cluster.row + ROW_HEALTH_CHECK_HEALTHY_BACKENDS] = 0;
     noteAvailability(this.context, cluster);
   }
 }
