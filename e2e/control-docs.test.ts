@@ -51,9 +51,11 @@ test("every verb of the issue is on the page", () => {
     "listener http activate",
     "listener http deactivate",
     "listener list",
+    "cluster health-check status",
     "logging",
     "status",
     "shutdown",
   ];
+  assert.ok(page.includes("`sozu events`"));
   for (const verb of verbs) assert.ok(page.includes(`$ sozu ${verb}`), verb);
 });

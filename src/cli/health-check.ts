@@ -1,5 +1,5 @@
-// `sozu cluster health-check set`, `remove` and `list`. `--timeout` of `set` is the time a probe may take, in seconds, and
-// so the one option that shadows a global one.
+// `sozu cluster health-check set`, `remove`, `list` and `status`. `--timeout` of `set` is the time a probe may take, in
+// seconds, and so the one option that shadows a global one.
 
 import { control } from "./control.ts";
 import { type GlobalOptions, givenOf } from "./options.ts";
@@ -42,6 +42,14 @@ export async function setHealthCheck(options: HealthCheckOptions): Promise<void>
 /** Stops the probes of a cluster; its backends count as healthy again. */
 export async function removeHealthCheck(options: GlobalOptions & { readonly id: string }): Promise<void> {
   await control(options, { case: "removeHealthCheck", value: options.id }, ALL);
+}
+
+/** Shows what each worker knows of the backends of all clusters, or of one. */
+export async function showHealth(options: GlobalOptions & { readonly id?: string }): Promise<void> {
+  await control(options, {
+    case: "queryBackendHealth",
+    value: options.id === undefined ? {} : { clusterId: options.id },
+  });
 }
 
 /** Shows the health checks of all clusters, or of one. */

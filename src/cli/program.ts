@@ -53,7 +53,7 @@ function version(): string {
 }
 
 /** Verbs of Sozu whose parts are not built yet. */
-const VERBS_LATER: readonly string[] = ["upgrade", "metrics", "reload", "certificate", "events", "top"];
+const VERBS_LATER: readonly string[] = ["upgrade", "metrics", "reload", "certificate", "top"];
 
 const HELP = `
 Examples:

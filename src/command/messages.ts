@@ -5,7 +5,7 @@ import type { DescMessage, MessageInitShape, MessageShape } from "@bufbuild/prot
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { encodeFrame } from "./framing.ts";
 import type { Request, Response, ResponseContent } from "./gen/sozu_pb.ts";
-import { RequestSchema, ResponseSchema, ResponseStatus } from "./gen/sozu_pb.ts";
+import { EventKindSchema, RequestSchema, ResponseSchema, ResponseStatus } from "./gen/sozu_pb.ts";
 
 /** The value of the `requestType` member of a Request: `{ case: "addCluster", value: {...} }`. */
 export type RequestType = Request["requestType"];
@@ -35,6 +35,11 @@ export function encodeMessage<D extends DescMessage>(
 /** A Request from its oneof: `request({ case: "status", value: {} })`. */
 export function request(requestType: MessageInitShape<typeof RequestSchema>["requestType"] & object): Request {
   return create(RequestSchema, { requestType });
+}
+
+/** `BACKEND_DOWN`; `EVENT_99` for one that this version does not know. */
+export function eventName(kind: number): string {
+  return EventKindSchema.values.find(({ number }) => number === kind)?.name ?? `EVENT_${kind}`;
 }
 
 /** A final answer that tells success. */

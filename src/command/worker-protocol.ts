@@ -38,6 +38,10 @@ export const PACKET = {
   UNLISTEN: 9,
   /** Body: JSON of `HashQuery`. Answered by HASHES packets with the same number. */
   QUERY_HASHES: 10,
+  /** Number: connections of one source address to one cluster from now on, 0: any. */
+  MAX_CONNECTIONS_PER_IP: 11,
+  /** Body: JSON of `HealthQuery`. Answered by HEALTH packets with the same number. */
+  QUERY_HEALTH: 12,
 
   /** The state is in place and the listeners accept. Body: `Standing`. Number: the revision. */
   READY: 64,
@@ -51,6 +55,10 @@ export const PACKET = {
   PONG: 68,
   /** Body: some of the hashes that were asked for (`decodeHashes`). Number: that of the query. */
   HASHES: 69,
+  /** Body: JSON of `WorkerEvent`. Not sent while much waits for main. */
+  EVENT: 70,
+  /** Body: some of what is known of backends (`decodeHealth`). Number: that of the query. */
+  HEALTH: 71,
 } as const;
 
 /** A decoded packet. `body` is a view of what was given to decodePacket. */
@@ -98,6 +106,12 @@ export interface Listen {
 export interface HashQuery {
   /** The clusters whose hashes are wanted; null: all. */
   readonly clusterIds: readonly string[] | null;
+}
+
+/** Body of QUERY_HEALTH. */
+export interface HealthQuery {
+  /** null: all. */
+  readonly clusterId: string | null;
 }
 
 /** Builds a packet; the body is copied. The caller keeps it within PACKET_BYTES_MAX. */

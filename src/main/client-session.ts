@@ -9,6 +9,7 @@ import { FRAME, FrameDecoder } from "../command/framing.ts";
 import type { Request, Response } from "../command/gen/sozu_pb.ts";
 import { RequestSchema, ResponseSchema } from "../command/gen/sozu_pb.ts";
 import { decodeMessage, encodeMessage, failureResponse, processingResponse } from "../command/messages.ts";
+import type { Subscriber } from "./events.ts";
 
 /** Stock clients give up after a second of silence (decisions 6). */
 const PROCESSING_INTERVAL_MS = 500;
@@ -18,19 +19,30 @@ const DRAIN_TIMEOUT_MS = 10_000;
 /** Answers one request. `progress` sets the text of the PROCESSING messages that are sent while it works. */
 export type RequestHandler = (request: Request, progress: (text: string) => void) => Promise<Response>;
 
+/** Bytes of events that may wait for a client to read. */
+const EVENT_BYTES_MAX = 1_000_000;
+
 /** What a session needs from the server. */
 export interface SessionOptions {
   readonly socket: Socket;
   /** Largest frame in either direction, in bytes. */
   readonly maxMessageBytes: number;
   readonly handle: RequestHandler;
+  /** null: a client that may not listen; its request goes to the handler. */
+  readonly subscriptions: Subscriptions | null;
   /** Called once, when the connection is gone. */
   readonly onClosed: () => void;
   readonly warn: (message: string) => void;
 }
 
+/** Where a client that asks for events is entered. */
+export interface Subscriptions {
+  subscribe(subscriber: Subscriber): void;
+  unsubscribe(subscriber: Subscriber): void;
+}
+
 /** A connected client. */
-export class ClientSession {
+export class ClientSession implements Subscriber {
   readonly #socket: Socket;
   readonly #options: SessionOptions;
   readonly #decoder: FrameDecoder;
@@ -62,7 +74,19 @@ export class ClientSession {
     });
     // The close event follows and does the work.
     this.#socket.on("error", () => undefined);
-    this.#socket.on("close", () => options.onClosed());
+    this.#socket.on("close", () => {
+      options.subscriptions?.unsubscribe(this);
+      options.onClosed();
+    });
+  }
+
+  push(frame: Uint8Array): boolean {
+    if (this.#socket.writableLength + frame.length <= EVENT_BYTES_MAX) {
+      this.#socket.write(frame);
+      return true;
+    }
+    this.#socket.destroy();
+    return false;
   }
 
   /** Lets the answer under way leave, then closes; new requests are not read any more. */
@@ -110,6 +134,13 @@ export class ClientSession {
     const request = decodeMessage(RequestSchema, body);
     if (request === null) {
       this.#refuse("it is not a Request");
+      return;
+    }
+    // Silent until there is an event (decisions 6).
+    const { subscriptions } = this.#options;
+    if (request.requestType.case === "subscribeEvents" && subscriptions !== null) {
+      subscriptions.subscribe(this);
+      this.#next();
       return;
     }
     this.#begin();

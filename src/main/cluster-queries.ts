@@ -6,8 +6,8 @@
 import type { Response } from "../command/gen/sozu_pb.ts";
 import { type ContentInit, okResponse } from "../command/messages.ts";
 import type { ConfigState } from "../command/state.ts";
-import type { WorkerHashes } from "./hash-queries.ts";
 import { type ClusterFacts, describeClusters } from "./queries.ts";
+import type { WorkerHashes } from "./supervisor.ts";
 
 /** More ids than this in one question are asked for as "all". */
 const IDS_MAX = 200;

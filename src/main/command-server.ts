@@ -9,7 +9,7 @@ import { EAGAIN } from "../os/errno.ts";
 import { peerCred } from "../os/listeners.ts";
 import { accept, close } from "../os/sockets.ts";
 import { unwatchFd, watchFd } from "../os/watcher.ts";
-import { ClientSession, type RequestHandler } from "./client-session.ts";
+import { ClientSession, type RequestHandler, type Subscriptions } from "./client-session.ts";
 
 /** Clients at once; a further one is told so and closed. */
 export const CLIENTS_MAX = 1024;
@@ -26,6 +26,7 @@ export interface CommandServerOptions {
   /** null: whoever can open the socket. */
   readonly allowedUids: readonly number[] | null;
   readonly handle: RequestHandler;
+  readonly subscriptions: Subscriptions;
   readonly logger: Logger;
 }
 
@@ -103,6 +104,7 @@ export class CommandServer {
       socket,
       maxMessageBytes: this.#options.maxMessageBytes,
       handle: refused ? refuseUid(uid) : this.#options.handle,
+      subscriptions: refused ? null : this.#options.subscriptions,
       onClosed: () => this.#forget(session),
       warn: (message) => this.#options.logger.warn("command", `client pid ${pid}: ${message}`),
     });

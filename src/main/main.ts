@@ -2,6 +2,7 @@
 // and the order in which they come and go. It never touches traffic. What fails before the workers serve is an error of
 // `start`, with everything taken down again; what fails later is a log line, and the proxy goes on.
 
+import { EventKind } from "../command/gen/sozu_pb.ts";
 import type { ConfigState } from "../command/state.ts";
 import type { GlobalSettings } from "../config/settings.ts";
 import { workerSettings } from "../config/settings.ts";
@@ -14,6 +15,7 @@ import { close } from "../os/sockets.ts";
 import { AutoSave } from "./auto-save.ts";
 import { CommandServer } from "./command-server.ts";
 import { openCommandSocket, removeCommandSocket } from "./command-socket.ts";
+import { EventHub } from "./events.ts";
 import { raiseOpenFiles, readFileMax } from "./limits.ts";
 import { ListenSockets } from "./listen-sockets.ts";
 import { notifySystemd } from "./notify.ts";
@@ -80,6 +82,7 @@ class Main {
   readonly #keeper: StateKeeper;
   readonly #files: StateFiles;
   readonly #supervisor: Supervisor;
+  readonly #events: EventHub;
   readonly #logTimer: NodeJS.Timeout;
   readonly #onSignal: (signal: NodeJS.Signals) => void;
   #commandFd: number;
@@ -104,6 +107,7 @@ class Main {
     });
     this.#sink.onTrouble = (message) => process.stderr.write(`sozu main: ${message}\n`);
     this.#sockets = new ListenSockets(settings.workerCount);
+    this.#events = new EventHub(this.#logger);
     this.#supervisor = this.#makeSupervisor();
     this.#keeper = new StateKeeper({
       state: options.state,
@@ -154,6 +158,7 @@ class Main {
   stop(hard: boolean): Promise<void> {
     if (this.#stopping === null) {
       this.#logger.info("main", hard ? "stopping at once" : "stopping after the requests in flight");
+      this.#events.emit({ kind: EventKind.SOZU_STOP_REQUESTED });
       this.#notify("STOPPING=1");
       // Else the kernel would go on queueing connections that nobody will accept.
       this.#sockets.closeAll();
@@ -217,10 +222,12 @@ class Main {
       statsBytes: statsPageBytes(STATS_ROWS),
       sockets: this.#sockets,
       logger: this.#logger,
+      maxConnectionsPerIp: settings.maxConnectionsPerIp,
       settings: (id) => workerSettings(settings, id),
       snapshot: () => this.#keeper.snapshot(),
       onAck: (worker, revision, standing) => this.#keeper.changes.onAck(worker, revision, standing),
       onGone: (worker) => this.#keeper.changes.onGone(worker),
+      onEvent: (event) => this.#events.emitOf(event),
       onTick: (nowMs) => this.#keeper.changes.expire(nowMs),
     });
   }
@@ -230,6 +237,7 @@ class Main {
       keeper: this.#keeper,
       supervisor: this.#supervisor,
       files: this.#files,
+      events: this.#events,
       logger: this.#logger,
       workerTimeoutMs: this.#settings.workerTimeoutSeconds * 1000,
       stop: (hard: boolean) => this.stop(hard),
@@ -239,6 +247,7 @@ class Main {
       maxMessageBytes: this.#settings.maxCommandBufferSizeBytes,
       allowedUids: this.#settings.commandAllowedUids,
       logger: this.#logger,
+      subscriptions: this.#events,
       handle: (request, progress) => handleRequest(request, targets, progress),
     });
   }

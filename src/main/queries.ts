@@ -2,6 +2,7 @@
 // requests (spec 4.5, 4.7). Pure: a state in, the content of an answer out. Lists are sorted, so that equal states give
 // equal answers.
 
+import { addressToMessage } from "../command/address.ts";
 import type {
   AddBackend,
   Cluster,
@@ -12,6 +13,7 @@ import type {
 } from "../command/gen/sozu_pb.ts";
 import { setEntry } from "../command/map-entry.ts";
 import type { ContentInit } from "../command/messages.ts";
+import type { BackendHealth } from "../command/objects.ts";
 import { compareBackends } from "../command/state/clusters.ts";
 import { type ConfigState, sortedEntries } from "../command/state.ts";
 
@@ -43,6 +45,15 @@ export function listHealthChecks(state: ConfigState, clusterId: string | null): 
     setEntry(map, object.clusterId, message.healthCheck);
   }
   return { case: "healthChecksList", value: { map } };
+}
+
+/** What a worker knows of its backends, sorted by cluster, id and address. */
+export function healthContent(health: readonly BackendHealth[]): ContentInit {
+  const sorted = [...health].sort(compareBackends);
+  return {
+    case: "backendHealth",
+    value: { vec: sorted.map((each) => ({ ...each, address: addressToMessage(each.address) })) },
+  };
 }
 
 /** How often each kind of request was dispatched. */

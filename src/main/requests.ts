@@ -4,13 +4,27 @@
 import { isFieldSet } from "@bufbuild/protobuf";
 import { commandError } from "../command/errors.ts";
 import type { Request, Response } from "../command/gen/sozu_pb.ts";
-import { QueryClusterByDomainSchema, QueryHealthChecksSchema, RunState } from "../command/gen/sozu_pb.ts";
-import { failureResponse, okResponse } from "../command/messages.ts";
+import {
+  QueryBackendHealthSchema,
+  QueryClusterByDomainSchema,
+  QueryHealthChecksSchema,
+  ResponseStatus,
+  RunState,
+} from "../command/gen/sozu_pb.ts";
+import { type ContentInit, failureResponse, okResponse } from "../command/messages.ts";
 import { changesState, requestName } from "../command/state.ts";
 import { parseFilter } from "../observe/filter.ts";
 import type { Logger } from "../observe/logger.ts";
 import { type ClusterQueryTargets, queryClusters, queryHashes } from "./cluster-queries.ts";
-import { clustersByDomain, countRequests, listFrontends, listHealthChecks, listListeners } from "./queries.ts";
+import { type EventHub, eventOf } from "./events.ts";
+import {
+  clustersByDomain,
+  countRequests,
+  healthContent,
+  listFrontends,
+  listHealthChecks,
+  listListeners,
+} from "./queries.ts";
 import type { StateFiles } from "./state-files.ts";
 import type { StateKeeper } from "./state-keeper.ts";
 import type { Supervisor, WorkerReport } from "./supervisor.ts";
@@ -21,6 +35,7 @@ export interface RequestTargets {
   readonly keeper: StateKeeper;
   readonly supervisor: Supervisor;
   readonly files: StateFiles;
+  readonly events: EventHub;
   readonly logger: Logger;
   /** How long a worker may take to answer, in milliseconds. */
   readonly workerTimeoutMs: number;
@@ -28,12 +43,20 @@ export interface RequestTargets {
   stop(hard: boolean): Promise<void>;
 }
 
-/** Answers one request; never rejects on input. */
+/** Answers one request and tells subscribers what it changed; never rejects on input. */
 export async function handleRequest(
   request: Request,
   targets: RequestTargets,
   progress: (text: string) => void,
 ): Promise<Response> {
+  const response = await answer(request, targets, progress);
+  if (response.status !== ResponseStatus.OK || targets.events.subscribers === 0) return response;
+  const event = eventOf(request);
+  if (event !== null) targets.events.emit(event);
+  return response;
+}
+
+async function answer(request: Request, targets: RequestTargets, progress: (text: string) => void): Promise<Response> {
   const { case: name, value } = request.requestType;
   const { state } = targets.keeper;
   switch (name) {
@@ -76,6 +99,15 @@ export async function handleRequest(
     case "queryClustersHashes":
       progress(QUERYING);
       return queryHashes(queryTargets(targets));
+    case "queryBackendHealth":
+      return queryHealth(isFieldSet(value, QueryBackendHealthSchema.field.clusterId) ? value.clusterId : null, targets);
+    case "setMaxConnectionsPerIp":
+      targets.supervisor.setMaxConnectionsPerIp(value > LIMIT_MAX ? Number(LIMIT_MAX) : Number(value));
+      return okResponse("Successfully applied request to all workers");
+    case "queryMaxConnectionsPerIp": {
+      const limit = BigInt(targets.supervisor.maxConnectionsPerIp);
+      return okResponse("Successfully queried the limit", { case: "maxConnectionsPerIpLimit", value: { limit } });
+    }
     case undefined:
       return failureResponse(commandError("EMPTY_REQUEST").message);
     default:
@@ -84,6 +116,8 @@ export async function handleRequest(
   }
 }
 
+/** What the packet to workers holds; nobody has more addresses. */
+const LIMIT_MAX = 0xffffffffn;
 const QUERYING = "Querying cluster...";
 
 function queryTargets({ keeper, supervisor, workerTimeoutMs }: RequestTargets): ClusterQueryTargets {
@@ -92,6 +126,17 @@ function queryTargets({ keeper, supervisor, workerTimeoutMs }: RequestTargets): 
     flush: () => keeper.changes.flush(),
     queryHashes: (ids) => supervisor.queryHashes(ids, workerTimeoutMs),
   };
+}
+
+/** What each worker knows of the backends of a cluster, or of all (null). */
+async function queryHealth(clusterId: string | null, targets: RequestTargets): Promise<Response> {
+  if (clusterId !== null && targets.keeper.state.clusters.get(clusterId) === undefined) {
+    return failureResponse(commandError("NOT_FOUND", "Cluster", clusterId).message);
+  }
+  const workers = await targets.supervisor.queryHealth(clusterId, targets.workerTimeoutMs);
+  const map: Record<string, { contentType: ContentInit }> = {};
+  for (const [worker, health] of workers) map[worker] = { contentType: healthContent(health) };
+  return okResponse("Successfully queried the health of backends", { case: "workerResponses", value: { map } });
 }
 
 function setLogging(directives: string, targets: RequestTargets): Response {

@@ -3,7 +3,9 @@
 // same sockets and state; deaths in a row are answered with growing pauses (back-off.ts).
 // Invariant: at most one worker per slot serves; predecessors leave once it is ready.
 
-import type { SocketAddress, WorkerSettings } from "../command/objects.ts";
+import { decodeHashes, type HashesPart } from "../command/hash-packets.ts";
+import { decodeHealth } from "../command/health-packets.ts";
+import type { BackendHealth, SocketAddress, WorkerEvent, WorkerSettings } from "../command/objects.ts";
 import type { Standing } from "../command/worker-protocol.ts";
 import type { Logger } from "../observe/logger.ts";
 import { StatsReader } from "../observe/stats-reader.ts";
@@ -11,10 +13,10 @@ import { readClock } from "../os/clock.ts";
 import type { ExitStatus } from "../os/process.ts";
 import { mapShared, memfd } from "../os/shared.ts";
 import type { ChangeTargets } from "./change-log.ts";
-import { HashQueries, type WorkerHashes } from "./hash-queries.ts";
 import { lend, needsSibling, takeBack } from "./lending.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
 import { WORKER, WorkerProcess } from "./worker-process.ts";
+import { WorkerQueries } from "./worker-queries.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 
 /** How often heartbeats and deadlines are looked at. */
@@ -34,6 +36,8 @@ export interface SupervisorOptions {
   readonly statsBytes: number;
   readonly sockets: ListenSockets;
   readonly logger: Logger;
+  /** To begin with. */
+  readonly maxConnectionsPerIp: number;
   /** Settings of the worker with this id. */
   settings(id: number): WorkerSettings;
   /** The whole state, flat, after all recorded changes were flushed. */
@@ -41,9 +45,16 @@ export interface SupervisorOptions {
   /** Called for each acknowledgement, and when a worker is gone. */
   onAck(worker: number, revision: number, standing: Standing): void;
   onGone(worker: number): void;
+  /** Called for what a worker reports. */
+  onEvent(event: WorkerEvent): void;
   /** Called every TICK_MS. */
   onTick(nowMs: number): void;
 }
+
+/** By worker id: the hash of each cluster that exists there. Only workers that answered. */
+export type WorkerHashes = ReadonlyMap<number, ReadonlyMap<string, bigint>>;
+/** By worker id: what it knows of backends. Only workers that answered. */
+export type WorkerHealth = ReadonlyMap<number, readonly BackendHealth[]>;
 
 /** How a worker answers, for `status`. */
 export interface WorkerReport {
@@ -62,7 +73,9 @@ export class Supervisor implements ChangeTargets {
   readonly #workers: Map<number, WorkerProcess>;
   readonly #ended: WorkerReport[];
   readonly #pongs: Map<number, (worker: number) => void>;
-  readonly #hashQueries: HashQueries;
+  readonly #hashQueries: WorkerQueries<Map<string, bigint>>;
+  readonly #healthQueries: WorkerQueries<BackendHealth[]>;
+  #maxConnectionsPerIp: number;
   #nextId: number;
   #nextPing: number;
   #stopping: boolean;
@@ -77,7 +90,9 @@ export class Supervisor implements ChangeTargets {
     this.#workers = new Map();
     this.#ended = [];
     this.#pongs = new Map();
-    this.#hashQueries = new HashQueries();
+    this.#hashQueries = new WorkerQueries(() => new Map());
+    this.#healthQueries = new WorkerQueries(() => []);
+    this.#maxConnectionsPerIp = options.maxConnectionsPerIp;
     this.#nextId = 0;
     this.#nextPing = 1;
     this.#stopping = false;
@@ -135,8 +150,25 @@ export class Supervisor implements ChangeTargets {
 
   /** What each serving worker holds, by hashes of these clusters (null: of all). */
   queryHashes(clusterIds: readonly string[] | null, timeoutMs: number): Promise<WorkerHashes> {
-    const asked = this.#slots.flatMap(({ worker }) => (worker?.state === WORKER.SERVING ? [worker] : []));
-    return this.#hashQueries.ask(asked, clusterIds, timeoutMs);
+    const send = (worker: WorkerProcess, number: number): void => worker.queryHashes(number, clusterIds);
+    return this.#hashQueries.ask(this.#servingWorkers(), send, timeoutMs);
+  }
+
+  /** What each serving worker knows of the backends of a cluster (null: of all). */
+  queryHealth(clusterId: string | null, timeoutMs: number): Promise<WorkerHealth> {
+    const send = (worker: WorkerProcess, number: number): void => worker.queryHealth(number, clusterId);
+    return this.#healthQueries.ask(this.#servingWorkers(), send, timeoutMs);
+  }
+
+  /** Connections of one source address to one cluster, for clusters without a limit of their own; 0: any number. */
+  get maxConnectionsPerIp(): number {
+    return this.#maxConnectionsPerIp;
+  }
+
+  /** At most 2^32 - 1. Workers started later get it with their settings. */
+  setMaxConnectionsPerIp(limit: number): void {
+    this.#maxConnectionsPerIp = limit;
+    for (const worker of this.#workers.values()) worker.setMaxConnectionsPerIp(limit);
   }
 
   setLogging(directives: string): void {
@@ -191,6 +223,10 @@ export class Supervisor implements ChangeTargets {
     });
   }
 
+  #servingWorkers(): WorkerProcess[] {
+    return this.#slots.flatMap(({ worker }) => (worker?.state === WORKER.SERVING ? [worker] : []));
+  }
+
   #killAll(): void {
     for (const worker of this.#workers.values()) worker.kill();
   }
@@ -213,7 +249,7 @@ export class Supervisor implements ChangeTargets {
       {
         id,
         slot: slot.index,
-        settings: this.#options.settings(id),
+        settings: { ...this.#options.settings(id), maxConnectionsPerIp: this.#maxConnectionsPerIp },
         revision: state.revision,
         state: state.bytes,
         statsFd: slot.statsFd,
@@ -264,8 +300,16 @@ export class Supervisor implements ChangeTargets {
       this.#pongs.get(number)?.(worker.id);
     },
     onHashes: (worker: WorkerProcess, number: number, body: Uint8Array): void => {
-      if (!this.#hashQueries.onHashes(worker.id, number, body)) this.#events.onTrouble(worker, "it sent broken hashes");
+      const part = decodeHashes(body);
+      if (part === null) this.#events.onTrouble(worker, "it sent broken hashes");
+      else this.#hashQueries.onPart(worker.id, number, part.last, (hashes) => addHashes(hashes, part));
     },
+    onHealth: (worker: WorkerProcess, number: number, body: Uint8Array): void => {
+      const part = decodeHealth(body);
+      if (part === null) this.#events.onTrouble(worker, "it sent a broken report of health");
+      else this.#healthQueries.onPart(worker.id, number, part.last, (health) => health.push(...part.health));
+    },
+    onEvent: (event: WorkerEvent): void => this.#options.onEvent(event),
     onTrouble: (worker: WorkerProcess, reason: string): void => {
       this.#logger.error("supervisor", `worker ${worker.id} (pid ${worker.pid}): ${reason}`);
       if (worker.state === WORKER.STARTING) this.#started(`worker ${worker.id}: ${reason}`);
@@ -309,6 +353,7 @@ export class Supervisor implements ChangeTargets {
     this.#options.onGone(worker.id);
     for (const check of [...this.#pongs.values()]) check(-1);
     this.#hashQueries.onGone(worker.id);
+    this.#healthQueries.onGone(worker.id);
   }
 
   #started(problem: string | null): void {
@@ -363,3 +408,7 @@ export class Supervisor implements ChangeTargets {
 
 /** After a hard stop was asked for, what still runs is killed. */
 const HARD_STOP_GRACE_MS = 300;
+
+function addHashes(collected: Map<string, bigint>, part: HashesPart): void {
+  for (const { id, low, high } of part.hashes) collected.set(id, (BigInt(high) << 32n) | BigInt(low));
+}

@@ -3,14 +3,16 @@
 
 import { writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { WorkerSettings } from "../command/objects.ts";
+import type { WorkerEvent, WorkerSettings } from "../command/objects.ts";
 import {
+  decodeJson,
   decodeStanding,
   decodeText,
   encodeJsonPacket,
   encodePacket,
   encodeTextPacket,
   type HashQuery,
+  type HealthQuery,
   type Hello,
   type Listen,
   PACKET,
@@ -58,6 +60,10 @@ export interface WorkerEvents {
   onPong(worker: WorkerProcess, number: number, standing: Standing): void;
   /** Part of the answer to queryHashes(); `body` is valid during the call. */
   onHashes(worker: WorkerProcess, number: number, body: Uint8Array): void;
+  /** Part of the answer to queryHealth(). */
+  onHealth(worker: WorkerProcess, number: number, body: Uint8Array): void;
+  /** Something happened in it. */
+  onEvent(event: WorkerEvent): void;
   /** It cannot go on, by its own words or because its channel broke. It may still run. */
   onTrouble(worker: WorkerProcess, reason: string): void;
   onExit(worker: WorkerProcess, status: ExitStatus): void;
@@ -179,6 +185,16 @@ export class WorkerProcess {
     this.#channel.send(encodeJsonPacket(PACKET.QUERY_HASHES, number, query));
   }
 
+  /** Asks what it knows of the backends of a cluster (null: of all); answered by onHealth. */
+  queryHealth(number: number, clusterId: string | null): void {
+    const query: HealthQuery = { clusterId };
+    this.#channel.send(encodeJsonPacket(PACKET.QUERY_HEALTH, number, query));
+  }
+
+  setMaxConnectionsPerIp(limit: number): void {
+    this.#channel.send(encodePacket(PACKET.MAX_CONNECTIONS_PER_IP, limit));
+  }
+
   logging(directives: string): void {
     this.#channel.send(encodeTextPacket(PACKET.LOGGING, 0, directives));
   }
@@ -205,6 +221,15 @@ export class WorkerProcess {
     if (packet.kind === PACKET.DRAINED) return;
     if (packet.kind === PACKET.HASHES) {
       this.#events.onHashes(this, packet.number, packet.body);
+      return;
+    }
+    if (packet.kind === PACKET.HEALTH) {
+      this.#events.onHealth(this, packet.number, packet.body);
+      return;
+    }
+    if (packet.kind === PACKET.EVENT) {
+      const event = decodeJson<WorkerEvent>(packet.body);
+      if (event !== null) this.#events.onEvent(event);
       return;
     }
     const standing = decodeStanding(packet.body);

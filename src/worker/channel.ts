@@ -61,6 +61,11 @@ export class WorkerChannel implements Deferrable {
     if (read === READ_BUDGET && this.#open) this.#loop.runLater(this);
   }
 
+  /** Packets that wait for main to read. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** Sends a copy of a packet, or keeps one until main reads. The oldest that waits gives way when there are too many. */
   send(packet: Uint8Array): void {
     if (!this.#open) return;

@@ -5,13 +5,17 @@
 import { randomFillSync } from "node:crypto";
 import { flushCompileCache } from "node:module";
 import { encodeHashes } from "../command/hash-packets.ts";
+import { encodeHealth } from "../command/health-packets.ts";
+import type { WorkerEvent } from "../command/objects.ts";
 import {
   decodeJson,
   decodeText,
+  encodeJsonPacket,
   encodePacket,
   encodeStanding,
   fillStanding,
   type HashQuery,
+  type HealthQuery,
   type Listen,
   PACKET,
   type Refusal,
@@ -36,6 +40,8 @@ import { Ticker } from "./ticker.ts";
 
 /** How long the last log lines may take at the end. */
 const DRAIN_LOGS_MS = 1000;
+/** Packets that wait for main before events are dropped. */
+const EVENTS_WAITING_MAX = 256;
 const NO_REFUSALS: readonly Refusal[] = [];
 
 /** The worker of this process. */
@@ -52,6 +58,7 @@ export class Worker {
   #applied: number;
   #refusals: Refusal[];
   readonly #standingPacket: Uint8Array;
+  #eventsLost: number;
   #stopping: boolean;
 
   /** Throws with the reason when memory, logs or the loop cannot be had. */
@@ -62,6 +69,7 @@ export class Worker {
     this.#arena = memory.bytes;
     this.#applied = -1;
     this.#refusals = [];
+    this.#eventsLost = 0;
     this.#standingPacket = new Uint8Array(STANDING_PACKET_BYTES);
     this.#stopping = false;
     this.#loop = new EventLoop(memory);
@@ -78,8 +86,7 @@ export class Worker {
       stats: this.#stats,
       ulids: new UlidSource(randomFillSync),
       random: Math.random,
-      // Nobody listens yet.
-      onEvent: () => {},
+      onEvent: (event) => this.#report(event),
     });
     this.#replica = new Replica(this.#proxy);
     this.#channel = new WorkerChannel(this.#loop, start.channelFd, {
@@ -125,7 +132,15 @@ export class Worker {
         this.#standing(PACKET.PONG, number, NO_REFUSALS);
         break;
       case PACKET.QUERY_HASHES:
-        this.#sendHashes(number, decodeJson<HashQuery>(body)?.clusterIds ?? null);
+        this.#sendAll(encodeHashes(number, this.#replica.hashes(decodeJson<HashQuery>(body)?.clusterIds ?? null)));
+        break;
+      case PACKET.QUERY_HEALTH: {
+        const health = this.#proxy.backendHealth(decodeJson<HealthQuery>(body)?.clusterId ?? null);
+        this.#sendAll(encodeHealth(number, health));
+        break;
+      }
+      case PACKET.MAX_CONNECTIONS_PER_IP:
+        this.#proxy.setMaxConnectionsPerIp(number);
         break;
       case PACKET.LOGGING: {
         const problem = this.#logs.logger.setDirectives(decodeText(body));
@@ -181,8 +196,7 @@ export class Worker {
   }
 
   // One packet per turn: traffic has its turn between them.
-  #sendHashes(number: number, clusterIds: readonly string[] | null): void {
-    const packets = encodeHashes(number, this.#replica.hashes(clusterIds));
+  #sendAll(packets: Generator<Uint8Array>): void {
     const sendNext = (): void => {
       const { value, done } = packets.next();
       if (done === true) return;
@@ -190,6 +204,18 @@ export class Worker {
       setImmediate(sendNext);
     };
     sendNext();
+  }
+
+  // Events must not push acknowledgements out of what waits for main; a storm of them is cut, and the log says so.
+  #report(event: WorkerEvent): void {
+    if (this.#channel.waiting >= EVENTS_WAITING_MAX) {
+      if (this.#eventsLost === 0) this.#logs.logger.warn("worker", "main does not take events as fast as they come");
+      this.#eventsLost += 1;
+      return;
+    }
+    if (this.#eventsLost > 0) this.#logs.logger.warn("worker", `${this.#eventsLost} events were not reported`);
+    this.#eventsLost = 0;
+    this.#channel.send(encodeJsonPacket(PACKET.EVENT, 0, event));
   }
 
   #softStop(): void {

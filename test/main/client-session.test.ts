@@ -7,19 +7,24 @@ import { type TestContext, test } from "node:test";
 import { FRAME, FrameDecoder } from "../../src/command/framing.ts";
 import { RequestSchema, type Response, ResponseSchema, ResponseStatus } from "../../src/command/gen/sozu_pb.ts";
 import { decodeMessage, encodeMessage, okResponse, request } from "../../src/command/messages.ts";
-import { ClientSession, type RequestHandler } from "../../src/main/client-session.ts";
+import { ClientSession, type RequestHandler, type Subscriptions } from "../../src/main/client-session.ts";
 
 const STATUS = encodeMessage(RequestSchema, request({ case: "status", value: {} }))!;
 
 /** A client connected to a session with this handler. */
-async function connected(t: TestContext, handle: RequestHandler, maxMessageBytes = 10_000) {
+async function connected(
+  t: TestContext,
+  handle: RequestHandler,
+  maxMessageBytes = 10_000,
+  subscriptions: Subscriptions | null = null,
+) {
   const folder = mkdtempSync(join(tmpdir(), "sozu-session-"));
   const path = join(folder, "s");
   const warnings: string[] = [];
   let closed = 0;
   const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
     const warn = (message: string): void => void warnings.push(message);
-    new ClientSession({ socket, maxMessageBytes, handle, warn, onClosed: () => closed++ });
+    new ClientSession({ socket, maxMessageBytes, handle, subscriptions, warn, onClosed: () => closed++ });
   });
   await new Promise<void>((resolve) => server.listen(path, resolve));
   const socket = new Socket();

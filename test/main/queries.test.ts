@@ -3,11 +3,12 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { FrontendFiltersSchema, type Response } from "../../src/command/gen/sozu_pb.ts";
 import { decodeHashes, encodeHashes } from "../../src/command/hash-packets.ts";
+import { decodeHealth, encodeHealth } from "../../src/command/health-packets.ts";
 import { ConfigState } from "../../src/command/state.ts";
 import { decodePacket, PACKET_BYTES_MAX } from "../../src/command/worker-protocol.ts";
 import { type ClusterQueryTargets, queryClusters, queryHashes } from "../../src/main/cluster-queries.ts";
-import { type Asked, HashQueries } from "../../src/main/hash-queries.ts";
 import { clustersByDomain, countRequests, listFrontends, listListeners } from "../../src/main/queries.ts";
+import { WorkerQueries } from "../../src/main/worker-queries.ts";
 import { addBackend, addCluster, addFrontend, addListener, removeCluster } from "../command/requests.ts";
 
 function sample(): ConfigState {
@@ -141,22 +142,47 @@ test("hashes travel in packets that fit, whatever their number and names", () =>
 });
 
 test("a query ends when every worker has answered or ended, or when its time is up", async () => {
-  const queries = new HashQueries();
+  const queries = new WorkerQueries<number[]>(() => []);
   const asked: number[] = [];
-  const worker = (id: number): Asked => ({ id, queryHashes: (number) => void asked.push(number) });
-  const answer = (id: number, number: number): void => {
-    for (const bytes of encodeHashes(number, [{ id: "app", low: id, high: 0 }])) {
-      assert.ok(queries.onHashes(id, number, decodePacket(bytes)!.body));
-    }
-  };
-  const first = queries.ask([worker(1), worker(2)], null, 10_000);
+  const ask = (ids: readonly number[], timeoutMs: number) =>
+    queries.ask(
+      ids.map((id) => ({ id })),
+      (_worker, number) => void asked.push(number),
+      timeoutMs,
+    );
+  const first = ask([1, 2], 10_000);
   const number = asked[0];
-  answer(1, number);
-  answer(1, number + 1);
+  queries.onPart(1, number, false, (parts) => parts.push(1));
+  queries.onPart(1, number + 1, true, () => assert.fail("nobody asked"));
+  queries.onPart(1, number, true, (parts) => parts.push(2));
+  queries.onPart(2, number, false, (parts) => parts.push(3));
   queries.onGone(2);
-  assert.deepEqual([...(await first).keys()], [1]);
-  const late = await queries.ask([worker(3)], ["app"], 1);
-  assert.equal(late.size, 0);
-  assert.equal((await queries.ask([], null, 10_000)).size, 0);
-  assert.equal(queries.onHashes(1, 1, new Uint8Array(0)), false);
+  assert.deepEqual([...(await first)], [[1, [1, 2]]]);
+  assert.equal((await ask([3], 1)).size, 0);
+  assert.equal((await ask([], 10_000)).size, 0);
+});
+
+test("the health of 3,000 backends crosses in packets that fit, whatever their names", () => {
+  const health = Array.from({ length: 3000 }, (_, i) => ({
+    clusterId: `ü${"x".repeat(i % 250)}`,
+    backendId: `b${i}`,
+    address: { ip: "127.0.0.1", port: 1 + i },
+    available: i % 2 === 0,
+    healthy: true,
+    reason: i % 2 === 0 ? "" : "connection refused, next attempt in 3 s",
+    activeRequests: i,
+  }));
+  const back: typeof health = [];
+  let lasts = 0;
+  for (const bytes of encodeHealth(9, health)) {
+    assert.ok(bytes.length <= PACKET_BYTES_MAX);
+    const part = decodeHealth(decodePacket(bytes)!.body);
+    assert.ok(part !== null);
+    back.push(...part.health);
+    if (part.last) lasts += 1;
+  }
+  assert.equal(lasts, 1);
+  assert.deepEqual(back, health);
+  assert.equal([...encodeHealth(1, [])].length, 1);
+  for (const broken of [[], [1], [1, 0x7b], [1, 0x7b, 0x7d]]) assert.equal(decodeHealth(Uint8Array.from(broken)), null);
 });

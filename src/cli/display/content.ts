@@ -1,5 +1,6 @@
 // What the content of an answer looks like: a table for people, exact JSON for programs (decisions 1 and 3). Pure.
 
+import { addressFromMessage, formatAddress } from "../../command/address.ts";
 import type { HealthCheckConfig, ResponseContent } from "../../command/gen/sozu_pb.ts";
 import { ResponseContentSchema } from "../../command/gen/sozu_pb.ts";
 import { oneofToPrettyJson } from "../../command/json.ts";
@@ -87,7 +88,30 @@ function responsesText(map: Readonly<Record<string, ResponseContent>>): string {
       return contentType.case === "clusterHashes" ? contentType.value.map : {};
     });
   }
+  if (contents.some((content) => content.case === "backendHealth")) return healthText(names, map);
   return names.map((name) => `${name === "main" ? "Main" : `Worker ${name}`}\n${contentText(map[name])}`).join("\n");
+}
+
+/** One row for each backend and worker: workers judge for themselves. */
+function healthText(names: readonly string[], map: Readonly<Record<string, ResponseContent>>): string {
+  const rows = names.flatMap((name) => {
+    const { contentType } = map[name];
+    const vec = contentType.case === "backendHealth" ? contentType.value.vec : [];
+    return vec.map((each) => {
+      const address = addressFromMessage(each.address);
+      const where = typeof address === "string" ? "" : formatAddress(address);
+      const verdict = each.available ? "available" : each.healthy ? "left out" : "unhealthy";
+      const { clusterId, backendId, activeRequests, reason } = each;
+      return [shown(clusterId), shown(backendId), where, name, verdict, String(activeRequests), shown(reason)];
+    });
+  });
+  if (rows.length === 0) return "No backends.\n";
+  rows.sort((a, b) => compareTexts(a[0]!, b[0]!) || compareTexts(a[1]!, b[1]!) || compareTexts(a[2]!, b[2]!));
+  return renderTable(["cluster", "backend", "address", "worker", "verdict", "requests", "reason"], rows);
+}
+
+function compareTexts(a: string, b: string): number {
+  return a === b ? 0 : a < b ? -1 : 1;
 }
 
 /** Main first, then workers by number. */

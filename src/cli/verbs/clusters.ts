@@ -90,6 +90,14 @@ function addHealthCheckVerbs(cluster: Command): void {
       const { listHealthChecks } = await import("../health-check.ts");
       await listHealthChecks(given<HealthCheckOptions>(command));
     });
+  check
+    .command("status")
+    .description("show what each worker knows of the backends: verdicts, failed connections, requests in flight")
+    .option("-i, --id <cluster>", "only those of this cluster")
+    .action(async (_own: object, command: Command) => {
+      const { showHealth } = await import("../health-check.ts");
+      await showHealth(given<HealthCheckOptions>(command));
+    });
 }
 
 export function addBackendVerbs(program: Command): void {

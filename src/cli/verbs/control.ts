@@ -31,6 +31,14 @@ export function addControlVerbs(program: Command): void {
       const next = "write a level, or module=level separated by commas";
       await control(globals(command), { case: "Logging", value: filter }, next);
     });
+  program
+    .command("events")
+    .description("show what happens, a line each, until the proxy ends; with --json one object per line")
+    .addHelpText("after", "\nExample: sozu events --json | jq .EVENT")
+    .action(async (_own: object, command: Command) => {
+      const { showEvents } = await import("../events.ts");
+      await showEvents(globals(command));
+    });
   addStateVerbs(program);
   addConnectionLimitVerbs(program);
 }

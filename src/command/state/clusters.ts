@@ -118,8 +118,11 @@ function keepAnswers(before: Cluster, after: Cluster): Cluster {
   return merged;
 }
 
+/** What tells backends apart. */
+type BackendIdentity = Pick<BackendObject, "clusterId" | "backendId" | "address">;
+
 /** The order of backends in lists and saved states: cluster, id, address. */
-export function compareBackends(a: BackendObject, b: BackendObject): number {
+export function compareBackends(a: BackendIdentity, b: BackendIdentity): number {
   if (a.clusterId !== b.clusterId) return a.clusterId < b.clusterId ? -1 : 1;
   if (a.backendId !== b.backendId) return a.backendId < b.backendId ? -1 : 1;
   return compareAddresses(a.address, b.address);

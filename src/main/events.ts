@@ -1,0 +1,118 @@
+// Events and who listens (spec 12.7): what workers report and what main did for its clients goes to every client that
+// asked with SubscribeEvents. An event is encoded once, however many listen, and not at all when nobody does. A
+// subscriber that does not read is dropped: its events would have to wait in main's memory.
+
+import { addressToMessage } from "../command/address.ts";
+import { EventKind, type Request, ResponseSchema, type SocketAddress } from "../command/gen/sozu_pb.ts";
+import { encodeMessage, eventName, processingResponse } from "../command/messages.ts";
+import type { WorkerEvent } from "../command/objects.ts";
+import type { Logger } from "../observe/logger.ts";
+
+/** What happened. */
+export interface MainEvent {
+  readonly kind: EventKind;
+  readonly clusterId?: string;
+  readonly backendId?: string;
+  readonly address?: SocketAddress;
+}
+
+/** A client that listens. */
+export interface Subscriber {
+  /** Sends a frame; false when too much waits already: the subscriber is then dropped, by itself. */
+  push(frame: Uint8Array): boolean;
+}
+
+/** The subscribers of one main. */
+export class EventHub {
+  readonly #logger: Logger;
+  readonly #subscribers: Set<Subscriber>;
+  /** Subscribers that were dropped because they did not read. */
+  dropped: number;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+    this.#subscribers = new Set();
+    this.dropped = 0;
+  }
+
+  get subscribers(): number {
+    return this.#subscribers.size;
+  }
+
+  /** From now on `subscriber` gets events; the others are told of it. */
+  subscribe(subscriber: Subscriber): void {
+    this.emit({ kind: EventKind.EVENTS_SUBSCRIBED });
+    this.#subscribers.add(subscriber);
+  }
+
+  unsubscribe(subscriber: Subscriber): void {
+    this.#subscribers.delete(subscriber);
+  }
+
+  emit(event: MainEvent): void {
+    if (this.#subscribers.size === 0) return;
+    const response = processingResponse(eventName(event.kind), { case: "event", value: event });
+    const frame = encodeMessage(ResponseSchema, response);
+    if (frame === null) return;
+    for (const subscriber of this.#subscribers) {
+      if (subscriber.push(frame)) continue;
+      this.#subscribers.delete(subscriber);
+      this.dropped += 1;
+      this.#logger.warn("events", `a subscriber did not read its events and was dropped (${this.dropped} so far)`);
+    }
+  }
+
+  /** What a worker reported. */
+  emitOf({ kind, clusterId, backendId, address }: WorkerEvent): void {
+    if (this.#subscribers.size === 0) return;
+    this.emit({
+      kind: kind as EventKind,
+      ...(clusterId === null ? {} : { clusterId }),
+      ...(backendId === null ? {} : { backendId }),
+      ...(address === null ? {} : { address: addressToMessage(address) }),
+    });
+  }
+}
+
+/** The event of a request that was carried out; null: it has none. Backends, health checks and limits have none. */
+export function eventOf({ requestType }: Request): MainEvent | null {
+  switch (requestType.case) {
+    case "addCluster":
+      return { kind: EventKind.CLUSTER_ADDED, clusterId: requestType.value.clusterId };
+    case "removeCluster":
+      return { kind: EventKind.CLUSTER_REMOVED, clusterId: requestType.value };
+    case "addHttpFrontend":
+      return about(EventKind.FRONTEND_ADDED, requestType.value);
+    case "removeHttpFrontend":
+      return about(EventKind.FRONTEND_REMOVED, requestType.value);
+    case "addHttpListener":
+      return about(EventKind.LISTENER_ADDED, requestType.value);
+    case "updateHttpListener":
+      return about(EventKind.LISTENER_UPDATED, requestType.value);
+    case "removeListener":
+      return about(EventKind.LISTENER_REMOVED, requestType.value);
+    case "activateListener":
+      return about(EventKind.LISTENER_ACTIVATED, requestType.value);
+    case "deactivateListener":
+      return about(EventKind.LISTENER_DEACTIVATED, requestType.value);
+    case "Logging":
+      return { kind: EventKind.LOGGING_LEVEL_CHANGED };
+    case "saveState":
+      return { kind: EventKind.STATE_SAVED };
+    case "loadState":
+      return { kind: EventKind.STATE_LOADED };
+    default:
+      return null;
+  }
+}
+
+interface Subject {
+  readonly clusterId?: string;
+  readonly address?: SocketAddress | undefined;
+}
+
+function about(kind: EventKind, value: Subject): MainEvent {
+  // An optional field that is not set reads as its default: a denying frontend has no cluster.
+  const { clusterId = "", address } = value;
+  return { kind, ...(clusterId === "" ? {} : { clusterId }), ...(address === undefined ? {} : { address }) };
+}
