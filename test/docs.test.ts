@@ -140,3 +140,14 @@ test("docs/acceptance.md has every row of its groups, and the tests it names exi
     }
   }
 });
+
+test("every limit of docs/limits.md names a test that exists", () => {
+  const page = read("docs/limits.md");
+  const rows = page.slice(0, page.indexOf("\n## ")).match(/^\| .*\|$/gm) ?? [];
+  assert.ok(rows.length > 20);
+  for (const row of rows.slice(1)) {
+    const tests = [...row.matchAll(/\]\(\.\.\/([^)]+\.test\.ts)\)/g)].map((match) => match[1] as string);
+    assert.ok(tests.length > 0, row);
+    for (const path of tests) assert.ok(existsSync(join(root, path)), path);
+  }
+});

@@ -19,14 +19,10 @@ export class RawLane {
     return new Promise((resolve) => socket.write(bytes, () => resolve()));
   }
 
-  /** Sends a request and waits for its answers, or for the end of the connection. `dripped`: byte by byte. */
-  async request(bytes: Buffer, answers: number, dripped: boolean): Promise<void> {
+  /** Sends a request and waits for its answers, or for the end of the connection. */
+  async request(bytes: Buffer, answers: number): Promise<void> {
     this.#received = "";
-    if (dripped) {
-      for (let i = 0; i < bytes.length; i++) await this.send(bytes.subarray(i, i + 1));
-    } else {
-      await this.send(bytes);
-    }
+    await this.send(bytes);
     for (let done = 0; done < answers; ) {
       const end = answerEnd(this.#received);
       if (end !== -1) {

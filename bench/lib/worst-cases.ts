@@ -7,8 +7,6 @@ export interface WorstCase {
   readonly bytes: Buffer;
   /** Answers that it gets. */
   readonly answers: number;
-  /** It is sent one byte at a time, each in a packet of its own. */
-  readonly dripped?: boolean;
   /** It is compared with the case so many places before it; absent: with the ordinary request. */
   readonly beside?: number;
 }
@@ -74,7 +72,6 @@ export const WORST_CASES: readonly WorstCase[] = [
     answers: 250,
   },
   one("garbage (400, closes)", `GET /${" x".repeat(4000)}`, []),
-  { ...ORDINARY, title: "an ordinary request in 140 packets of one byte", dripped: true },
 ];
 
 function one(title: string, line: string, fields: readonly string[], host = "localhost"): WorstCase {

@@ -102,7 +102,7 @@ async function replay(port: number, worst: WorstCase, times: number): Promise<vo
   let left = times;
   const lane = async (): Promise<void> => {
     const raw = new RawLane(port);
-    while (left-- > 0) await raw.request(worst.bytes, worst.answers, worst.dripped === true);
+    while (left-- > 0) await raw.request(worst.bytes, worst.answers);
     raw.close();
   };
   await Promise.all(Array.from({ length: LANES }, lane));

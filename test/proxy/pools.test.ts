@@ -52,3 +52,15 @@ test("backend connections of one client are found by their client and closed wit
   assert.equal(owned.size, 0);
   backend.close();
 });
+
+test("a client that goes on sending after its last answer is read for 256 kB or 2 s, then closed", async () => {
+  const port = rig.listen([]);
+  const client = await connect(port);
+  client.send(`garbage\r\n\r\n${"x".repeat(100_000)}`);
+  await client.has("400 Bad Request");
+  while (rig.proxy.sessions > 0) {
+    client.send("x".repeat(50_000));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  client.socket.destroy();
+});
