@@ -27,6 +27,7 @@ export interface FuzzReport {
   readonly findings: readonly { readonly finding: Finding; readonly input: Case; readonly index: number }[];
 }
 
+const LISTENERS: readonly Listener[] = ["open", "open", "routed", "edited"];
 const FINDINGS_MAX = 5;
 /** Of one kind. */
 const SIMILAR_MAX = 2;
@@ -98,7 +99,7 @@ function makeCase(random: Random, corpus: readonly string[], mode: Case["mode"] 
   const seed = random.word();
   const isRequest = mode === null ? !random.once(3) : mode === "request";
   if (!isRequest) return makeResponseCase(random, seed);
-  const listener: Listener = random.once(4) ? "routed" : random.once(40) ? "tight" : "open";
+  const listener: Listener = random.once(40) ? "tight" : random.pick(LISTENERS);
   const base = corpus.length > 0 && random.once(3) ? random.pick(corpus) : requestStream(random);
   const other = corpus.length > 0 && random.once(2) ? random.pick(corpus) : requestStream(random);
   let text = random.once(2) ? mutate(random, base, other) : base;

@@ -2,7 +2,7 @@
 // by hand between the steps of clients and backends, so an execution is a plain function call and the same each time.
 //
 // Three listeners: on `open` every request goes to the recording backend; on `routed` paths lead to local answers, too; on
-// `tight` the buffers of all sockets are small, so that both directions meet back-pressure.
+// `tight` the buffers of all sockets are small, so that both directions meet back-pressure; on `edited` routes have policies.
 // A witness, a client that speaks correctly on a connection of its own, sends a request in the middle of each execution:
 // what the input does to others shows in its answer. Idle backend connections are shared, and live on from execution to
 // execution.
@@ -12,6 +12,7 @@ import { getsockname, listenTcp } from "../../src/os/listeners.ts";
 import * as sockets from "../../src/os/sockets.ts";
 import { backendOf, clusterOf, frontendOf, Rig } from "../../test/proxy/rig.ts";
 import { type Area, PeerSocket } from "./peers.ts";
+import { addPolicies } from "./policies.ts";
 import type { RequestCase } from "./request-mode.ts";
 import type { ResponseCase } from "./response-mode.ts";
 import { readRequests, readResponse, type StrictRequest } from "./strict.ts";
@@ -26,7 +27,7 @@ const QUIET_ROUNDS = 2;
 /** Something that can be executed, printed and repeated. */
 export type Case = RequestCase | ResponseCase;
 
-export type Listener = "open" | "routed" | "tight";
+export type Listener = "open" | "routed" | "tight" | "edited";
 
 /** What the backend does with a request. */
 export type Behaviour = (link: BackendLink, request: StrictRequest, sequence: number) => void;
@@ -116,7 +117,9 @@ export class World {
       open: this.rig.listen([ports[0]]),
       routed: this.rig.listen([ports[0]]),
       tight: this.#listenTightly(ports[1]),
+      edited: this.rig.listen([ports[0]]),
     };
+    addPolicies(this.rig, this.ports.edited);
     this.#route(this.ports.routed);
     this.pump();
     this.#registered = this.rig.loop.registered;
