@@ -1,4 +1,4 @@
-// npm run fuzz [-- --seed N] [--iterations N] [--seconds N] [--only N] [--mode request|response] [--replay TEXT]
+// npm run fuzz [-- --seed N] [--iterations N] [--seconds N] [--only N] [--mode request|response|tunnel] [--replay TEXT]
 //
 // Throws generated and mutated bytes at the whole proxy, from both sides, and compares what comes out with an independent
 // reading of RFC 9112 (lib/strict.ts). Prints its seed first and executions per second at the end; a finding is shrunk and
@@ -35,7 +35,7 @@ const report = fuzz({
   from: values.only === undefined ? 0 : Number(values.only),
   iterations: values.only === undefined ? limit : 1,
   seconds,
-  mode: values.mode === "request" || values.mode === "response" ? values.mode : null,
+  mode: values.mode === "request" || values.mode === "response" || values.mode === "tunnel" ? values.mode : null,
 });
 for (const { finding, input, index } of report.findings) {
   console.log(`\nexecution ${index}: ${finding.message}\n${JSON.stringify(input, null, 2)}`);

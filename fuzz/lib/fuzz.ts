@@ -2,12 +2,13 @@
 
 import { readdirSync } from "node:fs";
 import { loadCorpus } from "./corpus.ts";
-import { answer, bulk, plainRequest, requestStream } from "./grammar.ts";
+import { answer, bulk, plainRequest, requestStream, upgradeAnswer, upgradeRequest } from "./grammar.ts";
 import { mutate } from "./mutate.ts";
 import { Random } from "./random.ts";
 import { runRequestCase } from "./request-mode.ts";
 import { type ResponseCase, runResponseCase } from "./response-mode.ts";
 import { shrink } from "./shrink.ts";
+import { runTunnelCase, type TunnelCase } from "./tunnel-mode.ts";
 import { type Case, Finding, type Listener, World } from "./world.ts";
 
 export interface FuzzOptions {
@@ -27,6 +28,7 @@ export interface FuzzReport {
   readonly findings: readonly { readonly finding: Finding; readonly input: Case; readonly index: number }[];
 }
 
+const MODES: readonly Case["mode"][] = ["request", "request", "request", "request", "response", "response", "tunnel"];
 const LISTENERS: readonly Listener[] = ["open", "open", "routed", "edited"];
 const FINDINGS_MAX = 5;
 /** Of one kind. */
@@ -80,7 +82,8 @@ export class Lab {
   run(input: Case): Finding | null {
     try {
       if (input.mode === "request") runRequestCase(this.#world, input);
-      else runResponseCase(this.#world, input);
+      else if (input.mode === "response") runResponseCase(this.#world, input);
+      else runTunnelCase(this.#world, input);
       return null;
     } catch (error) {
       this.#world.stop();
@@ -97,8 +100,9 @@ export class Lab {
 
 function makeCase(random: Random, corpus: readonly string[], mode: Case["mode"] | null): Case {
   const seed = random.word();
-  const isRequest = mode === null ? !random.once(3) : mode === "request";
-  if (!isRequest) return makeResponseCase(random, seed);
+  const chosen = mode ?? random.pick(MODES);
+  if (chosen === "response") return makeResponseCase(random, seed);
+  if (chosen === "tunnel") return makeTunnelCase(random, seed);
   const listener: Listener = random.once(40) ? "tight" : random.pick(LISTENERS);
   const base = corpus.length > 0 && random.once(3) ? random.pick(corpus) : requestStream(random);
   const other = corpus.length > 0 && random.once(2) ? random.pick(corpus) : requestStream(random);
@@ -106,6 +110,24 @@ function makeCase(random: Random, corpus: readonly string[], mode: Case["mode"] 
   if (random.once(4)) text += requestStream(random);
   if (listener === "tight" && random.once(2)) text = bulk(random) + text;
   return { mode: "request", text, listener, seed };
+}
+
+function makeTunnelCase(random: Random, seed: number): TunnelCase {
+  const offer = upgradeRequest(random);
+  const switching = upgradeAnswer(random);
+  return {
+    mode: "tunnel",
+    request: random.once(4) ? mutate(random, offer, "") : offer,
+    behind: random.once(3) ? "" : random.once(2) ? requestStream(random) : random.text("ab\0\r\n", random.below(3000)),
+    answer: random.once(4) ? mutate(random, switching, "") : switching,
+    answerBehind: random.once(3)
+      ? ""
+      : random.once(2)
+        ? answer(random, "GET")
+        : random.text("yz\0", random.below(3000)),
+    first: random.pick(["client", "backend"]),
+    seed,
+  };
 }
 
 function makeResponseCase(random: Random, seed: number): ResponseCase {

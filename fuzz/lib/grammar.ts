@@ -438,6 +438,35 @@ export function answer(random: Random, method: string): string {
   return text;
 }
 
+/** A request that offers another protocol, usually. */
+export function upgradeRequest(random: Random): string {
+  const odds = random.pick([1000, 30, 8]);
+  const lines = ["Host: a"];
+  if (!random.once(odds))
+    lines.push(`Connection: ${random.pick(["Upgrade", "upgrade", "keep-alive, Upgrade", "X, upgrade"])}`);
+  if (!random.once(odds)) lines.push(`Upgrade: ${random.pick(["websocket", "WebSocket", "x", "x, y", "x/1"])}`);
+  if (random.once(2)) lines.push("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13");
+  if (random.once(odds))
+    lines.push(random.pick(["Content-Length: 5", "Transfer-Encoding: chunked", "Upgrade: h2c", "Connection: close"]));
+  shuffle(random, lines);
+  const start = `${random.once(odds) ? "POST" : "GET"} /h HTTP/${random.once(odds) ? "1.0" : "1.1"}`;
+  return `${start}\r\n${lines.join("\r\n")}\r\n\r\n`;
+}
+
+/** The head of an answer to such a request. */
+export function upgradeAnswer(random: Random): string {
+  if (random.once(5)) return answer(random, "GET");
+  const odds = random.pick([1000, 30, 8]);
+  const lines: string[] = [];
+  if (!random.once(odds)) lines.push(`Connection: ${random.pick(["Upgrade", "upgrade", "Upgrade, X"])}`);
+  if (!random.once(odds)) lines.push(`Upgrade: ${random.pick(["websocket", "WebSocket", "x", "y", "x/1"])}`);
+  if (random.once(2)) lines.push("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+  if (random.once(odds))
+    lines.push(random.pick(["Content-Length: 5", "Transfer-Encoding: chunked", "Connection: close", "Upgrade: z"]));
+  const interim = random.once(10) ? "HTTP/1.1 103 Early Hints\r\n\r\n" : "";
+  return `${interim}HTTP/1.1 101 Switching Protocols\r\n${lines.map((text) => `${text}\r\n`).join("")}\r\n`;
+}
+
 /** A well-formed request for tests of answers. */
 export function plainRequest(random: Random, path: string): string {
   const method = random.pick(["GET", "GET", "GET", "HEAD", "POST", "PUT"]);

@@ -49,6 +49,13 @@ export class PeerSocket {
     if (this.fd !== -1) sockets.shutdown(this.fd, sockets.SHUT_WR);
   }
 
+  /** Closes behind everything that was sent. */
+  leave(): void {
+    if (this.fd === -1) return;
+    sockets.close(this.fd);
+    this.fd = -1;
+  }
+
   /** Closes with a reset: no port is left waiting, and the other side sees the hardest end there is. */
   close(): void {
     if (this.fd === -1) return;

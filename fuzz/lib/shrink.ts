@@ -20,6 +20,10 @@ export function shrink(lab: Lab, input: Case, finding: Finding): { input: Case; 
   };
   if (input.mode === "request") {
     shrinkText(input.text, (text) => attempt({ ...input, text }));
+  } else if (input.mode === "tunnel") {
+    for (const part of ["behind", "answerBehind", "request", "answer"] as const) {
+      shrinkText(input[part], (text) => best.input.mode === "tunnel" && attempt({ ...best.input, [part]: text }));
+    }
   } else {
     input.answers.forEach((_, index) => {
       shrinkText(best.input.mode === "response" ? best.input.answers[index] : "", (text) => {

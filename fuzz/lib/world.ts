@@ -16,6 +16,7 @@ import { addPolicies } from "./policies.ts";
 import type { RequestCase } from "./request-mode.ts";
 import type { ResponseCase } from "./response-mode.ts";
 import { readRequests, readResponse, type StrictRequest } from "./strict.ts";
+import type { TunnelCase } from "./tunnel-mode.ts";
 
 const AREA_BYTES = 128 * 1024;
 /** Of the sockets of the tight listener. */
@@ -25,7 +26,7 @@ const ROUNDS_MAX = 2000;
 const QUIET_ROUNDS = 2;
 
 /** Something that can be executed, printed and repeated. */
-export type Case = RequestCase | ResponseCase;
+export type Case = RequestCase | ResponseCase | TunnelCase;
 
 export type Listener = "open" | "routed" | "tight" | "edited";
 
@@ -49,6 +50,8 @@ export class BackendLink {
   atEnd: (() => void) | null;
   /** What it sent leaves doubt: the proxy may not use it again. */
   spoiled: boolean;
+  /** The bytes behind the request are not HTTP. */
+  isRaw: boolean;
   /** Steps of an answer that are still to be carried out, one per round. */
   readonly plan: (() => void)[];
 
@@ -58,6 +61,7 @@ export class BackendLink {
     this.answeredEarly = false;
     this.atEnd = null;
     this.spoiled = false;
+    this.isRaw = false;
     this.plan = [];
   }
 
@@ -287,7 +291,7 @@ export class World {
     }
     for (const link of this.links) {
       if (link.socket.step()) moved = true;
-      if (link.socket.received.length > link.consumed) this.#take(link);
+      if (link.socket.received.length > link.consumed && !link.isRaw) this.#take(link);
       const next = link.plan.shift();
       if (next !== undefined) {
         next();
@@ -301,7 +305,9 @@ export class World {
   #bury(): void {
     this.links = this.links.filter((link) => {
       if (!link.socket.ended && link.socket.fd !== -1) return true;
-      link.socket.close();
+      // A tunnel ends in order, so that what was sent arrives.
+      if (link.isRaw) link.socket.leave();
+      else link.socket.close();
       return false;
     });
   }
