@@ -22,6 +22,7 @@ export class PeerSocket {
   /** Bytes that one step reads at most. */
   appetite: number;
   readonly #area: Area;
+  #finishes: boolean;
 
   constructor(area: Area, fd: number) {
     this.#area = area;
@@ -30,6 +31,7 @@ export class PeerSocket {
     this.ended = false;
     this.reset = false;
     this.queue = "";
+    this.#finishes = false;
     this.appetite = area.length;
   }
 
@@ -43,6 +45,12 @@ export class PeerSocket {
     if (this.fd === -1) return false;
     const wrote = this.queue !== "" && this.#write();
     return this.#read() || wrote;
+  }
+
+  /** Ends our side once everything is written. */
+  finishBehind(): void {
+    this.#finishes = true;
+    if (this.queue === "") this.finish();
   }
 
   finish(): void {
@@ -78,6 +86,7 @@ export class PeerSocket {
       moved = true;
       this.queue = this.queue.slice(sent);
     }
+    if (this.#finishes && this.queue === "") this.finish();
     return moved;
   }
 

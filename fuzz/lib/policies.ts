@@ -2,6 +2,7 @@
 // cookies, credentials. What they make of hostile requests must be as canonical as anything else.
 
 import type { AnswerTexts, FrontendPolicyObject, HttpFrontendObject } from "../../src/command/objects.ts";
+import { TOLERANCE_DROP, TOLERANCE_REFUSE } from "../../src/command/objects.ts";
 import { clusterOf, frontendOf, type Rig } from "../../test/proxy/rig.ts";
 
 const PLAIN: FrontendPolicyObject = {
@@ -23,6 +24,8 @@ const EDITS: FrontendPolicyObject["headers"] = [
   { position: 2, name: "X-Sequence-Not", value: "", append: false },
 ];
 
+const STRICT = { underscoreNames: TOLERANCE_DROP, dotSegments: TOLERANCE_REFUSE, encodedSlashes: TOLERANCE_REFUSE };
+
 /** Pages that show what hostile input can put into them. */
 const ANSWERS: AnswerTexts = [
   ["400", "HTTP/1.1 400 Bad\r\nX-Phase: %PHASE\r\n\r\n%MESSAGE|%SUCCESSFULLY_PARSED|%PARTIALLY_PARSED|%INVALID"],
@@ -39,7 +42,7 @@ export function addPolicies(rig: Rig, port: number): void {
     rig.must({ kind: "add_http_frontend", frontend });
   };
   rig.must({ kind: "remove_http_frontend", frontend: frontendOf(app, address) });
-  rig.must({ kind: "add_http_listener", listener: { ...rig.listenerAt(address), answers: ANSWERS } });
+  rig.must({ kind: "add_http_listener", listener: { ...rig.listenerAt(address), ...STRICT, answers: ANSWERS } });
   rig.must({
     kind: "add_cluster",
     cluster: {

@@ -36,6 +36,8 @@ export interface RequestStream {
   readonly partial: StrictRequest | null;
   /** What comes behind belongs to nobody: the last request asked for a close. */
   readonly closed: boolean;
+  /** The method of a request that is incomplete or refused, as far as it can be told. */
+  readonly method: string;
   /** A size is so near a limit that a byte decides. */
   readonly nearLimit: boolean;
 }
@@ -124,7 +126,8 @@ export function readRequests(text: string, canonical: boolean): RequestStream {
   let nearLimit = false;
   let partial: StrictRequest | null = null;
   const done = (end: End, reason = "", closed = false): RequestStream => {
-    return { requests, end, reason, partial, closed, nearLimit };
+    const method = partial?.method ?? /^(?:\r\n)?(HEAD) /.exec(text.slice(at, at + 8))?.[1] ?? "?";
+    return { requests, end, reason, partial, closed, method, nearLimit };
   };
   while (at < text.length) {
     partial = null;
@@ -188,6 +191,7 @@ function readRequestHead(text: string, from: number, canonical: boolean): Reques
   const expect = valuesOf(fields, "expect");
   if (expect.length > 1 || (expect.length === 1 && expect[0].toLowerCase() !== "100-continue")) refuse("expectation");
   if (canonical) checkHopByHop(fields);
+  else if (namedBy(fields).length > FIELDS_MAX) refuse("Connection names too many fields");
   const request = {
     method,
     target,
@@ -325,6 +329,11 @@ function membersOf(fields: readonly Field[], name: string): string[] {
   return valuesOf(fields, name).flatMap((value) =>
     value.split(",").map((member) => member.replace(/^[ \t]+|[ \t]+$/g, "").toLowerCase()),
   );
+}
+
+/** The fields that Connection names, without its own options. */
+function namedBy(fields: readonly Field[]): string[] {
+  return membersOf(fields, "connection").filter((name) => !["", "close", "keep-alive", "upgrade"].includes(name));
 }
 
 /** RFC 9112 9.3. */

@@ -77,3 +77,18 @@ test("H1-44 one-byte chunks of a backend may go on, its extensions may not", asy
     assert.match(await peer.end(), ending);
   }
 });
+
+test("the refusal of a HEAD has no body, wherever the head went wrong", async () => {
+  const heads = [
+    "HEAD / HTTP/1.1\r\n\r\n",
+    "HEAD / HTTP/1.1\r\nHost: a\r\nX\r\n",
+    "HEAD \\",
+    "HEAD / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+  ];
+  for (const head of heads) {
+    const peer = await client();
+    peer.send(head);
+    assert.match(await peer.end(), /^HTTP\/1.1 400 /);
+    assert.equal(peer.text.endsWith("\r\n\r\n"), true, head);
+  }
+});

@@ -29,6 +29,7 @@ import { recv, SHUT_WR, setLinger, shutdown } from "../../os/sockets.ts";
 import type { HostLeaf } from "../../routing/router.ts";
 import { statusOf, WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
+import { METHOD } from "../../wire/http1/methods.ts";
 import type { RequestDecoder } from "../../wire/http1/request-decoder.ts";
 import { MALFORMED } from "../../wire/proxy-protocol/decoder.ts";
 import { Connection, PROGRESS_BYTES } from "../connection.ts";
@@ -205,7 +206,7 @@ export class FrontConnection extends Connection implements FrontStream {
         return;
       case HEAD:
         if (this.outbox !== null || this.#hurried || (this.#served && this.#decoder === null)) this.#close();
-        else this.#refuse(408, 0, NOTE_CLIENT_TIMEOUT);
+        else this.#refuse(408, 0, NOTE_CLIENT_TIMEOUT, this.#decoder?.method === METHOD.HEAD);
         return;
       case BODY:
       case WAIT:
@@ -427,7 +428,7 @@ export class FrontConnection extends Connection implements FrontStream {
     const cause = this.#causeOf(length, decoder, at);
     if (cause !== 0) {
       this.context.fault.note(true, at, end);
-      this.#malformed(statusOf(cause, false), cause);
+      this.#malformed(statusOf(cause, false), cause, decoder.method === METHOD.HEAD);
       this.context.fault.forget();
       return end;
     }
@@ -519,26 +520,28 @@ export class FrontConnection extends Connection implements FrontStream {
   /** The pool is at its ceiling (decisions 20): a new request gets 503, one in flight ends with a close. */
   #noBuffer(): void {
     this.#releaseDecoder();
-    if (this.#exchange === null) this.#refuse(503, 0, NOTE_COMPLETE);
+    if (this.#exchange === null) this.#refuse(503, 0, NOTE_COMPLETE, false);
     else this.#keepAlive = false;
   }
 
   // ---- refusing
 
-  #malformed(status: number, cause: number): void {
+  #malformed(status: number, cause: number, isHead: boolean): void {
     const values = this.context.stats.values;
     values[METRIC_HTTP_FRONTEND_PARSE_ERRORS]++;
     values[METRIC_FRONTEND_PARSE_CAUSE + cause]++;
-    this.#refuse(status, cause, NOTE_COMPLETE);
+    this.#refuse(status, cause, NOTE_COMPLETE, isHead);
   }
 
-  #refuse(status: number, cause: number, note: number): void {
+  /** `isHead`: as far as the request was read it is a HEAD, whose answer has no body (RFC 9110 9.3.2). */
+  #refuse(status: number, cause: number, note: number, isHead: boolean): void {
     this.#keepAlive = false;
     this.#served = true;
     this.#releaseDecoder();
     this.#state = WAIT;
     const exchange = this.http.exchanges.take();
     this.#exchange = exchange;
+    exchange.isHead = isHead;
     exchange.refuse(this, status, cause, this.context.loop.nowUs, note);
   }
 

@@ -158,6 +158,7 @@ export class RequestDecoder {
   reset(): void {
     this.section.reset();
     this.state = STATE.START;
+    this.method = METHOD.OTHER;
     this.requestStart = 0;
     this.queryStart = -1;
   }
