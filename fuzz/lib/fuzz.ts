@@ -139,5 +139,12 @@ function makeResponseCase(random: Random, seed: number): ResponseCase {
     const text = answer(random, request.slice(0, request.indexOf(" ")));
     answers.push(random.once(3) ? mutate(random, text, answer(random, "GET")) : text);
   }
-  return { mode: "response", requests, answers, end: random.pick(["fin", "fin", "reset"]), seed };
+  return {
+    mode: "response",
+    listener: random.once(3) ? "edited" : "open",
+    requests,
+    answers,
+    end: random.pick(["fin", "fin", "reset"]),
+    seed,
+  };
 }

@@ -58,6 +58,7 @@ export function addPolicies(rig: Rig, port: number): void {
     },
   });
   route("/z", { headers: EDITS });
+  route("/h/", { headers: EDITS });
   route("/", { headers: EDITS }, { pathKind: 2 });
   route("/a", { rewriteHost: "new-$HOST[0]", rewritePath: "/v2$PATH[0]", headers: EDITS });
   route("/a/", { rewritePath: "/x/$PATH[1]" });

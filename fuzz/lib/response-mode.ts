@@ -9,6 +9,8 @@ import { type BackendLink, Finding, type World } from "./world.ts";
 
 export interface ResponseCase {
   readonly mode: "response";
+  /** One whose routes lead to the backend. */
+  readonly listener: "open" | "edited";
   /** Sent at once, on one connection; the path of each ends with its number. */
   readonly requests: readonly string[];
   /** What the backend sends for each. */
@@ -51,7 +53,7 @@ function execute(world: World, input: ResponseCase, random: Random, isCut: boole
     }
     if (random.once(2)) link.plan.push(() => endOf(link, input));
   };
-  const client = world.connect("open");
+  const client = world.connect(input.listener);
   client.send(input.requests.join(""));
   if (random.once(2)) world.pump();
   world.sendWitness();
