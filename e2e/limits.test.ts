@@ -234,3 +234,25 @@ test("RX-17 a worker whose loop stands still: main notices, the other serves, an
   assert.ok(proxy.workerPids.includes(blocked) && isAlive(blocked), "nobody was replaced");
   steady.destroy();
 });
+
+test("evict_on_queue_full, max_connections_per_ip and retry_after reach the workers", async (t) => {
+  const backend = await rawBackend(t);
+  const proxy = await startProxy(t, {
+    settings: { max_connections: 3, evict_on_queue_full: true, max_connections_per_ip: 2, retry_after: 9 },
+    clusters: { app: { backends: [backend.port] } },
+  });
+  const [oldest, second, third] = [
+    await connectRaw(proxy.port),
+    await connectRaw(proxy.port),
+    await connectRaw(proxy.port),
+  ];
+  assert.equal((await oldest.request(GET)).status, 200);
+  assert.equal((await second.request(GET)).status, 200);
+  const refused = await third.request(GET);
+  assert.equal(refused.status, 429);
+  assert.equal(refused.headers.get("retry-after"), "9");
+  const newcomer = await connectRaw(proxy.port);
+  assert.equal((await newcomer.request(GET)).status, 200, "the oldest has made room, at the limit of the address too");
+  await oldest.closedByPeer(4000);
+  for (const client of [second, third, newcomer]) client.destroy();
+});
