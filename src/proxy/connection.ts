@@ -139,7 +139,7 @@ export abstract class Connection extends Timed {
     this.heldEnd = 0;
   }
 
-  protected dropOutbox(): void {
+  dropOutbox(): void {
     if (this.outbox === null) return;
     this.context.outboxes.give(this.outbox);
     this.outbox = null;

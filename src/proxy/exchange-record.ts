@@ -31,10 +31,9 @@ const NOTES: readonly (Uint8Array | null)[] = [
   "front socket read error",
   "front socket write error",
   "back socket read error",
-  "back socket write error",
 ].map((note) => (note === null ? null : ascii(note)));
 /** Notes of responses that were not complete, and of tunnels that broke: error lines (spec 5.12, 10.5). */
-const IS_ERROR = [0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1];
+const IS_ERROR = [0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1];
 const PROTOCOL = ascii("http");
 const PROTOCOL_WS = ascii("WS");
 

@@ -142,7 +142,6 @@ export const NOTE_TUNNEL_END = 8;
 export const NOTE_FRONT_READ_ERROR = 9;
 export const NOTE_FRONT_WRITE_ERROR = 10;
 export const NOTE_BACK_READ_ERROR = 11;
-export const NOTE_BACK_WRITE_ERROR = 12;
 
 export class Exchange {
   readonly context: TrafficContext;

@@ -252,6 +252,40 @@ test("WS-08 UP-18 a reset of the backend is a reset for the client", async () =>
   assert.equal(error.code, "ECONNRESET");
 });
 
+test("UP-18 what came before a backend's reset is delivered to a client that is still taking it", async () => {
+  const { front, back } = await tunnel();
+  front.socket.removeAllListeners("data");
+  let received = 0;
+  let failed = false;
+  front.socket.on("data", (data: Buffer) => {
+    received += data.length;
+  });
+  front.socket.on("error", () => {
+    failed = true;
+  });
+  front.socket.pause();
+  back.send(Buffer.alloc(30_000_000, 0x64));
+  for (let i = 0; i < 400 && rig.proxy.context.buffers.inUse === 0; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  back.socket.resetAndDestroy();
+  front.socket.resume();
+  await front.end();
+  assert.ok(received > 1_000_000, `${received} bytes`);
+  assert.equal(failed, false);
+});
+
+test("a client that talks to a backend that has left for good is told so", async () => {
+  const { front, back } = await tunnel();
+  back.socket.resume();
+  back.send("last words");
+  await front.has("last words");
+  back.socket.destroy();
+  const talk = setInterval(() => front.socket.writable && front.send("are you there?"), 5);
+  await settled().finally(() => clearInterval(talk));
+  assert.equal(rig.proxy.sessions, 0);
+});
+
 test("a reset behind a half-close is noticed", async () => {
   const { front, back } = await tunnel();
   front.socket.end();

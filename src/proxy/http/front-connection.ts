@@ -677,6 +677,15 @@ export class FrontConnection extends Connection implements FrontStream {
     this.#lost(note);
   }
 
+  /** The same, but what the kernel holds for the client is still delivered. */
+  endTunnelGently(note: number): void {
+    this.tunnel = null;
+    this.context.stats.values[METRIC_WEBSOCKET_ACTIVE_REQUESTS]--;
+    this.#state = WAIT;
+    this.#keepAlive = false;
+    (this.#exchange as Exchange).frontGone(note);
+  }
+
   abort(): void {
     this.#keepAlive = false;
     const exchange = this.#exchange;

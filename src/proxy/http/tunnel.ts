@@ -18,17 +18,11 @@ import {
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN } from "../../os/errno.ts";
-import { recv, SHUT_WR, setLinger, shutdown } from "../../os/sockets.ts";
+import { recv, SHUT_WR, setLinger, shutdown, unsentBytes } from "../../os/sockets.ts";
 import type { Connection } from "../connection.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange } from "../exchange.ts";
-import {
-  NOTE_BACK_READ_ERROR,
-  NOTE_BACK_WRITE_ERROR,
-  NOTE_FRONT_READ_ERROR,
-  NOTE_FRONT_WRITE_ERROR,
-  NOTE_TUNNEL_END,
-} from "../exchange.ts";
+import { NOTE_BACK_READ_ERROR, NOTE_FRONT_READ_ERROR, NOTE_FRONT_WRITE_ERROR, NOTE_TUNNEL_END } from "../exchange.ts";
 import type { Gather } from "../gather.ts";
 import type { FrontConnection } from "./front-connection.ts";
 
@@ -190,19 +184,36 @@ export class Tunnel {
     if (this.#up.shut && this.#down.shut) this.#end(NOTE_TUNNEL_END);
   }
 
-  /** A read or a write failed: the peer is gone. */
+  /** A read or a write failed: the peer is gone, and so is the tunnel, except for what is still to be delivered. */
   #fail(flow: Flow, reading: boolean): void {
     if (reading && !flow.isUp && this.#front.outbox !== null) {
       this.#dying = true;
       return;
     }
-    if (flow.isUp) this.#reset(reading ? NOTE_FRONT_READ_ERROR : NOTE_BACK_WRITE_ERROR);
+    if (flow.isUp && !reading) {
+      // What the backend sent before it left may still lie unread: reading goes on to its end, or to the error.
+      if (flow.shut) return;
+      flow.ended = true;
+      flow.shut = true;
+      this.#back.dropOutbox();
+      this.#back.readable = true;
+      this.#context.loop.runLater(this.#back);
+      return;
+    }
+    if (flow.isUp) this.#reset(NOTE_FRONT_READ_ERROR);
     else this.#reset(reading ? NOTE_BACK_READ_ERROR : NOTE_FRONT_WRITE_ERROR);
   }
 
-  /** Both connections end with a reset: neither peer may take what it has for the whole. */
+  /**
+   * Both connections end with a reset: neither peer may take what it has for the whole. But a reset would destroy what
+   * the backend sent before its own and the client has not got yet: then the client gets that, and a FIN.
+   */
   #reset(note: number): void {
     this.#context.stats.values[METRIC_PIPE_ERRORS]++;
+    if (note === NOTE_BACK_READ_ERROR && unsentBytes(this.#front.fd) > 0) {
+      this.#front.endTunnelGently(note);
+      return;
+    }
     setLinger(this.#front.fd, 0);
     setLinger(this.#back.fd, 0);
     this.#end(note);

@@ -61,7 +61,7 @@ export class ResponseDecoder {
   keepAlive: boolean;
   /** Seconds of `Keep-Alive: timeout=`, or -1. */
   keepAliveTimeoutS: number;
-  /** A 101 with one Upgrade field that Connection names (RFC 9110 7.8); its value is at head.indexOf(UPGRADE). */
+  /** A 101 of HTTP/1.1 with one Upgrade field that Connection names (RFC 9110 7.8), at head.indexOf(UPGRADE). */
   upgrade: boolean;
   /** The backend asks for NTLM or Negotiate: the connection must not be shared (decisions 19). */
   connectionAuth: boolean;
@@ -222,7 +222,8 @@ export class ResponseDecoder {
       // RFC 9112 9.3: close wins over keep-alive.
       if ((options & OPTION_CLOSE) !== 0) this.keepAlive = false;
       else if ((options & OPTION_KEEP_ALIVE) !== 0) this.keepAlive = true;
-      const asked = status === 101 && (options & OPTION_UPGRADE) !== 0 && head.has(field.UPGRADE);
+      const asked =
+        status === 101 && this.versionMinor === 1 && (options & OPTION_UPGRADE) !== 0 && head.has(field.UPGRADE);
       this.upgrade = asked && (head.repeated & (1 << field.UPGRADE)) === 0;
     }
     if (head.has(field.KEEP_ALIVE)) {
