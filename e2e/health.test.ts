@@ -70,6 +70,9 @@ test("test_health_check_excludes_unhealthy, test_health_check_recovery", async (
   const proxy = await start(t, [good, bad]);
   await said(proxy, "cluster app: backend b1 is unhealthy: status 500");
   assert.deepEqual(await answers(proxy, 6), new Array(6).fill("good"));
+  const shown = await proxy.run("cluster", "health-check", "status");
+  assert.equal(shown.code, 0, shown.stderr);
+  assert.match(shown.stdout, /b1.*status 500/);
   bad.status = 200;
   await said(proxy, "cluster app: backend b1 is healthy again");
   assert.deepEqual([...new Set(await answers(proxy, 4))].sort(), ["bad", "good"]);
@@ -157,7 +160,8 @@ test("the configuration of docs/health-checks.md does what the page says", async
     .replace("interval = 10", "interval = 1")
     .replace("timeout = 5", "timeout = 1")
     .replaceAll("threshold = 3", "threshold = 1");
-  const proxy = await startProxy(t, { toml });
+  // One worker: each finds out for itself.
+  const proxy = await startProxy(t, { toml: `worker_count = 1\n${toml}` });
   a.status = 500;
   await said(proxy, "backend a is unhealthy: status 500");
   assert.deepEqual(await answers(proxy, 3), ["b", "b", "b"]);
