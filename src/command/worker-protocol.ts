@@ -42,6 +42,8 @@ export const PACKET = {
   MAX_CONNECTIONS_PER_IP: 11,
   /** Body: JSON of `HealthQuery`. Answered by HEALTH packets with the same number. */
   QUERY_HEALTH: 12,
+  /** Number 1: send EVENT packets; 0: nobody listens, as at the start. */
+  EVENTS: 13,
 
   /** The state is in place and the listeners accept. Body: `Standing`. Number: the revision. */
   READY: 64,
@@ -55,7 +57,7 @@ export const PACKET = {
   PONG: 68,
   /** Body: some of the hashes that were asked for (`decodeHashes`). Number: that of the query. */
   HASHES: 69,
-  /** Body: JSON of `WorkerEvent`. Not sent while much waits for main. */
+  /** Body: JSON of `WorkerEvent`. Sent when EVENTS asked for it, not while much waits for main. */
   EVENT: 70,
   /** Body: some of what is known of backends (`decodeHealth`). Number: that of the query. */
   HEALTH: 71,

@@ -26,11 +26,14 @@ export interface Subscriber {
 export class EventHub {
   readonly #logger: Logger;
   readonly #subscribers: Set<Subscriber>;
+  /** Called when the first subscriber comes and when the last one goes. */
+  readonly #onListening: (anybody: boolean) => void;
   /** Subscribers that were dropped because they did not read. */
   dropped: number;
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, onListening: (anybody: boolean) => void) {
     this.#logger = logger;
+    this.#onListening = onListening;
     this.#subscribers = new Set();
     this.dropped = 0;
   }
@@ -43,10 +46,11 @@ export class EventHub {
   subscribe(subscriber: Subscriber): void {
     this.emit({ kind: EventKind.EVENTS_SUBSCRIBED });
     this.#subscribers.add(subscriber);
+    if (this.#subscribers.size === 1) this.#onListening(true);
   }
 
   unsubscribe(subscriber: Subscriber): void {
-    this.#subscribers.delete(subscriber);
+    if (this.#subscribers.delete(subscriber) && this.#subscribers.size === 0) this.#onListening(false);
   }
 
   emit(event: MainEvent): void {
@@ -56,7 +60,7 @@ export class EventHub {
     if (frame === null) return;
     for (const subscriber of this.#subscribers) {
       if (subscriber.push(frame)) continue;
-      this.#subscribers.delete(subscriber);
+      this.unsubscribe(subscriber);
       this.dropped += 1;
       this.#logger.warn("events", `a subscriber did not read its events and was dropped (${this.dropped} so far)`);
     }

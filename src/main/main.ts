@@ -107,7 +107,7 @@ class Main {
     });
     this.#sink.onTrouble = (message) => process.stderr.write(`sozu main: ${message}\n`);
     this.#sockets = new ListenSockets(settings.workerCount);
-    this.#events = new EventHub(this.#logger);
+    this.#events = new EventHub(this.#logger, (anybody) => this.#supervisor.reportEvents(anybody));
     this.#supervisor = this.#makeSupervisor();
     this.#keeper = new StateKeeper({
       state: options.state,

@@ -75,6 +75,7 @@ export class Supervisor implements ChangeTargets {
   readonly #pongs: Map<number, (worker: number) => void>;
   readonly #hashQueries: WorkerQueries<Map<string, bigint>>;
   readonly #healthQueries: WorkerQueries<BackendHealth[]>;
+  #reportEvents: boolean;
   #maxConnectionsPerIp: number;
   #nextId: number;
   #nextPing: number;
@@ -92,6 +93,7 @@ export class Supervisor implements ChangeTargets {
     this.#pongs = new Map();
     this.#hashQueries = new WorkerQueries(() => new Map());
     this.#healthQueries = new WorkerQueries(() => []);
+    this.#reportEvents = false;
     this.#maxConnectionsPerIp = options.maxConnectionsPerIp;
     this.#nextId = 0;
     this.#nextPing = 1;
@@ -158,6 +160,12 @@ export class Supervisor implements ChangeTargets {
   queryHealth(clusterId: string | null, timeoutMs: number): Promise<WorkerHealth> {
     const send = (worker: WorkerProcess, number: number): void => worker.queryHealth(number, clusterId);
     return this.#healthQueries.ask(this.#servingWorkers(), send, timeoutMs);
+  }
+
+  /** Whether workers are to report events: a change of theirs costs more then. */
+  reportEvents(wanted: boolean): void {
+    this.#reportEvents = wanted;
+    for (const worker of this.#workers.values()) worker.reportEvents(wanted);
   }
 
   /** Connections of one source address to one cluster, for clusters without a limit of their own; 0: any number. */
@@ -268,6 +276,7 @@ export class Supervisor implements ChangeTargets {
     }
     slot.worker = worker;
     this.#workers.set(id, worker);
+    if (this.#reportEvents) worker.reportEvents(true);
     this.#logger.info("supervisor", `worker ${id} started, pid ${worker.pid}`);
   }
 

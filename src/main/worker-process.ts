@@ -191,6 +191,11 @@ export class WorkerProcess {
     this.#channel.send(encodeJsonPacket(PACKET.QUERY_HEALTH, number, query));
   }
 
+  /** Whether it is to report events; at first it does not. */
+  reportEvents(wanted: boolean): void {
+    this.#channel.send(encodePacket(PACKET.EVENTS, wanted ? 1 : 0));
+  }
+
   setMaxConnectionsPerIp(limit: number): void {
     this.#channel.send(encodePacket(PACKET.MAX_CONNECTIONS_PER_IP, limit));
   }

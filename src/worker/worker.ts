@@ -58,6 +58,8 @@ export class Worker {
   #applied: number;
   #refusals: Refusal[];
   readonly #standingPacket: Uint8Array;
+  /** Somebody wants to hear of events. */
+  #listening: boolean;
   #eventsLost: number;
   #stopping: boolean;
 
@@ -69,6 +71,7 @@ export class Worker {
     this.#arena = memory.bytes;
     this.#applied = -1;
     this.#refusals = [];
+    this.#listening = false;
     this.#eventsLost = 0;
     this.#standingPacket = new Uint8Array(STANDING_PACKET_BYTES);
     this.#stopping = false;
@@ -139,6 +142,9 @@ export class Worker {
         this.#sendAll(encodeHealth(number, health));
         break;
       }
+      case PACKET.EVENTS:
+        this.#listening = number === 1;
+        break;
       case PACKET.MAX_CONNECTIONS_PER_IP:
         this.#proxy.setMaxConnectionsPerIp(number);
         break;
@@ -208,6 +214,7 @@ export class Worker {
 
   // Events must not push acknowledgements out of what waits for main; a storm of them is cut, and the log says so.
   #report(event: WorkerEvent): void {
+    if (!this.#listening) return;
     if (this.#channel.waiting >= EVENTS_WAITING_MAX) {
       if (this.#eventsLost === 0) this.#logs.logger.warn("worker", "main does not take events as fast as they come");
       this.#eventsLost += 1;

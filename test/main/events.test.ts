@@ -11,7 +11,8 @@ import type { Logger } from "../../src/observe/logger.ts";
 function hubOf() {
   const warnings: string[] = [];
   const logger = { warn: (_module: string, text: string) => void warnings.push(text) } as unknown as Logger;
-  return { hub: new EventHub(logger), warnings };
+  const listening: boolean[] = [];
+  return { hub: new EventHub(logger, (anybody) => void listening.push(anybody)), warnings, listening };
 }
 
 function listener(room = 1000) {
@@ -30,7 +31,7 @@ function listener(room = 1000) {
 }
 
 test("decisions 6: a subscriber hears nothing of its own subscription, the others do", () => {
-  const { hub } = hubOf();
+  const { hub, listening } = hubOf();
   const first = listener();
   const second = listener();
   hub.subscribe(first);
@@ -45,6 +46,10 @@ test("decisions 6: a subscriber hears nothing of its own subscription, the other
   hub.emit({ kind: EventKind.STATE_SAVED });
   assert.equal(first.heard.length, 4);
   assert.equal(second.heard.length, 2);
+  assert.deepEqual(listening, [true]);
+  hub.unsubscribe(first);
+  hub.unsubscribe(first);
+  assert.deepEqual(listening, [true, false]);
 });
 
 test("a subscriber that does not read is dropped with a count, the others hear everything", () => {
