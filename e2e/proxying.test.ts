@@ -236,10 +236,14 @@ test("H1-26 absolute-form: the authority of the target counts and Host is rewrit
 });
 
 test("H1-58 escapes in the path pass through as they are", async () => {
-  const target = "/a%0d%0aX:%20y/%00/..%2f/%c0%af?q=%zz";
+  const target = "/a%0d%0aX:%20y/%00/a%2fb/%c0%af?q=%zz/..%2f";
   const answer = await once(proxy.port, request(`GET ${target} HTTP/1.1`));
   assert.equal(answer?.status, 200);
   assert.equal(backend.requests[0]?.target, target);
+  for (const dots of ["/..%2f", "/a/../b", "/%2e%2E"]) {
+    assert.equal((await once(proxy.port, request(`GET ${dots} HTTP/1.1`)))?.status, 400, dots);
+  }
+  assert.equal(backend.count, 1);
 });
 
 test("H1-56 a client that half-closes after its request still gets the answer", async () => {

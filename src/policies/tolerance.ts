@@ -1,6 +1,6 @@
 // What a listener may refuse although HTTP allows it, because servers behind proxies have been fooled by it: names with
 // `_` (CGI and WSGI read them as `-`), paths with dot segments or with encoded slashes (one reader decodes and resolves
-// them, another compares them as they are). Off by default, and then nothing is looked at.
+// them, another compares them as they are).
 
 import { WireError } from "../wire/http1/errors.ts";
 import { DROP, FIELD_STRIDE, type Head, UNKNOWN } from "../wire/http1/head.ts";
@@ -13,12 +13,15 @@ const PERCENT = 0x25;
 
 /** What one listener looks for. */
 export class Tolerance {
+  /** It concerns names of fields, not only paths. */
+  readonly concernsNames: boolean;
   readonly #refusesUnderscores: boolean;
   readonly #dropsUnderscores: boolean;
   readonly #refusesDots: boolean;
   readonly #refusesSlashes: boolean;
 
   constructor(refusesUnderscores: boolean, dropsUnderscores: boolean, refusesDots: boolean, refusesSlashes: boolean) {
+    this.concernsNames = refusesUnderscores || dropsUnderscores;
     this.#refusesUnderscores = refusesUnderscores;
     this.#dropsUnderscores = dropsUnderscores;
     this.#refusesDots = refusesDots;
@@ -39,7 +42,7 @@ export class Tolerance {
 
   /** Trailers come too late for a refusal: names with `_` are dropped from them in both cases. */
   checkTrailers(head: Head, bytes: Uint8Array, base: number): void {
-    if (this.#refusesUnderscores || this.#dropsUnderscores) findUnderscored(head, bytes, base, true);
+    if (this.concernsNames) findUnderscored(head, bytes, base, true);
   }
 }
 

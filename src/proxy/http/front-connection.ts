@@ -27,6 +27,7 @@ import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epol
 import { EAGAIN } from "../../os/errno.ts";
 import { recv, SHUT_WR, setLinger, shutdown } from "../../os/sockets.ts";
 import type { HostLeaf } from "../../routing/router.ts";
+import { TARGET_MARKED } from "../../wire/http1/bytes.ts";
 import { statusOf, WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import { METHOD } from "../../wire/http1/methods.ts";
@@ -461,7 +462,8 @@ export class FrontConnection extends Connection implements FrontStream {
     if (length < 0) return -length;
     if (length === 0 || length > this.context.buffers.bufferSize) return WireError.HeadTooLarge;
     const { tolerance } = this.listener;
-    if (tolerance === null) return 0;
+    // Most paths hold neither a dot nor an escape: the decoder has seen that on its way.
+    if (tolerance === null || (decoder.pathClasses < TARGET_MARKED && !tolerance.concernsNames)) return 0;
     const { bytes } = this.context;
     const pathEnd = decoder.queryStart === -1 ? decoder.pathEnd : decoder.queryStart;
     return tolerance.check(decoder.head, bytes, base, base + decoder.pathStart, base + pathEnd);

@@ -10,8 +10,14 @@ export const FIELD_CONTENT = table((c) => c === 0x09 || (c >= 0x20 && c !== 0x7f
 /** 1 for the bytes of a request target's query: visible ASCII apart from `#`. */
 export const QUERY = table((c) => c > 0x20 && c < 0x7f && c !== 0x23);
 
-/** 1 for the bytes of a target before its query: as QUERY without `?` and `\\` (some servers take that for `/`). */
+/**
+ * Not 0 for the bytes of a target before its query: as QUERY without `?` and `\\` (some servers take that for `/`).
+ * TARGET_MARKED for `.` and `%`: without them a path holds no dot segment and nothing encoded.
+ */
 export const TARGET = table((c) => QUERY[c] === 1 && c !== 0x3f && c !== 0x5c);
+export const TARGET_MARKED = 2;
+TARGET[0x2e] = TARGET_MARKED;
+TARGET[0x25] = TARGET_MARKED;
 
 /** 1 for the bytes of a label of a host name as this proxy routes it: letters, digits, `-`, `_` (decisions 16). */
 export const HOST_LABEL = table((c) => isAlphanumeric(c) || c === 0x2d || c === 0x5f);

@@ -82,6 +82,8 @@ export class RequestDecoder {
   pathEnd: number;
   /** Position of the first `?`, or -1: the path that rules see ends here. */
   queryStart: number;
+  /** The classes (bytes.ts) of its bytes together; without TARGET_MARKED there is neither a `.` nor a `%` in it. */
+  pathClasses: number;
   /** `host[:port]` that counts: the URI's for absolute-form, else the Host field's. */
   authorityStart: number;
   authorityEnd: number;
@@ -133,6 +135,7 @@ export class RequestDecoder {
     this.pathStart = 0;
     this.pathEnd = 0;
     this.queryStart = -1;
+    this.pathClasses = 0;
     this.authorityStart = 0;
     this.authorityEnd = 0;
     this.hostStart = 0;
@@ -161,6 +164,7 @@ export class RequestDecoder {
     this.method = METHOD.OTHER;
     this.requestStart = 0;
     this.queryStart = -1;
+    this.pathClasses = 0;
   }
 
   /** True when decode() has seen a byte of a request line: an idle connection has not. */
@@ -192,7 +196,13 @@ export class RequestDecoder {
     const view = this.section.viewOf(bytes);
     if (view.getInt32(base, true) !== GET_WORD) return 0;
     let i = target;
-    while (i < to && TARGET[bytes[i]] === 1) i = (i + 1) | 0;
+    let classes = 0;
+    while (i < to) {
+      const kind = TARGET[bytes[i]];
+      if (kind === 0) break;
+      classes |= kind;
+      i = (i + 1) | 0;
+    }
     let query = -1;
     if (i < to && bytes[i] === QUESTION) {
       query = i - base;
@@ -206,6 +216,7 @@ export class RequestDecoder {
     this.pathStart = this.targetStart = 4;
     this.targetEnd = this.pathEnd = i - base;
     this.queryStart = query;
+    this.pathClasses = classes;
     this.targetForm = TARGET_FORM.ORIGIN;
     this.versionMinor = 1;
     this.state = STATE.FIELDS;
@@ -254,7 +265,7 @@ export class RequestDecoder {
           break;
         }
         case STATE.TARGET:
-          while (i < to && TARGET[bytes[i]] === 1) i++;
+          for (; i < to && TARGET[bytes[i]] !== 0; i++) this.pathClasses |= TARGET[bytes[i]];
           if (i === to) break;
           if (bytes[i] === QUESTION) this.queryStart = i - base;
           else if (bytes[i] !== SP) return targetError(bytes[i]);
