@@ -23,7 +23,7 @@ after(() => rig.stop());
 async function listen(
   settings: Partial<HttpListenerObject>,
   ip = "127.0.0.1",
-): Promise<readonly [(fields: string) => Promise<string>, port: number]> {
+): Promise<readonly [(fields: string, before?: string) => Promise<string>, port: number]> {
   const backend = await RawBackend.start();
   after(() => backend.close());
   const fd = listenTcp({ ip, port: 0 }, { reusePort: false });
@@ -35,9 +35,9 @@ async function listen(
   rig.must({ kind: "add_http_frontend", frontend: frontendOf(id, bound) });
   rig.must({ kind: "add_backend", backend: backendOf(id, backend.port) });
   assert.equal(rig.proxy.activate(bound, fd), null);
-  const ask = async (fields: string): Promise<string> => {
+  const ask = async (fields: string, before = ""): Promise<string> => {
     const peer = new Peer(net.connect({ port: bound.port, host: ip }));
-    peer.send(`GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
+    peer.send(`${before}GET / HTTP/1.1\r\nHost: a\r\n${fields}\r\n`);
     const back = await backend.connection();
     const request = await back.has("\r\n\r\n");
     back.socket.destroy();
@@ -147,6 +147,13 @@ test("decisions 21: a client inside of trusted_proxies is believed, as everybody
     assert.deepEqual(fieldsOf(request, "X-Forwarded-Host"), ["evil"]);
     assert.deepEqual(fieldsOf(request, "X-Forwarded-Ssl"), ["on"]);
   }
+});
+
+test("decisions 21: behind a PROXY header it is the client's network that counts", async () => {
+  const [ask] = await listen({ trustedProxies: ["10.0.0.0/8"], expectProxy: true });
+  const from = (ip: string): string => `PROXY TCP4 ${ip} 127.0.0.1 1000 80\r\n`;
+  assert.deepEqual(fieldsOf(await ask(CLAIMS, from("10.1.1.1")), "X-Forwarded-For"), ["6.6.6.6, 10.1.1.1"]);
+  assert.deepEqual(fieldsOf(await ask(CLAIMS, from("9.1.1.1")), "X-Forwarded-For"), ["9.1.1.1"]);
 });
 
 test("a list of networks that cannot be read refuses the listener", () => {

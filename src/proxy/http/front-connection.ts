@@ -395,7 +395,7 @@ export class FrontConnection extends Connection implements FrontStream {
     this.phase = METRIC_PROTOCOL_HTTP;
     context.stats.values[this.phase]++;
     if (header.hasAddresses) {
-      context.records.setAddress(this.record, header.source);
+      this.listener.nameClient(this.record, header.source);
       this.place = placeOf(header.destination);
     } else if (at + length === end) {
       this.#hurried = true;
