@@ -20,6 +20,9 @@ export interface GlobalSettings extends SocketSettings {
   readonly logColored: boolean;
   /** null: as logTarget; `off`: none. */
   readonly accessLogsTarget: string | null;
+  /** Absolute paths of the audit log as text and as JSON lines; null: none. */
+  readonly auditLogsTarget: string | null;
+  readonly auditLogsJsonTarget: string | null;
   readonly workerCount: number;
   readonly workerAutomaticRestart: boolean;
   readonly workerTimeoutSeconds: number;
@@ -65,11 +68,13 @@ export function resolveSettings(
     logColored: values.log_colored ?? false,
     accessLogsTarget:
       values.access_logs_target === undefined ? null : absoluteTarget(values.access_logs_target, folder),
+    auditLogsTarget: optionalPath(values.audit_logs_target, folder),
+    auditLogsJsonTarget: optionalPath(values.audit_logs_json_target, folder),
     workerCount: values.worker_count ?? 2,
     workerAutomaticRestart: values.worker_automatic_restart ?? true,
     workerTimeoutSeconds: values.worker_timeout ?? 10,
-    pidFilePath: values.pid_file_path === undefined ? null : absolutePath(values.pid_file_path, folder),
-    savedState: values.saved_state === undefined ? null : absolutePath(values.saved_state, folder),
+    pidFilePath: optionalPath(values.pid_file_path, folder),
+    savedState: optionalPath(values.saved_state, folder),
     automaticStateSave: values.automatic_state_save ?? false,
     activateListeners: values.activate_listeners ?? true,
     frontTimeoutSeconds: values.front_timeout ?? 60,
@@ -107,6 +112,10 @@ export function workerSettings(settings: GlobalSettings, workerId: number): Work
     basicAuthMaxCredentialBytes: settings.basicAuthMaxCredentialBytes,
     accessLogsTarget: settings.accessLogsTarget,
   };
+}
+
+function optionalPath(path: string | undefined, folder: string): string | null {
+  return path === undefined ? null : absolutePath(path, folder);
 }
 
 function absoluteTarget(target: string, folder: string): string {

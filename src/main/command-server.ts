@@ -2,13 +2,16 @@
 // has its own connection, and a silent, slow or dead one costs the others nothing.
 
 import { Socket } from "node:net";
-import { ResponseSchema } from "../command/gen/sozu_pb.ts";
-import { encodeMessage, failureResponse } from "../command/messages.ts";
+import { type Request, type Response, ResponseSchema } from "../command/gen/sozu_pb.ts";
+import { encodeMessage, failureResponse, request } from "../command/messages.ts";
+import type { AuditClient } from "../observe/audit.ts";
 import type { Logger } from "../observe/logger.ts";
 import { EAGAIN } from "../os/errno.ts";
 import { peerCred } from "../os/listeners.ts";
 import { accept, close } from "../os/sockets.ts";
 import { unwatchFd, watchFd } from "../os/watcher.ts";
+import type { Actors } from "./actor.ts";
+import type { Audit } from "./audit.ts";
 import { ClientSession, type RequestHandler, type Subscriptions } from "./client-session.ts";
 
 /** Clients at once; a further one is told so and closed. */
@@ -18,6 +21,13 @@ const ACCEPT_BUDGET = 16;
 /** Pause after accept() failed for want of descriptors or memory. */
 const ACCEPT_PAUSE_MS = 100;
 
+/** Answers one request of a client. */
+export type ClientHandler = (
+  request: Request,
+  progress: (text: string) => void,
+  client: AuditClient,
+) => Promise<Response>;
+
 /** What the server needs. */
 export interface CommandServerOptions {
   /** A listening unix socket; the server owns the registration, not the descriptor. */
@@ -25,7 +35,9 @@ export interface CommandServerOptions {
   readonly maxMessageBytes: number;
   /** null: whoever can open the socket. */
   readonly allowedUids: readonly number[] | null;
-  readonly handle: RequestHandler;
+  readonly handle: ClientHandler;
+  readonly actors: Actors;
+  readonly audit: Audit;
   readonly subscriptions: Subscriptions;
   readonly logger: Logger;
 }
@@ -92,33 +104,48 @@ export class CommandServer {
       close(fd);
       return;
     }
-    const { uid, pid } = peer;
     const socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
     if (this.#sessions.size >= CLIENTS_MAX) {
       turnAway(socket, `too many clients of the command socket (${CLIENTS_MAX})`);
       return;
     }
+    const client = this.#options.actors.client(peer);
     const { allowedUids } = this.#options;
-    const refused = allowedUids !== null && !allowedUids.includes(uid);
+    const refused = allowedUids !== null && !allowedUids.includes(peer.uid);
     const session = new ClientSession({
       socket,
       maxMessageBytes: this.#options.maxMessageBytes,
-      handle: refused ? refuseUid(uid) : this.#options.handle,
-      subscriptions: refused ? null : this.#options.subscriptions,
+      handle: refused ? this.#refuse(client) : (asked, progress) => this.#options.handle(asked, progress, client),
+      subscriptions: refused ? null : this.#subscriptions(client),
       onClosed: () => this.#forget(session),
-      warn: (message) => this.#options.logger.warn("command", `client pid ${pid}: ${message}`),
+      warn: (message) => this.#options.logger.warn("command", `client pid ${peer.pid}: ${message}`),
     });
     this.#sessions.add(session);
+  }
+
+  #refuse(client: AuditClient): RequestHandler {
+    const reason = `unauthorized: actor UID ${client.actor.uid} not in command_allowed_uids`;
+    return async (asked) => {
+      this.#options.audit.refuse(client, asked, reason);
+      return failureResponse(reason);
+    };
+  }
+
+  #subscriptions(client: AuditClient): Subscriptions {
+    const { subscriptions, audit } = this.#options;
+    return {
+      subscribe: (subscriber) => {
+        subscriptions.subscribe(subscriber);
+        audit.begin(client, request({ case: "subscribeEvents", value: {} }))?.finish(null);
+      },
+      unsubscribe: (subscriber) => subscriptions.unsubscribe(subscriber),
+    };
   }
 
   #forget(session: ClientSession): void {
     this.#sessions.delete(session);
     if (this.#sessions.size === 0) this.#onEmpty?.();
   }
-}
-
-function refuseUid(uid: number): RequestHandler {
-  return async () => failureResponse(`unauthorized: actor UID ${uid} not in command_allowed_uids`);
 }
 
 function turnAway(socket: Socket, reason: string): void {

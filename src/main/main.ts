@@ -6,13 +6,17 @@ import { EventKind } from "../command/gen/sozu_pb.ts";
 import type { ConfigState } from "../command/state.ts";
 import type { GlobalSettings } from "../config/settings.ts";
 import { workerSettings } from "../config/settings.ts";
+import { AuditLog } from "../observe/audit.ts";
 import { Logger } from "../observe/logger.ts";
 import { BatchSink } from "../observe/sink.ts";
 import { statsPageBytes } from "../observe/stats-layout.ts";
 import { openTarget } from "../observe/target.ts";
 import { getNofile, setNofile } from "../os/process.ts";
 import { close } from "../os/sockets.ts";
+import { Actors } from "./actor.ts";
+import { Audit } from "./audit.ts";
 import { AutoSave } from "./auto-save.ts";
+import { buildInfo } from "./build-info.ts";
 import { CommandServer } from "./command-server.ts";
 import { openCommandSocket, removeCommandSocket } from "./command-socket.ts";
 import { EventHub } from "./events.ts";
@@ -83,6 +87,7 @@ class Main {
   readonly #files: StateFiles;
   readonly #supervisor: Supervisor;
   readonly #events: EventHub;
+  #auditLog: AuditLog | null;
   readonly #logTimer: NodeJS.Timeout;
   readonly #onSignal: (signal: NodeJS.Signals) => void;
   #commandFd: number;
@@ -118,7 +123,8 @@ class Main {
     });
     this.#files = new StateFiles(this.#keeper);
     this.#autoSave = null;
-    this.#logTimer = setInterval(() => this.#sink.tick(), LOG_TICK_MS);
+    this.#auditLog = null;
+    this.#logTimer = setInterval(() => this.#tickLogs(), LOG_TICK_MS);
     this.#onSignal = (signal) => this.#handleSignal(signal);
     this.#commandFd = -1;
     this.#pidWritten = false;
@@ -137,13 +143,14 @@ class Main {
     const socket = openCommandSocket(settings.commandSocket);
     refuseStart(socket.problem);
     this.#commandFd = socket.fd;
+    const auditLog = this.#openAudit();
     if (settings.pidFilePath !== null) this.#writePid(settings.pidFilePath);
     await this.#loadSavedState();
     const taken = this.#keeper.bindActive();
     if (taken !== null) throw new StartError(taken + describeOrphans(settings.commandSocket));
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);
     const started = this.#supervisor.start();
-    this.#server = this.#serveCommands();
+    this.#server = this.#serveCommands(auditLog);
     const problem = await started;
     // Told to stop before it was up: that is no failure.
     if (this.#stopping !== null) return;
@@ -185,6 +192,7 @@ class Main {
     }
     if (this.#pidWritten && this.#settings.pidFilePath !== null) removePidFile(this.#settings.pidFilePath);
     clearInterval(this.#logTimer);
+    this.#auditLog?.close();
     this.#sink.flushSync();
   }
 
@@ -232,12 +240,31 @@ class Main {
     });
   }
 
-  #serveCommands(): CommandServer {
+  #openAudit(): AuditLog {
+    const { commandSocket, auditLogsTarget, auditLogsJsonTarget } = this.#settings;
+    const files = { textPath: auditLogsTarget, jsonPath: auditLogsJsonTarget };
+    try {
+      this.#auditLog = new AuditLog({ logger: this.#logger, socket: commandSocket, ...buildInfo(), ...files });
+      return this.#auditLog;
+    } catch (error) {
+      throw new StartError((error as Error).message);
+    }
+  }
+
+  #tickLogs(): void {
+    this.#sink.tick();
+    this.#auditLog?.tick();
+  }
+
+  #serveCommands(log: AuditLog): CommandServer {
+    const actors = new Actors();
+    const audit = new Audit(log, actors, () => this.#keeper.state);
     const targets = {
       keeper: this.#keeper,
       supervisor: this.#supervisor,
       files: this.#files,
       events: this.#events,
+      audit,
       logger: this.#logger,
       workerTimeoutMs: this.#settings.workerTimeoutSeconds * 1000,
       stop: (hard: boolean) => this.stop(hard),
@@ -248,7 +275,9 @@ class Main {
       allowedUids: this.#settings.commandAllowedUids,
       logger: this.#logger,
       subscriptions: this.#events,
-      handle: (request, progress) => handleRequest(request, targets, progress),
+      actors,
+      audit,
+      handle: (request, progress, client) => handleRequest(request, targets, progress, client),
     });
   }
 

@@ -13,8 +13,10 @@ import {
 } from "../command/gen/sozu_pb.ts";
 import { type ContentInit, failureResponse, okResponse } from "../command/messages.ts";
 import { changesState, requestName } from "../command/state.ts";
+import type { AuditClient } from "../observe/audit.ts";
 import { parseFilter } from "../observe/filter.ts";
 import type { Logger } from "../observe/logger.ts";
+import type { Audit, Trail } from "./audit.ts";
 import { type ClusterQueryTargets, queryClusters, queryHashes } from "./cluster-queries.ts";
 import { type EventHub, eventOf } from "./events.ts";
 import {
@@ -36,6 +38,7 @@ export interface RequestTargets {
   readonly supervisor: Supervisor;
   readonly files: StateFiles;
   readonly events: EventHub;
+  readonly audit: Audit;
   readonly logger: Logger;
   /** How long a worker may take to answer, in milliseconds. */
   readonly workerTimeoutMs: number;
@@ -43,20 +46,28 @@ export interface RequestTargets {
   stop(hard: boolean): Promise<void>;
 }
 
-/** Answers one request and tells subscribers what it changed; never rejects on input. */
+/** Answers one request, tells subscribers what it changed and the audit trail who asked; never rejects on input. */
 export async function handleRequest(
   request: Request,
   targets: RequestTargets,
   progress: (text: string) => void,
+  client: AuditClient,
 ): Promise<Response> {
-  const response = await answer(request, targets, progress);
+  const trail = targets.audit.begin(client, request);
+  const response = await answer(request, targets, progress, trail);
+  trail?.finish(response);
   if (response.status !== ResponseStatus.OK || targets.events.subscribers === 0) return response;
   const event = eventOf(request);
   if (event !== null) targets.events.emit(event);
   return response;
 }
 
-async function answer(request: Request, targets: RequestTargets, progress: (text: string) => void): Promise<Response> {
+async function answer(
+  request: Request,
+  targets: RequestTargets,
+  progress: (text: string) => void,
+  trail: Trail | null,
+): Promise<Response> {
   const { case: name, value } = request.requestType;
   const { state } = targets.keeper;
   switch (name) {
@@ -75,9 +86,9 @@ async function answer(request: Request, targets: RequestTargets, progress: (text
       targets.keeper.state.count(name);
       return setLogging(value, targets);
     case "saveState":
-      return targets.files.save(value, progress);
+      return targets.files.save(value, progress, trail);
     case "loadState":
-      return targets.files.load(value, progress);
+      return targets.files.load(value, progress, trail);
     case "listFrontends":
       return okResponse("Successfully listed frontends", listFrontends(state, value));
     case "listListeners":
@@ -111,7 +122,7 @@ async function answer(request: Request, targets: RequestTargets, progress: (text
     case undefined:
       return failureResponse(commandError("EMPTY_REQUEST").message);
     default:
-      if (changesState(name)) return targets.keeper.apply(request, "socket", progress);
+      if (changesState(name)) return targets.keeper.apply(request, "socket", progress, trail);
       return failureResponse(commandError("NOT_SUPPORTED", requestName(name)).message);
   }
 }

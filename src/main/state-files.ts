@@ -3,6 +3,7 @@
 
 import type { Response } from "../command/gen/sozu_pb.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
+import type { Trail } from "./audit.ts";
 import { type Written, writeStateFile } from "./state-file.ts";
 import type { StateKeeper } from "./state-keeper.ts";
 import { loadState } from "./state-loader.ts";
@@ -20,20 +21,21 @@ export class StateFiles {
   }
 
   /** Answers SaveState. A relative path is relative to main's working directory. */
-  async save(path: string, progress: (text: string) => void): Promise<Response> {
+  async save(path: string, progress: (text: string) => void, trail: Trail | null = null): Promise<Response> {
     const wrong = checkPath(path);
     if (wrong !== null) return wrong;
     progress(`saving the state to ${path}`);
     const written = await this.#write(path);
     if (written.problem !== null) return failureResponse(written.problem);
+    trail?.messages(written.records);
     return okResponse(`Saved ${written.records} config messages to ${path}`);
   }
 
   /** Answers LoadState. */
-  load(path: string, progress: (text: string) => void): Promise<Response> {
+  load(path: string, progress: (text: string) => void, trail: Trail | null = null): Promise<Response> {
     const wrong = checkPath(path);
     if (wrong !== null) return Promise.resolve(wrong);
-    const load = this.#loads.then(() => loadState(this.#keeper, path, progress));
+    const load = this.#loads.then(() => loadState(this.#keeper, path, progress, trail));
     this.#loads = load.catch(() => undefined);
     return load;
   }

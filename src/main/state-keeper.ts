@@ -9,6 +9,7 @@ import { failureResponse, okResponse } from "../command/messages.ts";
 import type { Change, SocketAddress } from "../command/objects.ts";
 import { encodeChanges, encodeState } from "../command/snapshot.ts";
 import type { Applied, ConfigState, Origin } from "../command/state.ts";
+import type { Trail } from "./audit.ts";
 import { ChangeLog, type ChangeTargets, type Outcome } from "./change-log.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
 
@@ -58,7 +59,12 @@ export class StateKeeper {
   }
 
   /** Applies a request and resolves with its answer once every worker has it. */
-  async apply(request: Request, origin: Origin, progress: (text: string) => void): Promise<Response> {
+  async apply(
+    request: Request,
+    origin: Origin,
+    progress: (text: string) => void,
+    trail: Trail | null = null,
+  ): Promise<Response> {
     const homeless = this.#missingListener(request);
     if (homeless !== null) return failureResponse(homeless);
     const submission = this.submit(request, origin);
@@ -69,9 +75,13 @@ export class StateKeeper {
         return failureResponse(submission.reason);
       case "unchanged":
         return okResponse(APPLIED);
-      case "published":
+      case "published": {
         progress("Processing worker request...");
-        return answerOf(await submission.outcome, this.#options.workerTimeoutMs);
+        trail?.published();
+        const outcome = await submission.outcome;
+        trail?.settled(outcome);
+        return answerOf(outcome, this.#options.workerTimeoutMs);
+      }
     }
   }
 

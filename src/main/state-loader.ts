@@ -7,6 +7,7 @@ import type { Request, Response } from "../command/gen/sozu_pb.ts";
 import { judgeRefusal } from "../command/load.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
 import type { SocketAddress } from "../command/objects.ts";
+import type { Trail } from "./audit.ts";
 import type { Outcome } from "./change-log.ts";
 import { readStateFile, type StateRecord } from "./state-file.ts";
 import type { StateKeeper } from "./state-keeper.ts";
@@ -22,6 +23,7 @@ export async function loadState(
   keeper: StateKeeper,
   path: string,
   progress: (text: string) => void,
+  trail: Trail | null = null,
 ): Promise<Response> {
   progress(`reading ${path}`);
   const check = (request: Request): string | null => keeper.state.check(request)?.message ?? null;
@@ -32,6 +34,7 @@ export async function loadState(
     const reasons = list(read.broken.map(describe));
     return failureResponse(`Error consuming load state message: ${reasons}; nothing was applied`);
   }
+  trail?.messages(read.records.length);
   const opened = bindAll(keeper, read.records);
   if (!Array.isArray(opened)) return failureResponse(`${opened}; nothing was applied`);
   const tally = new Tally();
