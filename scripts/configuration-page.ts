@@ -10,6 +10,9 @@ import {
   HEADER_KEYS,
   HEALTH_CHECK_KEYS,
   LISTENER_KEYS,
+  STREAM_FRONTEND_KEYS,
+  UDP_HEALTH_KEYS,
+  UDP_KEYS,
 } from "../src/config/tables.ts";
 
 /** The page. */
@@ -20,7 +23,10 @@ export function configurationPage(): string {
     section("`[[listeners]]`", LISTENER_TEXT, LISTENER_KEYS),
     section("`[clusters.<id>]`", CLUSTER_TEXT, CLUSTER_KEYS),
     section("`health_check` of a cluster", HEALTH_CHECK_TEXT, HEALTH_CHECK_KEYS),
+    section("`udp` of a cluster", "", UDP_KEYS),
+    section("`udp.health` of a cluster", "", UDP_HEALTH_KEYS),
     section("Frontends", FRONTEND_TEXT, FRONTEND_KEYS),
+    section("Frontends of `tcp` clusters", STREAM_TEXT, STREAM_FRONTEND_KEYS),
     section("`headers` of a frontend", HEADER_TEXT, HEADER_KEYS),
     section("Backends", BACKEND_TEXT, BACKEND_KEYS),
     later(),
@@ -78,6 +84,9 @@ nothing at %ROUTE
 """
 \`\`\`
 
+Listeners with the protocol \`tcp\` or \`udp\` are checked and stored, listed and saved; they cannot be activated
+before their traffic is built, and the file gets a warning that says so.
+
 A template is a whole HTTP/1.1 response: status line, header fields, an empty line, body. Ends of lines may be bare. The
 status is that of its key, the \`Content-Length\` is computed, \`Connection: close\` in it closes the connection. Words such
 as \`%ROUTE\` are replaced. A template of a file is
@@ -125,6 +134,10 @@ interval = 5
 timeout = 2
 accepted_statuses = ["200-299", "404"]
 \`\`\`
+`;
+
+const STREAM_TEXT = `A TCP or UDP listener serves one cluster, the one whose frontend came last. A cluster with
+\`protocol = "tcp"\` is a UDP cluster when its frontends name UDP listeners.
 `;
 
 const HEADER_TEXT = `Edits are carried out in the order of the list.
@@ -224,8 +237,7 @@ function later(): string {
   return `## Known and not supported yet
 
 These keys of Sōzu are recognised and refused with "not supported yet"; a value that says what is done anyway
-(such as \`http2 = false\`) passes. The same goes for listeners other than \`http\`, clusters other than
-\`http\`, and log targets other than \`stdout\` and files.
+(such as \`disable_cluster_metrics = false\`) passes. The same goes for \`https\` listeners and log targets other than \`stdout\` and files.
 
 ${rows.join("\n")}
 `;

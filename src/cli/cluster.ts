@@ -1,7 +1,7 @@
 // `sozu cluster add`, `remove` and `list`.
 
-import { LoadBalancingAlgorithms } from "../command/gen/sozu_pb.ts";
-import { control } from "./control.ts";
+import { LoadBalancingAlgorithms, ProxyProtocolConfig } from "../command/gen/sozu_pb.ts";
+import { ask, control } from "./control.ts";
 import { CliError } from "./errors.ts";
 import { type GlobalOptions, givenOf } from "./options.ts";
 import { readAnswers, readWord } from "./values.ts";
@@ -23,6 +23,9 @@ export interface ClusterOptions extends GlobalOptions {
   readonly slowStart?: number;
   readonly ejectAfter?: number;
   readonly ejectionTime?: number;
+  readonly sendProxy?: boolean;
+  readonly expectProxy?: boolean;
+  readonly http2?: boolean;
 }
 
 /** What `cluster list` was given; at most one of the two. */
@@ -58,9 +61,26 @@ export async function addCluster(options: ClusterOptions): Promise<void> {
         ? {}
         : { maxConnectionsPerIp: BigInt(options.maxConnectionsPerIp) }),
       ...givenOf(options, ["httpsRedirectPort", "wwwAuthenticate", "retryAfter"]),
+      ...proxyProtocol(options),
+      ...givenOf(options, ["http2"]),
       ...givenOf(options, ["affinity", "slowStart", "ejectAfter", "ejectionTime"]),
     },
   });
+}
+
+function proxyProtocol({ sendProxy, expectProxy }: ClusterOptions): { proxyProtocol?: ProxyProtocolConfig } {
+  if (sendProxy === true && expectProxy === true) return { proxyProtocol: ProxyProtocolConfig.RELAY_HEADER };
+  if (sendProxy === true) return { proxyProtocol: ProxyProtocolConfig.SEND_HEADER };
+  return expectProxy === true ? { proxyProtocol: ProxyProtocolConfig.EXPECT_HEADER } : {};
+}
+
+/** Says whether the backends of a cluster speak HTTP/2; the rest of it stays as main has it. @throws CliError */
+export async function setHttp2(options: ClusterOptions, http2: boolean): Promise<void> {
+  const { contentType } = await ask(options, { case: "queryClusterById", value: options.id });
+  const main = contentType?.case === "workerResponses" ? contentType.value.map["main"]?.contentType : undefined;
+  const configuration = main?.case === "clusters" ? main.value.vec[0]?.configuration : undefined;
+  if (configuration === undefined) throw new CliError("cluster not found", "sozu cluster list shows all clusters");
+  await control(options, { case: "addCluster", value: { ...configuration, http2 } });
 }
 
 /** Removes a cluster; its frontends and backends stay in the state until they are removed (spec 4.7). */

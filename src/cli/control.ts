@@ -2,7 +2,7 @@
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { connect } from "../client/index.ts";
-import type { RequestSchema } from "../command/gen/sozu_pb.ts";
+import type { RequestSchema, Response, ResponseContent } from "../command/gen/sozu_pb.ts";
 import { ResponseStatus } from "../command/gen/sozu_pb.ts";
 import { request } from "../command/messages.ts";
 import { loadSocketSettings } from "../config/load.ts";
@@ -19,6 +19,17 @@ export type RequestInit = MessageInitShape<typeof RequestSchema>["requestType"] 
  * @throws CliError when the proxy refuses, the client's errors when it cannot be reached or is silent.
  */
 export async function control(options: GlobalOptions, verb: RequestInit, next: string | null = null): Promise<void> {
+  const answer = await send(options, verb, next);
+  if (options.json) process.stdout.write(contentJson(answer.content));
+  else process.stdout.write(`Success: ${answer.message}\n${contentText(answer.content)}`);
+}
+
+/** Sends one request and gives the content of its answer, if it has any. @throws as control() does */
+export async function ask(options: GlobalOptions, verb: RequestInit): Promise<Partial<ResponseContent>> {
+  return (await send(options, verb, null)).content ?? {};
+}
+
+async function send(options: GlobalOptions, verb: RequestInit, next: string | null): Promise<Response> {
   const { settings } = await loadSocketSettings(options.config);
   const client = await connect({
     socketPath: settings.commandSocket,
@@ -28,8 +39,7 @@ export async function control(options: GlobalOptions, verb: RequestInit, next: s
   try {
     const answer = await client.send(request(verb));
     if (answer.status !== ResponseStatus.OK) throw new CliError(`Request failed: ${answer.message}`, next);
-    if (options.json) process.stdout.write(contentJson(answer.content));
-    else process.stdout.write(`Success: ${answer.message}\n${contentText(answer.content)}`);
+    return answer;
   } finally {
     client.close();
   }

@@ -1,4 +1,4 @@
-// `sozu frontend http add`, `frontend http remove` and `frontend list`.
+// `sozu frontend <protocol> add`, `remove` and `frontend list`.
 
 import { PathRuleKind, type RedirectPolicy, type RedirectScheme, RulePosition } from "../command/gen/sozu_pb.ts";
 import { REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
@@ -48,6 +48,25 @@ export async function addHttpFrontend(options: FrontendOptions, clusterId: strin
 export async function removeHttpFrontend(options: FrontendOptions, clusterId: string | null): Promise<void> {
   const next = "sozu frontend list shows all frontends; address, host, path and method have to be the same";
   await control(options, { case: "removeHttpFrontend", value: frontend(options, clusterId) }, next);
+}
+
+/** What `frontend tcp` and `frontend udp` were given. */
+export interface StreamFrontendOptions extends GlobalOptions {
+  readonly id: string;
+  readonly address: string;
+  readonly tags?: string;
+}
+
+/** Has a TCP or UDP listener serve a cluster, or no more. */
+export async function changeStreamFrontend(
+  protocol: "tcp" | "udp",
+  verb: "add" | "remove",
+  options: StreamFrontendOptions,
+): Promise<void> {
+  const tags = options.tags === undefined ? {} : readTags(options.tags);
+  const value = { clusterId: options.id, address: readAddress(options.address), tags };
+  const name = `${verb}${protocol === "tcp" ? "Tcp" : "Udp"}Frontend` as const;
+  await control(options, { case: name, value }, "sozu frontend list shows all frontends");
 }
 
 /** Shows frontends. */

@@ -1,13 +1,18 @@
-// `sozu listener http update`: a patch with only the fields that were given.
+// `sozu listener <protocol> update`: a patch with only the fields that were given.
 
-import { type MessageInitShape, ScalarType } from "@bufbuild/protobuf";
-import { UpdateHttpListenerConfigSchema } from "../command/gen/sozu_pb.ts";
-import { control } from "./control.ts";
+import { ScalarType } from "@bufbuild/protobuf";
+import {
+  UpdateHttpListenerConfigSchema,
+  UpdateTcpListenerConfigSchema,
+  UpdateUdpListenerConfigSchema,
+} from "../command/gen/sozu_pb.ts";
+import { control, type RequestInit } from "./control.ts";
 import { CliError } from "./errors.ts";
+import type { Protocol } from "./listener.ts";
 import type { GlobalOptions } from "./options.ts";
 import { readAddress, readAnswers, readTemplateFile } from "./values.ts";
 
-/** What `listener http update` was given; the names of the other options are those of the fields. */
+/** What `update` was given; the names of the other options are those of the fields. */
 export interface ListenerUpdateOptions extends GlobalOptions {
   readonly address: string;
   readonly publicAddress?: string;
@@ -17,11 +22,18 @@ export interface ListenerUpdateOptions extends GlobalOptions {
   readonly resetTrustedProxies?: boolean;
 }
 
+const PATCHES = {
+  http: { request: "updateHttpListener", schema: UpdateHttpListenerConfigSchema },
+  tcp: { request: "updateTcpListener", schema: UpdateTcpListenerConfigSchema },
+  udp: { request: "updateUdpListener", schema: UpdateUdpListenerConfigSchema },
+} as const;
+
 /** Changes a listener in place; its connections stay. */
-export async function updateHttpListener(options: ListenerUpdateOptions): Promise<void> {
+export async function updateListener(protocol: Protocol, options: ListenerUpdateOptions): Promise<void> {
+  const { request, schema } = PATCHES[protocol];
   const given = options as unknown as Readonly<Record<string, unknown>>;
   const patch: Record<string, unknown> = {};
-  for (const { localName, fieldKind, scalar } of UpdateHttpListenerConfigSchema.fields) {
+  for (const { localName, fieldKind, scalar } of schema.fields) {
     if (fieldKind !== "scalar" || given[localName] === undefined) continue;
     patch[localName] = scalar === ScalarType.UINT64 ? BigInt(given[localName] as number) : given[localName];
   }
@@ -36,10 +48,11 @@ export async function updateHttpListener(options: ListenerUpdateOptions): Promis
   if (options.resetTrustedProxies === true) patch["trustedProxies"] = { values: [] };
   if (options.trustedProxies !== undefined) patch["trustedProxies"] = { values: options.trustedProxies.split(",") };
   if (Object.keys(patch).length === 0) {
-    throw new CliError("nothing was given that could change", "sozu listener http update --help lists the options");
+    throw new CliError(
+      "nothing was given that could change",
+      `sozu listener ${protocol} update --help lists the options`,
+    );
   }
-  const value = { ...patch, address: readAddress(options.address) } as MessageInitShape<
-    typeof UpdateHttpListenerConfigSchema
-  >;
-  await control(options, { case: "updateHttpListener", value }, "sozu listener list shows all listeners");
+  const verb = { case: request, value: { ...patch, address: readAddress(options.address) } };
+  await control(options, verb as RequestInit, "sozu listener list shows all listeners");
 }

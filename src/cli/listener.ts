@@ -1,12 +1,15 @@
-// `sozu listener http add`, `remove`, `activate`, `deactivate` and `listener list`.
+// `sozu listener <protocol> add`, `remove`, `activate` and `deactivate`.
 
 import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
 import { ListenerType } from "../command/gen/sozu_pb.ts";
-import { control } from "./control.ts";
+import { control, type RequestInit } from "./control.ts";
 import { type GlobalOptions, givenOf } from "./options.ts";
 import { readAddress, readAnswers, readTemplateFile } from "./values.ts";
 
-/** What `listener http add` was given. */
+/** The protocols that have listeners. */
+export type Protocol = "http" | "tcp" | "udp";
+
+/** What `add` was given; which options there are depends on the protocol. */
 export interface ListenerOptions extends GlobalOptions {
   readonly address: string;
   readonly publicAddress?: string;
@@ -25,50 +28,66 @@ export interface ListenerOptions extends GlobalOptions {
   readonly underscoreNames?: string;
   readonly dotSegments?: string;
   readonly encodedSlashes?: string;
+  /** Bytes. */
+  readonly maxRxDatagramSize?: number;
+  readonly maxFlows?: number;
 }
 
 /** Adds a listener; it accepts once it is activated. */
-export async function addHttpListener(options: ListenerOptions): Promise<void> {
-  const address = readAddress(options.address);
-  const defaults = await timeouts(options);
-  await control(options, {
-    case: "addHttpListener",
-    value: {
-      address,
-      ...(options.publicAddress === undefined ? {} : { publicAddress: readAddress(options.publicAddress) }),
-      expectProxy: options.expectProxy === true,
-      stickyName: options.stickyName ?? STICKY_NAME_DEFAULT,
-      sozuIdHeader: SOZU_ID_HEADER_DEFAULT,
-      frontTimeout: options.frontTimeout ?? defaults.front,
-      backTimeout: options.backTimeout ?? defaults.back,
-      connectTimeout: options.connectTimeout ?? defaults.connect,
-      requestTimeout: options.requestTimeout ?? defaults.request,
-      active: false,
-      answers: answersOf(options),
-      trustedProxies: options.trustedProxies === undefined ? [] : options.trustedProxies.split(","),
-      ...givenOf(options, ["underscoreNames", "dotSegments", "encodedSlashes"]),
-    },
-  });
+export async function addListener(protocol: Protocol, options: ListenerOptions): Promise<void> {
+  await control(options, await additionOf(protocol, options));
 }
 
-const ALL = "sozu listener list shows all listeners";
-
-/** Removes a listener; connections it has are served to their end, its frontends wait for one at the same address. */
-export async function removeHttpListener(options: ListenerOptions): Promise<void> {
-  const value = { address: readAddress(options.address), proxy: ListenerType.HTTP };
-  await control(options, { case: "removeListener", value }, ALL);
+/** Removes a listener, opens its sockets, or closes them; connections it has are served to their end. */
+export async function changeListener(
+  verb: "removeListener" | "activateListener" | "deactivateListener",
+  protocol: Protocol,
+  options: ListenerOptions,
+): Promise<void> {
+  const listener = { address: readAddress(options.address), proxy: TYPES[protocol] };
+  const next = "sozu listener list shows all listeners";
+  if (verb === "removeListener") await control(options, { case: verb, value: listener }, next);
+  else if (verb === "activateListener") {
+    await control(options, { case: verb, value: { ...listener, fromScm: false } }, next);
+  } else await control(options, { case: verb, value: { ...listener, toScm: false } }, next);
 }
 
-/** Opens the listening sockets. */
-export async function activateHttpListener(options: ListenerOptions): Promise<void> {
-  const value = { address: readAddress(options.address), proxy: ListenerType.HTTP, fromScm: false };
-  await control(options, { case: "activateListener", value }, ALL);
-}
+const TYPES: Readonly<Record<Protocol, ListenerType>> = {
+  http: ListenerType.HTTP,
+  tcp: ListenerType.TCP,
+  udp: ListenerType.UDP,
+};
 
-/** Closes the listening sockets; connections go on. */
-export async function deactivateHttpListener(options: ListenerOptions): Promise<void> {
-  const value = { address: readAddress(options.address), proxy: ListenerType.HTTP, toScm: false };
-  await control(options, { case: "deactivateListener", value }, ALL);
+async function additionOf(protocol: Protocol, options: ListenerOptions): Promise<RequestInit> {
+  const common = {
+    address: readAddress(options.address),
+    ...(options.publicAddress === undefined ? {} : { publicAddress: readAddress(options.publicAddress) }),
+    active: false,
+  };
+  if (protocol === "udp") {
+    // Spec 2.4: UDP never takes the global timeouts.
+    const { frontTimeout = 30, backTimeout = 30, maxRxDatagramSize = 1500, maxFlows = 0 } = options;
+    return { case: "addUdpListener", value: { ...common, frontTimeout, backTimeout, maxRxDatagramSize, maxFlows } };
+  }
+  const { front, back, connect, request } = await timeouts(options);
+  const stream = {
+    ...common,
+    expectProxy: options.expectProxy === true,
+    frontTimeout: options.frontTimeout ?? front,
+    backTimeout: options.backTimeout ?? back,
+    connectTimeout: options.connectTimeout ?? connect,
+  };
+  if (protocol === "tcp") return { case: "addTcpListener", value: stream };
+  const http = {
+    ...stream,
+    stickyName: options.stickyName ?? STICKY_NAME_DEFAULT,
+    sozuIdHeader: SOZU_ID_HEADER_DEFAULT,
+    requestTimeout: options.requestTimeout ?? request,
+    answers: answersOf(options),
+    trustedProxies: options.trustedProxies === undefined ? [] : options.trustedProxies.split(","),
+    ...givenOf(options, ["underscoreNames", "dotSegments", "encodedSlashes"]),
+  };
+  return { case: "addHttpListener", value: http };
 }
 
 function answersOf(options: ListenerOptions): Record<string, string> {

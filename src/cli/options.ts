@@ -82,19 +82,6 @@ export function port(text: string): number {
   return value;
 }
 
-/** Flags of Sozu whose parts are not built yet: recognised, and refused with exit code 1. */
-export function laterFlags(command: Command, flags: readonly string[]): Command {
-  for (const text of flags) {
-    const option = new Option(text).hideHelp();
-    command.addOption(option);
-    command.on(`option:${option.name()}`, () => {
-      throw notSupported(`the option --${option.name()} of ${nameOf(command)}`);
-    });
-  }
-  const names = flags.map((text) => text.split(" ")[0]);
-  return command.addHelpText("after", `\nKnown and not supported yet: ${names.join(", ")}`);
-}
-
 /** Flags that are known and wrong here: refused with the reason. */
 export function misplacedFlags(command: Command, flags: readonly string[], reason: string): Command {
   for (const text of flags) {

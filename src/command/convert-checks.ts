@@ -1,5 +1,5 @@
-// What the conversions of messages share: how they refuse, which fields are set, which ask for parts that are not built
-// yet. A field that is set to what "off" means is neutral and passes, since stock clients send such fields.
+// What the conversions of messages share: how they refuse, which fields are set, what an address is. Each check returns
+// null or the refusal with the field's name. Pure.
 
 import type { Message } from "@bufbuild/protobuf";
 import { addressFromMessage } from "./address.ts";
@@ -18,27 +18,6 @@ export function isError<T extends object>(value: T | CommandError): value is Com
 export function toAddress(field: string, message: AddressMessage | undefined): Converted<SocketAddress> {
   const address = addressFromMessage(message);
   return typeof address === "string" ? commandError("INVALID_VALUE", field, address) : address;
-}
-
-export function checkUnsupported<M extends Message>(
-  message: M,
-  later: Readonly<Partial<Record<keyof M & string, string>>>,
-): CommandError | null {
-  for (const name in later) {
-    const key = name as keyof M & string;
-    if (!Object.hasOwn(message, key) || isNeutral(message[key])) continue;
-    return commandError("NOT_SUPPORTED", `the field '${later[key]}'`);
-  }
-  return null;
-}
-
-/** False, zero, an empty text, list or map: what stock clients send for "off". */
-export function isNeutral(value: unknown): boolean {
-  if (typeof value === "object" && value !== null) {
-    if ("$typeName" in value) return false;
-    return Object.keys(value).length === 0;
-  }
-  return value === undefined || value === false || value === 0 || value === 0n || value === "";
 }
 
 /** Protobuf keeps enum numbers it does not know as unknown fields: here that is a refusal, not a default. */

@@ -3,29 +3,14 @@
 // that are set to what "off" means pass, since stock clients send them. Each function returns the record or a
 // CommandError.
 
-import {
-  type Converted,
-  checkField,
-  checkUnknownEnums,
-  checkUnsupported,
-  has,
-  isError,
-  toAddress,
-} from "./convert-checks.ts";
+import { type Converted, checkField, checkUnknownEnums, has, isError, toAddress } from "./convert-checks.ts";
 import { toHealthCheck, toTuning } from "./convert-health.ts";
 import { checkPort, toClusterPolicy, toFrontendPolicy } from "./convert-policies.ts";
+import { toTags } from "./convert-tags.ts";
+import { toTransport } from "./convert-transport.ts";
 import { CommandError, commandError } from "./errors.ts";
 import type { AddBackend, Cluster, RemoveBackend, RequestHttpFrontend } from "./gen/sozu_pb.ts";
-import { compareUtf8 } from "./json.ts";
-import {
-  ID_BYTES_MAX,
-  METHOD_BYTES_MAX,
-  PATH_BYTES_MAX,
-  TAG_KEY_BYTES_MAX,
-  TAG_VALUE_BYTES_MAX,
-  TAGS_MAX,
-  WEIGHT_MAX,
-} from "./limits.ts";
+import { ID_BYTES_MAX, METHOD_BYTES_MAX, PATH_BYTES_MAX, WEIGHT_MAX } from "./limits.ts";
 import type { BackendObject, ClusterObject, HttpFrontendObject, SocketAddress } from "./objects.ts";
 import { PATH_REGEX } from "./objects.ts";
 import { compilePattern } from "./pattern.ts";
@@ -38,7 +23,6 @@ export function toCluster(message: Cluster): Converted<ClusterObject> {
   const portGiven = has(message, "httpsRedirectPort");
   const bad =
     checkField("cluster_id", checkName(message.clusterId, ID_BYTES_MAX)) ??
-    checkUnsupported(message, CLUSTER_LATER) ??
     checkUnknownEnums(message) ??
     (portGiven ? checkPort("https_redirect_port", message.httpsRedirectPort) : null);
   if (bad !== null) return bad;
@@ -48,6 +32,8 @@ export function toCluster(message: Cluster): Converted<ClusterObject> {
   if (healthCheck instanceof CommandError) return healthCheck;
   const tuning = toTuning(message);
   if (tuning instanceof CommandError) return tuning;
+  const transport = toTransport(message);
+  if (transport instanceof CommandError) return transport;
   return {
     clusterId: message.clusterId,
     stickySession: message.stickySession,
@@ -59,6 +45,7 @@ export function toCluster(message: Cluster): Converted<ClusterObject> {
     policy,
     healthCheck,
     tuning,
+    transport,
   };
 }
 
@@ -131,19 +118,6 @@ export function toHttpFrontend(message: RequestHttpFrontend): Converted<HttpFron
     tags,
     policy,
   };
-}
-
-/** Message fields, by local name, that ask for parts that are not built yet. */
-const CLUSTER_LATER = { proxyProtocol: "proxy_protocol", http2: "http2", udp: "udp" } as const;
-
-function toTags(tags: Record<string, string>): (readonly [string, string])[] | CommandError {
-  const keys = Object.keys(tags);
-  if (keys.length > TAGS_MAX) return commandError("INVALID_VALUE", "tags", `there are more than ${TAGS_MAX}`);
-  for (const key of keys) {
-    const reason = checkName(key, TAG_KEY_BYTES_MAX) ?? checkText(tags[key]!, TAG_VALUE_BYTES_MAX);
-    if (reason !== null) return commandError("INVALID_VALUE", "tags", reason);
-  }
-  return keys.sort(compareUtf8).map((key) => [key, tags[key]!] as const);
 }
 
 function checkCookieValue(text: string): string | null {

@@ -41,6 +41,8 @@ export const TEXTS = {
   INVALID_VALUE: "Invalid value for field '{0}': {1}",
   /** {0} what. */
   NOT_SUPPORTED: "{0} is not supported yet",
+  /** {0} protocol. */
+  NOT_BUILT: "the listener is stored, but {0} traffic is not built yet: activation refused",
   EMPTY_REQUEST: "the request is empty or of a kind this version does not know",
   UNDISPATCHABLE: "the request does not change the state",
   MALFORMED: "the message cannot be decoded: {0}",

@@ -7,9 +7,12 @@ import type {
   AnswerTexts,
   BalancingTuningObject,
   ClusterPolicyObject,
+  ClusterTransportObject,
   FrontendPolicyObject,
   HeaderEditObject,
   HealthCheckObject,
+  UdpClusterObject,
+  UdpHealthObject,
 } from "./objects.ts";
 
 export function writeAnswers(out: FlatBytes, answers: AnswerTexts): void {
@@ -98,6 +101,70 @@ export function readTuning(from: FlatCursor): BalancingTuningObject {
     slowStart: from.u32(),
     ejectAfter: from.u32(),
     ejectionTime: from.u32(),
+  };
+}
+
+export function writeTransport(out: FlatBytes, { proxyProtocol, http2, udp }: ClusterTransportObject): void {
+  out.u8((http2 ? 1 : 0) | (udp === null ? 0 : 2) | (udp === null || udp.health === null ? 0 : 4));
+  out.u8(proxyProtocol === null ? 0 : proxyProtocol + 1);
+  if (udp === null) return;
+  out.u8(udp.affinityKey | (udp.sendProxyProtocol ? 2 : 0) | (udp.proxyProtocolEveryDatagram ? 4 : 0));
+  out.u32(udp.responses);
+  out.u32(udp.requests);
+  if (udp.health === null) return;
+  const { health } = udp;
+  out.u8(health.mode | (health.failOpen ? 4 : 0));
+  out.u16(health.tcpPort ?? 0);
+  out.u32(health.rise);
+  out.u32(health.fall);
+  out.u32(health.probeInterval);
+  out.u32(health.probeTimeout);
+  out.u16(health.udpProbePayload.length);
+  for (let i = 0; i < health.udpProbePayload.length; i++) out.u8(health.udpProbePayload[i]!);
+}
+
+export function readTransport(from: FlatCursor): ClusterTransportObject {
+  const flags = from.u8();
+  const proxy = from.u8();
+  return {
+    proxyProtocol: proxy === 0 ? null : proxy - 1,
+    http2: (flags & 1) !== 0,
+    udp: (flags & 2) === 0 ? null : readUdp(from, (flags & 4) !== 0),
+  };
+}
+
+function readUdp(from: FlatCursor, withHealth: boolean): UdpClusterObject {
+  const how = from.u8();
+  const responses = from.u32();
+  const requests = from.u32();
+  return {
+    affinityKey: how & 1,
+    responses,
+    requests,
+    sendProxyProtocol: (how & 2) !== 0,
+    proxyProtocolEveryDatagram: (how & 4) !== 0,
+    health: withHealth ? readUdpHealth(from) : null,
+  };
+}
+
+function readUdpHealth(from: FlatCursor): UdpHealthObject {
+  const how = from.u8();
+  const port = from.u16();
+  const rise = from.u32();
+  const fall = from.u32();
+  const probeInterval = from.u32();
+  const probeTimeout = from.u32();
+  const udpProbePayload: number[] = [];
+  for (let left = from.u16(); left > 0 && !from.bad; left--) udpProbePayload.push(from.u8());
+  return {
+    mode: how & 3,
+    tcpPort: port === 0 ? null : port,
+    rise,
+    fall,
+    failOpen: (how & 4) !== 0,
+    udpProbePayload,
+    probeInterval,
+    probeTimeout,
   };
 }
 

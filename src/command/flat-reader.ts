@@ -11,6 +11,7 @@ import {
   readFrontendPolicy,
   readHealthCheck,
   readTexts,
+  readTransport,
   readTuning,
 } from "./flat-policies.ts";
 import type { Change, HttpFrontendObject, SocketAddress } from "./objects.ts";
@@ -170,6 +171,7 @@ export class ChangeReader extends FlatCursor {
     const policy = (flags & 8) === 0 ? null : readClusterPolicy(this);
     const healthCheck = (flags & 16) === 0 ? null : readHealthCheck(this);
     const tuning = (flags & 32) === 0 ? null : readTuning(this);
+    const transport = (flags & 64) === 0 ? null : readTransport(this);
     return {
       kind: "add_cluster",
       cluster: {
@@ -183,6 +185,7 @@ export class ChangeReader extends FlatCursor {
         policy,
         healthCheck,
         tuning,
+        transport,
       },
     };
   }

@@ -15,12 +15,13 @@ import {
   writeFrontendPolicy,
   writeHealthCheck,
   writeTexts,
+  writeTransport,
   writeTuning,
 } from "./flat-policies.ts";
 import type { Change, HttpFrontendObject, SocketAddress } from "./objects.ts";
 
 /** Version of the encoding; main and worker must agree on it. */
-export const FLAT_VERSION = 2;
+export const FLAT_VERSION = 3;
 /** Bytes of the header. */
 export const FLAT_HEADER_BYTES = 32;
 
@@ -171,14 +172,15 @@ export class ChangeWriter extends FlatBytes {
   }
 
   #cluster(cluster: (Change & { kind: "add_cluster" })["cluster"]): void {
-    const { policy, healthCheck, tuning } = cluster;
+    const { policy, healthCheck, tuning, transport } = cluster;
     const flags =
       (cluster.stickySession ? 1 : 0) |
       (cluster.httpsRedirect ? 2 : 0) |
       (cluster.sharedBackendConnections ? 4 : 0) |
       (policy === null ? 0 : 8) |
       (healthCheck === null ? 0 : 16) |
-      (tuning === null ? 0 : 32);
+      (tuning === null ? 0 : 32) |
+      (transport === null ? 0 : 64);
     this.#clusterIdentity(KIND.ADD_CLUSTER, cluster.clusterId);
     this.u8(flags);
     this.u8(cluster.loadBalancing);
@@ -187,6 +189,7 @@ export class ChangeWriter extends FlatBytes {
     if (policy !== null) writeClusterPolicy(this, policy);
     if (healthCheck !== null) writeHealthCheck(this, healthCheck);
     if (tuning !== null) writeTuning(this, tuning);
+    if (transport !== null) writeTransport(this, transport);
   }
 
   #clusterIdentity(kind: number, clusterId: string): void {

@@ -35,6 +35,10 @@ export const WWW_AUTHENTICATE_BYTES_MAX = 4096;
 export const PROBE_URI_BYTES_MAX = 2048;
 /** Ranges of statuses of a health check. */
 export const STATUS_RANGES_MAX = 32;
+/** Bytes of a UDP datagram (RFC 768: a 16-bit length that includes 8 bytes of header). */
+export const DATAGRAM_BYTES_MAX = 65_527;
+/** Bytes of the datagram that probes UDP backends: one that no network splits. */
+export const UDP_PROBE_BYTES_MAX = 1200;
 /** Weight of a backend as the configuration file knows it. */
 export const WEIGHT_MAX = 255;
 /** Seconds of any timeout: 24 days, what a 32-bit count of milliseconds can hold. */

@@ -4,13 +4,15 @@
 
 import { formatAddress } from "./address.ts";
 import { toHttpFrontend } from "./convert.ts";
-import { isError } from "./convert-checks.ts";
+import { type Converted, isError } from "./convert-checks.ts";
 import { toHttpListener } from "./convert-listener.ts";
+import { toStreamFrontend, toTcpListener, toUdpListener } from "./convert-stream.ts";
 import type { CommandError } from "./errors.ts";
 import type { Request } from "./gen/sozu_pb.ts";
+import type { SocketAddress, StreamFrontendObject } from "./objects.ts";
 import { stateKey } from "./state/http-frontends.ts";
-import { frontendKey } from "./state/keys.ts";
-import { sameObject } from "./state/table.ts";
+import { frontendKey, streamFrontendKey } from "./state/keys.ts";
+import { sameObject, type Table } from "./state/table.ts";
 import type { ConfigState } from "./state.ts";
 
 /** How a refused record ends. */
@@ -25,21 +27,55 @@ export type LoadVerdict =
 /** Judges a record that passed ConfigState.check() and was refused by apply() with `error`. */
 export function judgeRefusal(state: ConfigState, request: Request, error: CommandError): LoadVerdict {
   if (error.code !== "EXISTS") return { kind: "skipped", reason: error.message };
-  const { requestType } = request;
-  if (requestType.case === "addHttpListener") {
-    const wanted = toHttpListener(requestType.value);
-    if (!isError(wanted)) {
-      const key = formatAddress(wanted.address);
-      const there = state.httpListeners.get(key)?.object;
-      const same = there !== undefined && sameObject({ ...there, active: false }, { ...wanted, active: false });
-      return same ? { kind: "same" } : { kind: "kept", object: `HttpListener ${key}` };
+  const twin = twinOf(state, request);
+  if (twin === null) return { kind: "kept", object: error.message };
+  const { there, wanted, name } = twin;
+  const same = there !== undefined && sameObject({ ...there, active: false }, { ...wanted, active: false });
+  return same ? { kind: "same" } : { kind: "kept", object: name };
+}
+
+interface Twin {
+  readonly there: object | undefined;
+  readonly wanted: object;
+  readonly name: string;
+}
+
+/** The object that is there and the one that was to be added; null when the request adds none. */
+function twinOf(state: ConfigState, { requestType }: Request): Twin | null {
+  switch (requestType.case) {
+    case "addHttpListener":
+      return listenerTwin(state.httpListeners, toHttpListener(requestType.value));
+    case "addTcpListener":
+      return listenerTwin(state.tcpListeners, toTcpListener(requestType.value));
+    case "addUdpListener":
+      return listenerTwin(state.udpListeners, toUdpListener(requestType.value));
+    case "addTcpFrontend":
+      return streamTwin(state.tcpFrontends, toStreamFrontend(requestType.value));
+    case "addUdpFrontend":
+      return streamTwin(state.udpFrontends, toStreamFrontend(requestType.value));
+    case "addHttpFrontend": {
+      const wanted = toHttpFrontend(requestType.value);
+      if (isError(wanted)) return null;
+      const there = state.httpFrontends.get(frontendKey(wanted))?.object;
+      return { there, wanted, name: `HttpFrontend ${stateKey(wanted)}` };
     }
-  } else if (requestType.case === "addHttpFrontend") {
-    const wanted = toHttpFrontend(requestType.value);
-    if (!isError(wanted)) {
-      const same = sameObject(state.httpFrontends.get(frontendKey(wanted))?.object, wanted);
-      return same ? { kind: "same" } : { kind: "kept", object: `HttpFrontend ${stateKey(wanted)}` };
-    }
+    default:
+      return null;
   }
-  return { kind: "kept", object: error.message };
+}
+
+function listenerTwin<M, O extends { readonly address: SocketAddress }>(
+  table: Table<M, O>,
+  wanted: Converted<O>,
+): Twin | null {
+  if (isError(wanted)) return null;
+  const key = formatAddress(wanted.address);
+  return { there: table.get(key)?.object, wanted, name: `${table.kind} ${key}` };
+}
+
+function streamTwin<M>(table: Table<M, StreamFrontendObject>, wanted: Converted<StreamFrontendObject>): Twin | null {
+  if (isError(wanted)) return null;
+  const { clusterId, address } = wanted;
+  const there = table.get(streamFrontendKey(clusterId, address))?.object;
+  return { there, wanted, name: `${table.kind} ${clusterId};${formatAddress(address)}` };
 }

@@ -94,6 +94,12 @@ export class StateMirror {
     return sum === undefined || !sum.exists ? null : { id, low: sum.low >>> 0, high: sum.high >>> 0 };
   }
 
+  /** What objects of a cluster add up to, whether the cluster itself is there or not; unsigned halves. */
+  partOfCluster(id: string): { readonly low: number; readonly high: number } {
+    const sum = this.#clusters.get(id);
+    return sum === undefined ? { low: 0, high: 0 } : { low: sum.low >>> 0, high: sum.high >>> 0 };
+  }
+
   #put(change: Change, bytes: Uint8Array, start: number, identityEnd: number, end: number): void {
     const kind = bytes[start]!;
     hashBytes(bytes, start + 1, identityEnd, kind, kind, this.#identity);

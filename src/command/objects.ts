@@ -64,6 +64,92 @@ export interface ClusterObject {
   readonly healthCheck: HealthCheckObject | null;
   /** null: all of them at their defaults. */
   readonly tuning: BalancingTuningObject | null;
+  /** null: backends speak HTTP/1.1, or whatever TCP clients speak, without a PROXY header. */
+  readonly transport: ClusterTransportObject | null;
+}
+
+/** ProxyProtocolConfig of the schema. */
+export const PROXY_EXPECT = 0;
+export const PROXY_SEND = 1;
+export const PROXY_RELAY = 2;
+
+/** How a cluster speaks to its backends (spec 2.5, 10.2). Parts of it are stored only: see state/clusters.ts. */
+export interface ClusterTransportObject {
+  /** PROXY_*, TCP only; null: none. */
+  readonly proxyProtocol: number | null;
+  /** Backends speak HTTP/2 without TLS, with prior knowledge. */
+  readonly http2: boolean;
+  /** null: all of it at its defaults. */
+  readonly udp: UdpClusterObject | null;
+}
+
+/** UdpHealthMode of the schema. */
+export const UDP_HEALTH_OFF = 0;
+export const UDP_HEALTH_TCP = 1;
+export const UDP_HEALTH_UDP = 2;
+
+/** UDP flows of a cluster (spec 11). */
+export interface UdpClusterObject {
+  /** UdpAffinityKey: 0 the client's address, 1 address and port. */
+  readonly affinityKey: number;
+  /** Datagrams after which a flow ends; 0: any number. */
+  readonly responses: number;
+  readonly requests: number;
+  readonly sendProxyProtocol: boolean;
+  readonly proxyProtocolEveryDatagram: boolean;
+  /** null: backends are not probed. */
+  readonly health: UdpHealthObject | null;
+}
+
+/** Probes of the backends of UDP clusters (spec 11.7). */
+export interface UdpHealthObject {
+  /** UDP_HEALTH_*. */
+  readonly mode: number;
+  /** null: the port of the backend. */
+  readonly tcpPort: number | null;
+  /** Results in a row, each at least 1. */
+  readonly rise: number;
+  readonly fall: number;
+  readonly failOpen: boolean;
+  /** Bytes of the datagram; empty: none is sent. */
+  readonly udpProbePayload: readonly number[];
+  /** Seconds, each at least 1. */
+  readonly probeInterval: number;
+  readonly probeTimeout: number;
+}
+
+/** A TCP listener (spec 2.4). Identity: its address. Stored only: workers do not get it yet. */
+export interface TcpListenerObject {
+  readonly address: SocketAddress;
+  readonly publicAddress: SocketAddress | null;
+  readonly expectProxy: boolean;
+  /** Seconds; 0 is off. */
+  readonly frontTimeout: number;
+  readonly backTimeout: number;
+  readonly connectTimeout: number;
+  readonly active: boolean;
+}
+
+/** A UDP listener (spec 2.4). Identity: its address. Stored only. */
+export interface UdpListenerObject {
+  readonly address: SocketAddress;
+  readonly publicAddress: SocketAddress | null;
+  /** Seconds; 0 is off. */
+  readonly frontTimeout: number;
+  readonly backTimeout: number;
+  /** Bytes; longer datagrams are dropped. */
+  readonly maxRxDatagramSize: number;
+  /** 0: as many as descriptors allow. */
+  readonly maxFlows: number;
+  readonly active: boolean;
+}
+
+/** A TCP or UDP frontend. Identity: cluster and address; a listener serves the cluster that came last. Stored only. */
+export interface StreamFrontendObject {
+  readonly clusterId: string;
+  readonly address: SocketAddress;
+  /** Sorted by key. */
+  readonly tags: readonly (readonly [key: string, value: string])[];
 }
 
 /** What a cluster adds to the answers given in its name. */

@@ -1,36 +1,34 @@
 // The configuration state: main's truth about listeners, clusters, frontends and backends (spec 4.7). apply() either
 // changes it and says what workers have to do, or refuses and changes nothing. It keeps the protobuf messages (for
 // lists and saved states), the resolved records (for workers), origins, a revision, and the hash that workers must
-// match. Pure: no clock, no files, no sockets. Kinds that are added later are siblings under state/.
+// match. Objects whose traffic is not built yet stay here (state/stored.ts). Pure: no clock, no files, no sockets. Kinds
+// that are added later are siblings under state/.
 
 import { create } from "@bufbuild/protobuf";
 import { addressFromMessage, compareAddresses, formatAddress } from "./address.ts";
 import { CommandError, type CommandErrorCode, commandError } from "./errors.ts";
 import { ChangeWriter } from "./flat.ts";
-import type {
-  ActivateListener,
-  DeactivateListener,
-  HttpListenerConfig,
-  RemoveListener,
-  Request,
-} from "./gen/sozu_pb.ts";
+import type { ActivateListener, HttpListenerConfig, Request, SocketAddress } from "./gen/sozu_pb.ts";
 import { ListenerType, RequestSchema } from "./gen/sozu_pb.ts";
 import { StateMirror } from "./mirror.ts";
 import type { Change } from "./objects.ts";
 import type { ShardedMap } from "./sharded-map.ts";
 import * as clusters from "./state/clusters.ts";
 import * as frontends from "./state/http-frontends.ts";
-import * as listeners from "./state/http-listeners.ts";
+import { httpListeners } from "./state/http-listeners.ts";
 import { reattachFrontends } from "./state/reattach.ts";
-import type { Origin, Step } from "./state/table.ts";
+import * as stored from "./state/stored.ts";
+import type { Entry, Origin, Step, Table } from "./state/table.ts";
+import { type HashHalves, StoredHash } from "./stored-hash.ts";
 
 export type { Entry, Origin } from "./state/table.ts";
 
-/** A request that was taken. `changes` may be empty: it was already so. Hand it to revert() to take it back. */
+/** A request that was taken. Hand it to revert() to take it back. */
 export interface Applied {
   readonly ok: true;
-  /** In the order in which workers have to apply them. */
+  /** In the order in which workers have to apply them; empty when workers have nothing to do. */
   readonly changes: readonly Change[];
+  /** What changed in the state; empty: it was already so. */
   readonly steps: readonly Step[];
 }
 
@@ -46,11 +44,22 @@ export type ApplyResult = Applied | Refused;
 export class ConfigState {
   /** Grows by one with each request that changed something, also with a revert. */
   revision = 0;
-  readonly httpListeners: listeners.HttpListenerTable = listeners.httpListenerTable();
-  readonly clusters: clusters.ClusterTable = clusters.clusterTable();
+  /** The hash of what workers do not get. */
+  readonly stored: StoredHash = new StoredHash();
+  readonly #http = httpListeners();
+  readonly #tcp = stored.tcpListeners(this.stored);
+  readonly #udp = stored.udpListeners(this.stored);
+  readonly #tcpFrontends = stored.tcpFrontends(this.stored);
+  readonly #udpFrontends = stored.udpFrontends(this.stored);
+  readonly httpListeners = this.#http.table;
+  readonly tcpListeners = this.#tcp.table;
+  readonly udpListeners = this.#udp.table;
+  readonly clusters: clusters.ClusterTable = clusters.clusterTable(this.stored);
   readonly httpFrontends: frontends.HttpFrontendTable = frontends.httpFrontendTable();
+  readonly tcpFrontends = this.#tcpFrontends.table;
+  readonly udpFrontends = this.#udpFrontends.table;
   readonly backends: clusters.BackendTable = clusters.backendTable();
-  /** Whole-state and per-cluster hashes. */
+  /** What workers have, with hashes of all of it and of each cluster. */
   readonly mirror: StateMirror = new StateMirror();
   /** How many requests of each name were dispatched, refused ones included (CountRequests). */
   readonly requestCounts: Map<string, number> = new Map();
@@ -79,7 +88,7 @@ export class ConfigState {
     if (outcome instanceof CommandError) return { ok: false, error: outcome };
     const changes: Change[] = [];
     for (const step of outcome) changes.push(...step.take());
-    this.#follow(changes);
+    if (outcome.length > 0) this.#follow(changes);
     return { ok: true, changes, steps: outcome };
   }
 
@@ -93,7 +102,24 @@ export class ConfigState {
 
   /** Gauges `configuration.*`. */
   get frontendCount(): number {
-    return this.httpFrontends.size;
+    return this.httpFrontends.size + this.tcpFrontends.size + this.udpFrontends.size;
+  }
+
+  /** The hash of everything, workers' and stored. */
+  hash(): HashHalves {
+    const { mirror, stored } = this;
+    return {
+      low: (mirror.hashLow + stored.hashLow) >>> 0,
+      high: (mirror.hashHigh + stored.hashHigh) >>> 0,
+    };
+  }
+
+  /** The hash of one cluster (spec 4.7); null when it does not exist. */
+  clusterHash(id: string): bigint | null {
+    if (this.clusters.get(id) === undefined) return null;
+    const served = this.mirror.partOfCluster(id);
+    const kept = this.stored.clusterSum(id);
+    return (BigInt((served.high + kept.high) >>> 0) << 32n) | BigInt((served.low + kept.low) >>> 0);
   }
 
   /** The requests that rebuild this state, in the order of spec 4.8; deterministic. */
@@ -102,17 +128,18 @@ export class ConfigState {
     const push = (requestType: Request["requestType"]): void => {
       requests.push(create(RequestSchema, { requestType }));
     };
-    const sortedListeners = [...this.httpListeners.entries.values()].sort((a, b) =>
-      compareAddresses(a.object.address, b.object.address),
-    );
-    for (const { message } of sortedListeners) {
+    for (const { message } of byAddress(this.httpListeners)) {
       push({ case: "addHttpListener", value: message });
       if (message.active) push({ case: "activateListener", value: activation(message.address!) });
     }
+    for (const { message } of byAddress(this.tcpListeners)) push({ case: "addTcpListener", value: message });
+    for (const { message } of byAddress(this.udpListeners)) push({ case: "addUdpListener", value: message });
     for (const entry of sortedEntries(this.clusters.entries)) push({ case: "addCluster", value: entry.message });
     for (const entry of sortedEntries(this.httpFrontends.entries)) {
       push({ case: "addHttpFrontend", value: entry.message });
     }
+    for (const { message } of byAge(this.tcpFrontends)) push({ case: "addTcpFrontend", value: message });
+    for (const { message } of byAge(this.udpFrontends)) push({ case: "addUdpFrontend", value: message });
     const sortedBackends = [...this.backends.entries.values()].sort((a, b) =>
       clusters.compareBackends(a.object, b.object),
     );
@@ -122,15 +149,13 @@ export class ConfigState {
 
   /** The changes that rebuild this state in a worker, unsorted within a kind. */
   *toChanges(): Generator<Change> {
-    const tables = [this.httpListeners, this.clusters, this.httpFrontends, this.backends];
-    for (const table of tables) {
-      const transition = table.transition as (before: undefined, after: unknown) => Change[];
-      for (const entry of table.entries.values()) yield* transition(undefined, entry.object);
-    }
+    yield* changesOf(this.httpListeners);
+    yield* changesOf(this.clusters);
+    yield* changesOf(this.httpFrontends);
+    yield* changesOf(this.backends);
   }
 
   #follow(changes: readonly Change[]): void {
-    if (changes.length === 0) return;
     this.revision += 1;
     const scratch = this.#scratch;
     for (const change of changes) {
@@ -155,17 +180,39 @@ export class ConfigState {
       case "removeHealthCheck":
         return clusters.removeHealthCheck(this.clusters, request.value, origin, revision);
       case "updateHttpListener":
-        return listeners.updateHttpListener(this.httpListeners, request.value, origin, revision);
+        return this.#http.update(request.value, origin, revision);
+      case "addTcpListener":
+        return this.#tcp.add(request.value, origin, revision);
+      case "updateTcpListener":
+        return this.#tcp.update(request.value, origin, revision);
+      case "addUdpListener":
+        return this.#udp.add(request.value, origin, revision);
+      case "updateUdpListener":
+        return this.#udp.update(request.value, origin, revision);
+      case "addTcpFrontend":
+        return this.#tcpFrontends.add(request.value, origin, revision);
+      case "removeTcpFrontend":
+        return this.#tcpFrontends.remove(request.value);
+      case "addUdpFrontend":
+        return this.#udpFrontends.add(request.value, origin, revision);
+      case "removeUdpFrontend":
+        return this.#udpFrontends.remove(request.value);
       case "addHttpFrontend":
         return frontends.addHttpFrontend(this.httpFrontends, request.value, origin, revision);
       case "removeHttpFrontend":
         return frontends.removeHttpFrontend(this.httpFrontends, request.value);
       case "addHttpListener":
         return this.#addHttpListener(request.value, origin, revision);
-      case "removeListener":
+      case "removeListener": {
+        const kind = this.#listenersOf(request.value.proxy);
+        return kind instanceof CommandError ? kind : kind.remove(request.value.address);
+      }
       case "activateListener":
-      case "deactivateListener":
-        return this.#listener(request.case, request.value, revision);
+      case "deactivateListener": {
+        const kind = this.#listenersOf(request.value.proxy);
+        if (kind instanceof CommandError) return kind;
+        return kind.setActive(request.value.address, request.case === "activateListener", revision);
+      }
       case undefined:
         return commandError("EMPTY_REQUEST");
       default:
@@ -174,24 +221,24 @@ export class ConfigState {
   }
 
   #addHttpListener(message: HttpListenerConfig, origin: Origin, revision: number): clusters.Outcome {
-    const steps = listeners.addHttpListener(this.httpListeners, message, origin, revision);
+    const steps = this.#http.add(message, origin, revision);
     if (steps instanceof CommandError || message.address === undefined) return steps;
     const address = addressFromMessage(message.address);
     const again = typeof address === "string" ? null : reattachFrontends(this.httpFrontends, formatAddress(address));
     return again === null ? steps : [...steps, again];
   }
 
-  #listener(
-    verb: "removeListener" | "activateListener" | "deactivateListener",
-    message: RemoveListener | ActivateListener | DeactivateListener,
-    revision: number,
-  ): clusters.Outcome {
-    if (message.proxy !== ListenerType.HTTP) {
-      return commandError("NOT_SUPPORTED", `a listener of type ${LISTENER_TYPES[message.proxy]}`);
+  #listenersOf(type: ListenerType) {
+    switch (type) {
+      case ListenerType.HTTP:
+        return this.#http;
+      case ListenerType.TCP:
+        return this.#tcp;
+      case ListenerType.UDP:
+        return this.#udp;
+      default:
+        return commandError("NOT_SUPPORTED", "a listener of type HTTPS");
     }
-    if (verb === "removeListener") return listeners.removeHttpListener(this.httpListeners, message.address);
-    const active = verb === "activateListener";
-    return listeners.setHttpListenerActive(this.httpListeners, message.address, active, revision);
   }
 }
 
@@ -219,6 +266,14 @@ const HANDLED: ReadonlySet<string> = new Set([
   "updateHttpListener",
   "setHealthCheck",
   "removeHealthCheck",
+  "addTcpListener",
+  "updateTcpListener",
+  "addUdpListener",
+  "updateUdpListener",
+  "addTcpFrontend",
+  "removeTcpFrontend",
+  "addUdpFrontend",
+  "removeUdpFrontend",
 ]);
 
 /** Requests for objects that are not built yet. */
@@ -228,24 +283,14 @@ const LATER: ReadonlySet<string> = new Set([
   "addCertificate",
   "replaceCertificate",
   "removeCertificate",
-  "addTcpFrontend",
-  "removeTcpFrontend",
-  "addUdpFrontend",
-  "removeUdpFrontend",
   "addHttpsListener",
-  "addTcpListener",
-  "addUdpListener",
   "updateHttpsListener",
-  "updateTcpListener",
-  "updateUdpListener",
 ]);
 
-const LISTENER_TYPES: readonly string[] = ["HTTP", "HTTPS", "TCP", "UDP"];
+/** Refusals that the same request may not meet in another state, or another version. */
+const STATE_DEPENDENT: readonly CommandErrorCode[] = ["NOT_FOUND", "EXISTS", "NO_CHANGE", "NOT_BUILT"];
 
-/** Refusals that the same request may not meet in another state. */
-const STATE_DEPENDENT: readonly CommandErrorCode[] = ["NOT_FOUND", "EXISTS", "NO_CHANGE"];
-
-function activation(address: NonNullable<ActivateListener["address"]>): ActivateListener {
+function activation(address: SocketAddress): ActivateListener {
   const value = { address, proxy: ListenerType.HTTP, fromScm: false };
   return create(RequestSchema, { requestType: { case: "activateListener", value } }).requestType
     .value as ActivateListener;
@@ -254,4 +299,20 @@ function activation(address: NonNullable<ActivateListener["address"]>): Activate
 /** The entries of a table by the order of their keys. */
 export function sortedEntries<E>(entries: ShardedMap<E>): E[] {
   return [...entries.keys()].sort().map((key) => entries.get(key)!);
+}
+
+/** The entries of a table of listeners. */
+function byAddress<M, O extends { readonly address: Parameters<typeof compareAddresses>[0] }>(
+  table: Table<M, O>,
+): Entry<M, O>[] {
+  return [...table.entries.values()].sort((a, b) => compareAddresses(a.object.address, b.object.address));
+}
+
+/** The entries of a table in the order in which they came. */
+export function byAge<M, O extends object>(table: Table<M, O>): Entry<M, O>[] {
+  return [...table.entries.values()].sort((a, b) => a.revision - b.revision);
+}
+
+function* changesOf<M, O extends object>(table: Table<M, O>): Generator<Change> {
+  for (const { object } of table.entries.values()) yield* table.changesFor(object);
 }

@@ -5,11 +5,16 @@ import { create, ScalarType } from "@bufbuild/protobuf";
 import { addressToMessage } from "../command/address.ts";
 import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
 import type {
+  SocketAddress as AddressMessage,
   Cluster,
   Header,
   HealthCheckConfig,
   HttpListenerConfig,
   RequestHttpFrontend,
+  TcpListenerConfig,
+  UdpClusterConfig,
+  UdpHealthConfig,
+  UdpListenerConfig,
 } from "../command/gen/sozu_pb.ts";
 import {
   ClusterSchema,
@@ -17,6 +22,10 @@ import {
   HealthCheckConfigSchema,
   HttpListenerConfigSchema,
   RequestHttpFrontendSchema,
+  TcpListenerConfigSchema,
+  UdpClusterConfigSchema,
+  UdpHealthConfigSchema,
+  UdpListenerConfigSchema,
 } from "../command/gen/sozu_pb.ts";
 import { setEntry } from "../command/map-entry.ts";
 import type { SocketAddress } from "../command/objects.ts";
@@ -33,6 +42,11 @@ import {
   LOAD_METRICS,
   PATH_TYPES,
   POSITIONS,
+  type STREAM_FRONTEND_KEYS,
+  UDP_AFFINITIES,
+  type UDP_HEALTH_KEYS,
+  UDP_HEALTH_MODES,
+  type UDP_KEYS,
 } from "./tables.ts";
 
 export function listenerMessage(
@@ -66,6 +80,75 @@ export function listenerMessage(
   return message;
 }
 
+export function tcpListenerMessage(
+  address: SocketAddress,
+  values: ValuesOf<typeof LISTENER_KEYS>,
+  settings: GlobalSettings,
+): TcpListenerConfig {
+  const message: TcpListenerConfig = create(TcpListenerConfigSchema);
+  message.address = addressToMessage(address);
+  if (values.public_address !== undefined) message.publicAddress = addressToMessage(values.public_address);
+  message.expectProxy = values.expect_proxy ?? false;
+  message.frontTimeout = values.front_timeout ?? settings.frontTimeoutSeconds;
+  message.backTimeout = values.back_timeout ?? settings.backTimeoutSeconds;
+  message.connectTimeout = values.connect_timeout ?? settings.connectTimeoutSeconds;
+  message.active = false;
+  return message;
+}
+
+/** UDP never takes the global timeouts; a datagram has to fit into a buffer. */
+export function udpListenerMessage(
+  address: SocketAddress,
+  values: ValuesOf<typeof LISTENER_KEYS>,
+  settings: GlobalSettings,
+): UdpListenerConfig {
+  const message: UdpListenerConfig = create(UdpListenerConfigSchema);
+  message.address = addressToMessage(address);
+  if (values.public_address !== undefined) message.publicAddress = addressToMessage(values.public_address);
+  message.frontTimeout = values.front_timeout ?? 30;
+  message.backTimeout = values.back_timeout ?? 30;
+  message.maxRxDatagramSize = Math.min(values.max_rx_datagram_size ?? 1500, settings.bufferSizeBytes);
+  message.maxFlows = values.max_flows ?? 0;
+  message.active = false;
+  return message;
+}
+
+export function udpMessage(
+  values: ValuesOf<typeof UDP_KEYS>,
+  health: ValuesOf<typeof UDP_HEALTH_KEYS> | null,
+): UdpClusterConfig {
+  const message: UdpClusterConfig = create(UdpClusterConfigSchema);
+  message.affinityKey = numberOf(UDP_AFFINITIES, values.affinity_key, 0);
+  message.responses = values.responses ?? 0;
+  message.requests = values.requests ?? 0;
+  message.sendProxyProtocol = values.send_proxy_protocol ?? false;
+  message.proxyProtocolEveryDatagram = values.proxy_protocol_every_datagram ?? false;
+  if (health === null) return message;
+  const probes: UdpHealthConfig = create(UdpHealthConfigSchema);
+  probes.mode = numberOf(UDP_HEALTH_MODES, health.mode, 1);
+  if (health.tcp_port !== undefined) probes.tcpPort = health.tcp_port;
+  probes.rise = health.rise ?? 2;
+  probes.fall = health.fall ?? 3;
+  probes.failOpen = health.fail_open ?? true;
+  if (health.udp_probe_payload !== undefined) {
+    probes.udpProbePayload = new TextEncoder().encode(health.udp_probe_payload);
+  }
+  probes.probeIntervalSeconds = health.probe_interval_seconds ?? 5;
+  probes.probeTimeoutSeconds = health.probe_timeout_seconds ?? 2;
+  message.health = probes;
+  return message;
+}
+
+export function streamFrontendMessage(
+  clusterId: string,
+  address: SocketAddress,
+  values: ValuesOf<typeof STREAM_FRONTEND_KEYS>,
+): { clusterId: string; address: AddressMessage; tags: Record<string, string> } {
+  const tags: Record<string, string> = {};
+  for (const [name, value] of values.tags ?? []) setEntry(tags, name, value);
+  return { clusterId, address: addressToMessage(address), tags };
+}
+
 const HTTP2_FIELDS = HttpListenerConfigSchema.fields
   .filter((field) => field.name.startsWith("h2_"))
   .map((field) => ({ field, wide: field.scalar === ScalarType.UINT64 }));
@@ -81,6 +164,7 @@ export function clusterMessage(id: string, values: ValuesOf<typeof CLUSTER_KEYS>
   if (values.shared_backend_connections !== undefined) {
     message.sharedBackendConnections = values.shared_backend_connections;
   }
+  if (values.http2 !== undefined) message.http2 = values.http2;
   message.authorizedHashes = [...(values.authorized_hashes ?? [])];
   if (values.www_authenticate !== undefined) message.wwwAuthenticate = values.www_authenticate;
   if (values.max_connections_per_ip !== undefined) message.maxConnectionsPerIp = BigInt(values.max_connections_per_ip);

@@ -4,13 +4,15 @@
 import { NAME_TOLERANCES, PATH_TOLERANCES } from "../command/convert-listener.ts";
 import { PER_IP_MAX } from "../command/convert-policies.ts";
 import {
+  DATAGRAM_BYTES_MAX,
   HEADER_NAME_BYTES_MAX,
   ID_BYTES_MAX,
   PATH_BYTES_MAX,
   TIMEOUT_SECONDS_MAX,
+  UDP_PROBE_BYTES_MAX,
   WEIGHT_MAX,
 } from "../command/limits.ts";
-import { checkName, checkText, checkToken } from "../command/text.ts";
+import { checkName, checkText, checkToken, utf8Length } from "../command/text.ts";
 import { foldWord, HEADER_POSITIONS, REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
 import {
   address,
@@ -144,10 +146,12 @@ const http2Keys = sameKeys(
   key(integer(0, 0xffffffff), "none", "Kept for backends that speak HTTP/2."),
 );
 
+const PROTOCOLS = ["http", "https", "tcp", "udp"] as const;
+
 /** Keys of `[[listeners]]`. */
 export const LISTENER_KEYS = {
   address: requiredKey(address(), "Where to listen; unique in the file."),
-  protocol: requiredKey(word(["http", "https", "tcp", "udp"], ["https", "tcp", "udp"]), "What is spoken there."),
+  protocol: requiredKey(word(PROTOCOLS, ["https"]), "What is spoken there; see above."),
   public_address: key(address(), "`address`", "What forwarding headers and logs call this listener."),
   expect_proxy: key(bool(), "`false`", "Clients send a PROXY protocol header first; not with `public_address`."),
   front_timeout: key(seconds(), "global", "A client that sends and takes nothing for so long is dropped."),
@@ -170,7 +174,12 @@ export const LISTENER_KEYS = {
   ),
   ...laterKeys(["send_tls13_tickets", "alpn_protocols", "disable_http11", "strict_sni_binding"], "TLS."),
   hsts: key(misplaced(HSTS_ON_HTTP), "-", "HTTPS listeners only."),
-  ...laterKeys(["max_rx_datagram_size", "max_flows"], "UDP."),
+  max_rx_datagram_size: key(
+    integer(1, DATAGRAM_BYTES_MAX, "bytes"),
+    "`1500`",
+    "UDP: longer datagrams are dropped; at most `buffer_size`.",
+  ),
+  max_flows: key(integer(0, 0xffffffff), "`0`", "UDP: clients at a time; 0: as many as descriptors allow."),
   ...http2Keys,
 } as const satisfies KeyTable;
 
@@ -185,7 +194,7 @@ export const POSITIONS = ["PRE", "POST", "TREE"] as const;
 
 /** Keys of `[clusters.<id>]`. */
 export const CLUSTER_KEYS = {
-  protocol: requiredKey(word(["http", "tcp"], ["tcp"]), "What its backends speak."),
+  protocol: requiredKey(word(["http", "tcp"]), "What its backends speak; UDP clusters are `tcp`, too."),
   frontends: requiredKey(tables(), "Which requests it serves; see below."),
   backends: requiredKey(tables(), "Who answers them; see below."),
   sticky_session: key(bool(), "`false`", "Keep a client on one backend, by cookie."),
@@ -194,10 +203,10 @@ export const CLUSTER_KEYS = {
   load_balancing: key(word(LOAD_BALANCING), "`ROUND_ROBIN`", "How a backend is chosen; see above."),
   load_metric: key(word(LOAD_METRICS), "`CONNECTIONS`", "What LEAST_LOADED and POWER_OF_TWO compare."),
   shared_backend_connections: key(bool(), "`true`", "Share backend connections between clients (an addition)."),
-  send_proxy: laterKey("Send a PROXY protocol header.", false),
+  send_proxy: key(bool(), "`false`", "TCP: send a PROXY protocol header."),
   answers: key(stringTable(), "the listener's", `${ANSWERS} Wins over \`answer_503\`.`),
   answer_503: key(path(), "none", "File of the answer 503."),
-  http2: laterKey("Backends speak HTTP/2.", false),
+  http2: key(bool(), "`false`", "Backends speak HTTP/2 without TLS; stored only."),
   authorized_hashes: key(
     strings(),
     "none",
@@ -215,7 +224,7 @@ export const CLUSTER_KEYS = {
     "5xx or timeouts in a row that eject a backend; 0: none (an addition).",
   ),
   ejection_time: key(integer(1, TIMEOUT_SECONDS_MAX, "seconds"), "`30`", "Its first ejection (an addition)."),
-  udp: laterKey("UDP settings."),
+  udp: key(table(), "none", "UDP flows; see below."),
 } as const satisfies KeyTable;
 
 /** Keys of a frontend. */
@@ -253,6 +262,49 @@ export const FRONTEND_KEYS = {
   rewrite_port: key(integer(1, 65_535), "none", "Port in `Location`."),
   required_auth: key(bool(), "`false`", "Ask for one of the cluster's `authorized_hashes`."),
   headers: key(tables(), "none", "Edits of header fields; see below."),
+} as const satisfies KeyTable;
+
+/** Keys of a frontend of a `tcp` cluster. */
+export const STREAM_FRONTEND_KEYS = {
+  address: requiredKey(address(), "TCP or UDP listener that serves the cluster."),
+  tags: key(stringTable(), "none", "Copied to access lines."),
+  ...sameKeys(
+    ["hostname", "path", "certificate", "certificate_chain"],
+    key(misplaced("a TCP or UDP listener serves one cluster, whatever clients ask for"), "-", "HTTP frontends only."),
+  ),
+} as const satisfies KeyTable;
+
+/** UdpAffinityKey of the schema, by number. */
+export const UDP_AFFINITIES = ["SOURCE_IP", "SOURCE_IP_PORT"] as const;
+/** UdpHealthMode of the schema, by number. */
+export const UDP_HEALTH_MODES = ["HEALTH_OFF", "TCP_PROBE", "UDP_PROBE"] as const;
+
+/** Keys of `udp` of a cluster. */
+export const UDP_KEYS = {
+  affinity_key: key(word(UDP_AFFINITIES), "`SOURCE_IP`", "What tells one client from another."),
+  responses: key(integer(0, 0xffffffff), "`0`", "Answers after which a flow ends; 0: any number."),
+  requests: key(integer(0, 0xffffffff), "`0`", "Datagrams of the client after which it ends; 0: any number."),
+  send_proxy_protocol: key(bool(), "`false`", "A PROXY protocol header before the first datagram of a flow."),
+  proxy_protocol_every_datagram: key(bool(), "`false`", "Before every one."),
+  health: key(table(), "none", "Probes of the backends; see below."),
+} as const satisfies KeyTable;
+
+/** Keys of `udp.health` of a cluster. */
+export const UDP_HEALTH_KEYS = {
+  mode: key(word(UDP_HEALTH_MODES), "`TCP_PROBE`", "How backends are probed."),
+  tcp_port: key(integer(1, 65_535), "the backend's", "Port that TCP probes connect to."),
+  rise: key(integer(1, 0xffffffff), "`2`", "Successes in a row that bring a backend back."),
+  fall: key(integer(1, 0xffffffff), "`3`", "Failures in a row that take it out."),
+  fail_open: key(bool(), "`true`", "When all backends are unhealthy, all of them are used."),
+  udp_probe_payload: key(
+    text((value) =>
+      utf8Length(value) > UDP_PROBE_BYTES_MAX ? `it is longer than ${UDP_PROBE_BYTES_MAX} bytes` : null,
+    ),
+    "none",
+    "Datagram that UDP probes send.",
+  ),
+  probe_interval_seconds: key(integer(1, TIMEOUT_SECONDS_MAX, "seconds"), "`5`", "Time between probes."),
+  probe_timeout_seconds: key(integer(1, TIMEOUT_SECONDS_MAX, "seconds"), "`2`", "How long a probe may take."),
 } as const satisfies KeyTable;
 
 /** Keys of one of the `headers` of a frontend. */
@@ -300,7 +352,10 @@ export const KEY_TABLES: readonly { readonly title: string; readonly keys: KeyTa
   { title: "the top of the file", keys: GLOBAL_KEYS },
   { title: "[[listeners]]", keys: LISTENER_KEYS },
   { title: "[clusters.<id>]", keys: CLUSTER_KEYS },
+  { title: "udp of a cluster", keys: UDP_KEYS },
+  { title: "health of udp of a cluster", keys: UDP_HEALTH_KEYS },
   { title: "a frontend of a cluster", keys: FRONTEND_KEYS },
+  { title: "a frontend of a tcp cluster", keys: STREAM_FRONTEND_KEYS },
   { title: "headers of a frontend", keys: HEADER_KEYS },
   { title: "health_check of a cluster", keys: HEALTH_CHECK_KEYS },
   { title: "a backend of a cluster", keys: BACKEND_KEYS },

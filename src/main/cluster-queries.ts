@@ -1,7 +1,8 @@
 // QueryClusterById, QueryClustersByDomain and QueryClustersHashes (spec 4.4): what main has, and what each worker says.
 // Workers answer with hashes. A worker whose hash of a cluster equals main's holds, by that, the same configuration,
 // frontends and backends, so its entry is written from main's state; one whose hash differs has no such cluster in its
-// entry, and is being replaced already (decisions 13).
+// entry, and is being replaced already (decisions 13). What workers do not get at all, because its traffic is not built,
+// is in main's entry only, and no difference.
 
 import type { Response } from "../command/gen/sozu_pb.ts";
 import { type ContentInit, okResponse } from "../command/messages.ts";
@@ -34,7 +35,7 @@ export async function queryClusters(targets: ClusterQueryTargets, ids: readonly 
       const sum = sums.get(id);
       return sum != null && hashes.get(id) === join(sum.low, sum.high);
     });
-    map[worker] = { contentType: clusters(same.map(([, each]) => each)) };
+    map[worker] = { contentType: clusters(same.map(([, each]) => ({ ...each, tcpFrontends: [], udpFrontends: [] }))) };
   }
   return okResponse(QUERIED, { case: "workerResponses", value: { map } });
 }
@@ -42,10 +43,17 @@ export async function queryClusters(targets: ClusterQueryTargets, ids: readonly 
 /** Answers with the hashes of all clusters, by main and by each worker. */
 export async function queryHashes(targets: ClusterQueryTargets): Promise<Response> {
   targets.flush();
-  const own = targets.state.mirror.clusterHashes();
+  const { state } = targets;
+  const served = state.mirror.clusterHashes();
+  const own = new Map<string, bigint>();
+  for (const id of state.clusters.entries.keys()) own.set(id, state.clusterHash(id)!);
   const workers = await targets.queryHashes(null);
   const map: Record<string, { contentType: ContentInit }> = { main: { contentType: clusterHashes(own) } };
-  for (const [worker, hashes] of workers) map[worker] = { contentType: clusterHashes(hashes) };
+  for (const [worker, hashes] of workers) {
+    const shown = new Map(hashes);
+    for (const [id, hash] of own) if (hashes.get(id) === served.get(id)) shown.set(id, hash);
+    map[worker] = { contentType: clusterHashes(shown) };
+  }
   return okResponse(QUERIED, { case: "workerResponses", value: { map } });
 }
 

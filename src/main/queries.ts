@@ -8,16 +8,18 @@ import type {
   Cluster,
   FrontendFilters,
   HealthCheckConfig,
-  HttpListenerConfig,
   RequestHttpFrontend,
+  RequestTcpFrontend,
+  RequestUdpFrontend,
 } from "../command/gen/sozu_pb.ts";
 import { setEntry } from "../command/map-entry.ts";
 import type { ContentInit } from "../command/messages.ts";
 import type { BackendHealth } from "../command/objects.ts";
 import { compareBackends } from "../command/state/clusters.ts";
+import type { Table } from "../command/state/table.ts";
 import { type ConfigState, sortedEntries } from "../command/state.ts";
 
-/** Frontends by protocol (none chosen: all) and by a part of the host name. */
+/** Frontends by protocol (none chosen: all) and by a part of the host name, which TCP and UDP frontends have none of. */
 export function listFrontends(state: ConfigState, filters: FrontendFilters): ContentInit {
   const all = !filters.http && !filters.https && !filters.tcp;
   const httpFrontends: RequestHttpFrontend[] = [];
@@ -27,14 +29,28 @@ export function listFrontends(state: ConfigState, filters: FrontendFilters): Con
       if (object.hostname.includes(part)) httpFrontends.push(message);
     }
   }
-  return { case: "frontendList", value: { httpFrontends } };
+  const streams = (filters.tcp || all) && filters.domain === "";
+  const tcpFrontends = streams ? messagesOf(state.tcpFrontends) : [];
+  const udpFrontends = streams ? messagesOf(state.udpFrontends) : [];
+  return { case: "frontendList", value: { httpFrontends, tcpFrontends, udpFrontends } };
 }
 
 /** All listeners, by address. */
 export function listListeners(state: ConfigState): ContentInit {
-  const httpListeners: Record<string, HttpListenerConfig> = {};
-  for (const [address, { message }] of state.httpListeners.entries.entries()) httpListeners[address] = message;
-  return { case: "listenersList", value: { httpListeners } };
+  const httpListeners = byKey(state.httpListeners);
+  const tcpListeners = byKey(state.tcpListeners);
+  const udpListeners = byKey(state.udpListeners);
+  return { case: "listenersList", value: { httpListeners, tcpListeners, udpListeners } };
+}
+
+function messagesOf<M, O extends object>(table: Table<M, O>): M[] {
+  return sortedEntries(table.entries).map((entry) => entry.message);
+}
+
+function byKey<M, O extends object>(table: Table<M, O>): Record<string, M> {
+  const map: Record<string, M> = {};
+  for (const [key, { message }] of table.entries.entries()) map[key] = message;
+  return map;
 }
 
 /** The health checks of all clusters, or of one. */
@@ -65,6 +81,8 @@ export function countRequests(state: ConfigState): ContentInit {
 export interface ClusterFacts {
   readonly configuration: Cluster;
   readonly httpFrontends: RequestHttpFrontend[];
+  readonly tcpFrontends: RequestTcpFrontend[];
+  readonly udpFrontends: RequestUdpFrontend[];
   readonly backends: AddBackend[];
 }
 
@@ -73,11 +91,19 @@ export function describeClusters(state: ConfigState, ids: Iterable<string>): Map
   const found = new Map<string, ClusterFacts>();
   for (const id of ids) {
     const entry = state.clusters.get(id);
-    if (entry !== undefined) found.set(id, { configuration: entry.message, httpFrontends: [], backends: [] });
+    if (entry === undefined) continue;
+    const configuration = entry.message;
+    found.set(id, { configuration, httpFrontends: [], tcpFrontends: [], udpFrontends: [], backends: [] });
   }
   if (found.size === 0) return found;
   for (const { message, object } of sortedEntries(state.httpFrontends.entries)) {
     if (object.clusterId !== null) found.get(object.clusterId)?.httpFrontends.push(message);
+  }
+  for (const { message } of sortedEntries(state.tcpFrontends.entries)) {
+    found.get(message.clusterId)?.tcpFrontends.push(message);
+  }
+  for (const { message } of sortedEntries(state.udpFrontends.entries)) {
+    found.get(message.clusterId)?.udpFrontends.push(message);
   }
   const backends = [...state.backends.entries.values()].filter(({ object }) => found.has(object.clusterId));
   for (const { message, object } of backends.sort((a, b) => compareBackends(a.object, b.object))) {

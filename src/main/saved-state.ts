@@ -57,6 +57,7 @@ function applyRecord(state: ConfigState, request: Request, notes: string[]): voi
     const verdict = judgeRefusal(state, request, applied.error);
     if (verdict.kind === "kept")
       notes.push(`${verdict.object} is as the configuration file has it, not as it was saved`);
+    else if (verdict.kind === "skipped" && applied.error.code === "NOT_BUILT") notes.push(verdict.reason);
   } else if (before !== null && applied.changes.length > 0) {
     notes.push(`${before} is as it was saved, not as the configuration file has it`);
   }

@@ -4,7 +4,12 @@
 
 import { addressFromMessage, formatAddress } from "../command/address.ts";
 import type { CommandError } from "../command/errors.ts";
-import type { Request, Response } from "../command/gen/sozu_pb.ts";
+import {
+  type SocketAddress as AddressMessage,
+  ListenerType,
+  type Request,
+  type Response,
+} from "../command/gen/sozu_pb.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
 import type { Change, SocketAddress } from "../command/objects.ts";
 import { encodeChanges, encodeState } from "../command/snapshot.ts";
@@ -33,6 +38,8 @@ export type Submission =
   | { readonly kind: "unbound"; readonly reason: string }
   /** It is already so. */
   | { readonly kind: "unchanged" }
+  /** Only main has it: workers do not serve such objects yet. */
+  | { readonly kind: "stored" }
   | { readonly kind: "published"; readonly outcome: Promise<Outcome> };
 
 /** Owns the state of main. */
@@ -74,6 +81,7 @@ export class StateKeeper {
       case "unbound":
         return failureResponse(submission.reason);
       case "unchanged":
+      case "stored":
         return okResponse(APPLIED);
       case "published": {
         progress("Processing worker request...");
@@ -89,7 +97,11 @@ export class StateKeeper {
   submit(request: Request, origin: Origin): Submission {
     const applied = this.state.apply(request, origin);
     if (!applied.ok) return { kind: "refused", error: applied.error };
-    if (applied.changes.length === 0) return { kind: "unchanged" };
+    if (applied.steps.length === 0) return { kind: "unchanged" };
+    if (applied.changes.length === 0) {
+      this.#options.onChange();
+      return { kind: "stored" };
+    }
     const problem = this.#bind(applied);
     if (problem !== null) return { kind: "unbound", reason: problem };
     for (const address of activated(applied.changes)) this.#options.targets.listenOn(address);
@@ -100,7 +112,7 @@ export class StateKeeper {
   /** The listening sockets that a request would need and that are not open: opens them. Returns those, or the problem. */
   openFor(request: Request): readonly SocketAddress[] | string {
     const { requestType } = request;
-    if (requestType.case !== "activateListener") return [];
+    if (requestType.case !== "activateListener" || requestType.value.proxy !== ListenerType.HTTP) return [];
     const address = addressFromMessage(requestType.value.address);
     if (typeof address === "string" || this.#options.sockets.has(address)) return [];
     return this.#options.sockets.open(address) ?? [address];
@@ -128,12 +140,13 @@ export class StateKeeper {
    * stand before its listener, or be left over from one that was removed: then it waits for it.
    */
   #missingListener({ requestType }: Request): string | null {
-    if (requestType.case !== "addHttpFrontend") return null;
-    const address = addressFromMessage(requestType.value.address);
+    const protocol = requestType.case === undefined ? undefined : FRONTEND_PROTOCOLS[requestType.case];
+    if (protocol === undefined) return null;
+    const address = addressFromMessage((requestType.value as { address?: AddressMessage }).address);
     if (typeof address === "string") return null;
     const name = formatAddress(address);
-    if (this.state.httpListeners.get(name) !== undefined) return null;
-    return `no listener found at ${name}; add it first: sozu listener http add --address ${name}`;
+    if (this.state[`${protocol}Listeners`].get(name) !== undefined) return null;
+    return `no listener found at ${name}; add it first: sozu listener ${protocol} add --address ${name}`;
   }
 
   #publish(applied: Applied): Promise<Outcome> {
@@ -186,6 +199,13 @@ export class StateKeeper {
     }
   }
 }
+
+/** The listeners that a request for a new frontend needs. */
+const FRONTEND_PROTOCOLS: Readonly<Record<string, "http" | "tcp" | "udp">> = {
+  addHttpFrontend: "http",
+  addTcpFrontend: "tcp",
+  addUdpFrontend: "udp",
+};
 
 const APPLIED = "Successfully applied request to all workers";
 

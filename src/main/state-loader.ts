@@ -71,6 +71,8 @@ async function applyBatch(keeper: StateKeeper, records: readonly StateRecord[], 
     if (submission.kind === "published") {
       outcomes.push(submission.outcome);
       numbers.push(number);
+    } else if (submission.kind === "stored") {
+      tally.stored();
     } else if (submission.kind === "refused") {
       const verdict = judgeRefusal(keeper.state, request, submission.error);
       if (verdict.kind === "kept") tally.kept.push(verdict.object);
@@ -103,6 +105,11 @@ class Tally {
         `record ${number}: no answer of worker ${outcome.workers.join(" ")}, which is being replaced`,
       );
     } else if (outcome.note !== "") this.#notes.push(`record ${number}: ${outcome.note}`);
+  }
+
+  /** Main alone took it. */
+  stored(): void {
+    this.#ok += 1;
   }
 
   fail(number: number, reason: string): void {

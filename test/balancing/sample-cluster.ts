@@ -24,6 +24,7 @@ export function clusterObject(parts: Partial<ClusterObject> = {}): ClusterObject
     policy: null,
     healthCheck: null,
     tuning: null,
+    transport: null,
     ...parts,
   };
 }

@@ -55,6 +55,7 @@ const cluster = {
   policy: null,
   healthCheck: null,
   tuning: null,
+  transport: null,
 };
 const backend = { clusterId: "app", backendId: "b", address, weight: 255, stickyId: null, backup: true };
 

@@ -91,6 +91,71 @@ export function onListener(verb: "removeListener" | "activateListener" | "deacti
   return request({ case: verb, value: { address: address(at), proxy: 0, toScm: false } });
 }
 
+/** `type`: TCP 2, UDP 3. */
+export function onOther(
+  verb: "removeListener" | "activateListener" | "deactivateListener",
+  type: 1 | 2 | 3,
+  at: string,
+): Request {
+  if (verb === "removeListener") return request({ case: verb, value: { address: address(at), proxy: type } });
+  if (verb === "activateListener") {
+    return request({ case: verb, value: { address: address(at), proxy: type, fromScm: false } });
+  }
+  return request({ case: verb, value: { address: address(at), proxy: type, toScm: false } });
+}
+
+export function addTcpListener(at: string, more: object = {}): Request {
+  const timeouts = { frontTimeout: 60, backTimeout: 30, connectTimeout: 3 };
+  const value = { address: address(at), expectProxy: false, ...timeouts, active: false, ...more };
+  return request({ case: "addTcpListener", value });
+}
+
+export function addUdpListener(at: string, more: object = {}): Request {
+  const limits = { frontTimeout: 30, backTimeout: 30, maxRxDatagramSize: 1500, maxFlows: 0 };
+  return request({ case: "addUdpListener", value: { address: address(at), ...limits, active: false, ...more } });
+}
+
+export function updateTcpListener(at: string, more: object): Request {
+  return request({ case: "updateTcpListener", value: { address: address(at), ...more } });
+}
+
+export function updateUdpListener(at: string, more: object): Request {
+  return request({ case: "updateUdpListener", value: { address: address(at), ...more } });
+}
+
+export function streamFrontend(
+  verb: "addTcpFrontend" | "removeTcpFrontend" | "addUdpFrontend" | "removeUdpFrontend",
+  clusterId: string,
+  at: string,
+  tags: Record<string, string> = {},
+): Request {
+  return request({ case: verb, value: { clusterId, address: address(at), tags } });
+}
+
+/** Requests about TCP and UDP, over the same names as those of anyRequest. */
+function anyStreamRequest(): fc.Arbitrary<Request> {
+  const at = fc.constantFrom("127.0.0.1:80", "127.0.0.1:81", "[::1]:80");
+  const tcp = fc.record(
+    { expectProxy: fc.boolean(), frontTimeout: fc.constantFrom(0, 1), connectTimeout: fc.constantFrom(1, 2) },
+    { requiredKeys: [] },
+  );
+  const udp = fc.record({ maxFlows: fc.nat(3), backTimeout: fc.constantFrom(1, 2) }, { requiredKeys: [] });
+  const verb = fc.constantFrom("addTcpFrontend", "removeTcpFrontend", "addUdpFrontend", "removeUdpFrontend");
+  const tags = fc.constantFrom({}, { a: "b" });
+  return fc.oneof(
+    fc.tuple(at, tcp).map(([where, more]) => addTcpListener(where, more)),
+    fc.tuple(at, tcp).map(([where, more]) => updateTcpListener(where, more)),
+    fc.tuple(at, udp).map(([where, more]) => addUdpListener(where, more)),
+    fc.tuple(at, udp).map(([where, more]) => updateUdpListener(where, more)),
+    fc
+      .tuple(fc.constantFrom("removeListener", "activateListener", "deactivateListener"), fc.constantFrom(2, 3), at)
+      .map(([name, type, where]) => onOther(name as "removeListener", type as 2, where)),
+    fc
+      .tuple(verb, fc.constantFrom("a", "b"), at, tags)
+      .map(([name, id, where, some]) => streamFrontend(name as "addTcpFrontend", id, where, some)),
+  );
+}
+
 /** Requests over a small set of names, so that additions meet, repeat and undo each other. */
 export function anyRequest(): fc.Arbitrary<Request> {
   const id = fc.constantFrom("a", "b", "__proto__", "ü", "c;d");
@@ -117,6 +182,7 @@ export function anyRequest(): fc.Arbitrary<Request> {
   });
   const weight = fc.option(fc.record({ weight: fc.integer({ min: 0, max: 255 }) }), { nil: undefined });
   return fc.oneof(
+    anyStreamRequest(),
     fc.tuple(id, anyClusterPart()).map(([name, more]) => addCluster(name, more)),
     fc.tuple(id, anyHealthCheck()).map(([name, more]) => setHealthCheck(name, more)),
     id.map(removeHealthCheck),
@@ -182,6 +248,17 @@ function anyClusterPart(): fc.Arbitrary<object> {
     slowStart: optional(fc.constantFrom(0, 60)),
     ejectAfter: optional(fc.constantFrom(0, 3)),
     ejectionTime: optional(fc.constantFrom(30, 1)),
+    proxyProtocol: optional(fc.constantFrom(0, 1, 2)),
+    http2: optional(fc.boolean()),
+    udp: optional(
+      fc.record({
+        affinityKey: fc.constantFrom(0, 1),
+        responses: fc.nat(2),
+        health: optional(
+          fc.record({ mode: fc.constantFrom(0, 2), rise: fc.constantFrom(1, 2), udpProbePayload: fc.uint8Array() }),
+        ),
+      }),
+    ),
   });
 }
 

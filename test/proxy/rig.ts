@@ -172,6 +172,7 @@ export function clusterOf(clusterId: string): ClusterObject {
     policy: null,
     healthCheck: null,
     tuning: null,
+    transport: null,
   };
 }
 

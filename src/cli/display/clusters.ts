@@ -4,7 +4,7 @@
 import type { AddBackend, ClusterInformation } from "../../command/gen/sozu_pb.ts";
 import { AddBackendSchema, ClusterSchema, RequestHttpFrontendSchema } from "../../command/gen/sozu_pb.ts";
 import { toJson } from "../../command/json.ts";
-import { addressText, httpFrontendsTable, shown } from "./objects.ts";
+import { addressText, httpFrontendsTable, shown, streamFrontendsTable } from "./objects.ts";
 import { renderTable } from "./table.ts";
 
 /** Everything about the clusters that `of` gives for each process; `names` is their order. */
@@ -13,6 +13,8 @@ export function clustersText(names: readonly string[], of: (name: string) => rea
   const configurations = new Presence(names.length);
   const backends = new Presence(names.length);
   const frontends = new Map<string, ClusterInformation["httpFrontends"][number]>();
+  const tcp: ClusterInformation["tcpFrontends"] = [];
+  const udp: ClusterInformation["udpFrontends"] = [];
   names.forEach((name, column) => {
     for (const info of of(name)) {
       const { configuration } = info;
@@ -24,6 +26,8 @@ export function clustersText(names: readonly string[], of: (name: string) => rea
       for (const backend of info.backends) {
         backends.mark(toJson(AddBackendSchema, backend), backendCells(backend), column);
       }
+      tcp.push(...info.tcpFrontends);
+      udp.push(...info.udpFrontends);
       for (const frontend of info.httpFrontends) frontends.set(toJson(RequestHttpFrontendSchema, frontend), frontend);
     }
   });
@@ -31,6 +35,8 @@ export function clustersText(names: readonly string[], of: (name: string) => rea
   const cluster = renderTable(["id", "sticky_session", "https_redirect", ...columns], configurations.rows());
   const parts = [`Cluster level configuration\n${cluster}`];
   if (frontends.size > 0) parts.push(`HTTP frontends\n${httpFrontendsTable([...frontends.values()])}`);
+  if (tcp.length > 0) parts.push(`TCP frontends\n${streamFrontendsTable(tcp)}`);
+  if (udp.length > 0) parts.push(`UDP frontends\n${streamFrontendsTable(udp)}`);
   if (backends.size > 0) {
     parts.push(`Backends\n${renderTable(["backend id", "IP address", "Backup", ...columns], backends.rows())}`);
   }

@@ -11,6 +11,8 @@ import type {
   RequestTcpFrontend,
   RequestUdpFrontend,
   SocketAddress,
+  TcpListenerConfig,
+  UdpListenerConfig,
 } from "../../command/gen/sozu_pb.ts";
 import { renderTable } from "./table.ts";
 
@@ -51,12 +53,52 @@ export function streamFrontendsTable(frontends: readonly (RequestTcpFrontend | R
   return renderTable(["Cluster ID", "address", "tags"], rows);
 }
 
-/** A section per protocol that has listeners; HTTP listeners as keys and values. */
+/** A section per protocol that has listeners; HTTP listeners as keys and values, the others as rows. */
 export function listenersText(list: ListenersList): string {
   const parts: string[] = [];
-  for (const address of Object.keys(list.httpListeners).sort())
-    parts.push(httpListenerTable(list.httpListeners[address]));
-  return parts.length === 0 ? "No listeners\n" : `HTTP LISTENERS\n================\n${parts.join("\n")}`;
+  const http = sorted(list.httpListeners).map(httpListenerTable);
+  if (http.length > 0) parts.push(`HTTP LISTENERS\n================\n${http.join("\n")}`);
+  const tcp = sorted(list.tcpListeners);
+  if (tcp.length > 0) parts.push(`TCP LISTENERS\n================\n${tcpListenersTable(tcp)}`);
+  const udp = sorted(list.udpListeners);
+  if (udp.length > 0) parts.push(`UDP LISTENERS\n================\n${udpListenersTable(udp)}`);
+  return parts.length === 0 ? "No listeners\n" : parts.join("\n");
+}
+
+function sorted<T>(map: Readonly<Record<string, T>>): T[] {
+  return Object.keys(map)
+    .sort()
+    .map((key) => map[key]!);
+}
+
+function tcpListenersTable(listeners: readonly TcpListenerConfig[]): string {
+  return renderTable(
+    ["socket address", "public address", "expect proxy", "front", "back", "connect", "activated"],
+    listeners.map((listener) => [
+      addressText(listener.address),
+      listener.publicAddress === undefined ? "" : addressText(listener.publicAddress),
+      String(listener.expectProxy),
+      `${listener.frontTimeout}s`,
+      `${listener.backTimeout}s`,
+      `${listener.connectTimeout}s`,
+      String(listener.active),
+    ]),
+  );
+}
+
+function udpListenersTable(listeners: readonly UdpListenerConfig[]): string {
+  return renderTable(
+    ["socket address", "public address", "front", "back", "datagram bytes", "flows", "activated"],
+    listeners.map((listener) => [
+      addressText(listener.address),
+      listener.publicAddress === undefined ? "" : addressText(listener.publicAddress),
+      `${listener.frontTimeout}s`,
+      `${listener.backTimeout}s`,
+      String(listener.maxRxDatagramSize),
+      String(listener.maxFlows),
+      String(listener.active),
+    ]),
+  );
 }
 
 function httpListenerTable(listener: HttpListenerConfig): string {

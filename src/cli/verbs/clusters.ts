@@ -4,7 +4,7 @@ import { type Command, Option } from "commander";
 import type { BackendOptions } from "../backend.ts";
 import type { ClusterListOptions, ClusterOptions } from "../cluster.ts";
 import type { HealthCheckOptions } from "../health-check.ts";
-import { count, given, laterFlags, laterVerbs, port, repeated, seconds } from "../options.ts";
+import { count, given, port, repeated, seconds } from "../options.ts";
 
 export function addClusterVerbs(program: Command): void {
   const cluster = program.command("cluster").description("add, remove and list clusters");
@@ -23,18 +23,19 @@ export function addClusterVerbs(program: Command): void {
     .option("--authorized-hash <user:hash>", "who may pass --required-auth; hash: sha256 of the password", repeated)
     .option("--answer <status=answer>", "a response written out, or file://path; may be repeated", repeated)
     .option("--reset-answer <status>", "take this answer of the cluster away; may be repeated", repeated)
+    .option("--send-proxy", "TCP: send a PROXY protocol header to backends")
+    .option("--expect-proxy", "TCP: clients send one; with --send-proxy it is passed on")
+    .option("--http2", "backends speak HTTP/2 (stored; not built yet, so that requests are answered 503)")
     .option("--max-connections-per-ip <n>", "of one source address; 0: any number; default: global", count)
     .option("--retry-after <seconds>", "on 429; 0: none; default: global", seconds)
     .option("--affinity <key>", "of hrw and maglev: source-ip, header:NAME or cookie:NAME")
     .option("--slow-start <seconds>", "time of a backend that came back to its full weight", seconds)
     .option("--eject-after <n>", "5xx or timeouts in a row that eject a backend; 0: never", count)
     .option("--ejection-time <seconds>", "its first ejection; default 30", seconds);
-  laterFlags(add, CLUSTER_LATER)
-    .addHelpText("after", CLUSTER_HELP)
-    .action(async (_own: object, command: Command) => {
-      const { addCluster } = await import("../cluster.ts");
-      await addCluster(given<ClusterOptions>(command));
-    });
+  add.addHelpText("after", CLUSTER_HELP).action(async (_own: object, command: Command) => {
+    const { addCluster } = await import("../cluster.ts");
+    await addCluster(given<ClusterOptions>(command));
+  });
   cluster
     .command("remove")
     .description("remove a cluster; its frontends and backends stay until they are removed")
@@ -53,7 +54,16 @@ export function addClusterVerbs(program: Command): void {
       await listClusters(given<ClusterListOptions>(command));
     });
   addHealthCheckVerbs(cluster);
-  laterVerbs(cluster, ["h2"]);
+  const h2 = cluster.command("h2").description("whether backends speak HTTP/2");
+  for (const verb of ["enable", "disable"] as const) {
+    h2.command(verb)
+      .description(verb === "enable" ? "they speak HTTP/2 (stored; not built yet)" : "they speak HTTP/1.1")
+      .requiredOption("-i, --id <cluster>", "cluster id")
+      .action(async (_own: object, command: Command) => {
+        const { setHttp2 } = await import("../cluster.ts");
+        await setHttp2(given<ClusterOptions>(command), verb === "enable");
+      });
+  }
 }
 
 function addHealthCheckVerbs(cluster: Command): void {
@@ -124,8 +134,6 @@ export function addBackendVerbs(program: Command): void {
     },
   );
 }
-
-const CLUSTER_LATER: readonly string[] = ["--send-proxy", "--expect-proxy", "--http2"];
 
 const HEALTH_CHECK_HELP = `
 --timeout is the time a probe may take, in seconds (5), not the one for an answer of the proxy.

@@ -1,7 +1,7 @@
 // The verbs for frontends: which requests go to which cluster.
 
 import { type Command, Option } from "commander";
-import type { FrontendListOptions, FrontendOptions } from "../frontend.ts";
+import type { FrontendListOptions, FrontendOptions, StreamFrontendOptions } from "../frontend.ts";
 import { flag, given, laterVerbs, misplacedFlags, port, repeated } from "../options.ts";
 
 export function addFrontendVerbs(program: Command): void {
@@ -39,7 +39,28 @@ export function addFrontendVerbs(program: Command): void {
       const { listFrontends } = await import("../frontend.ts");
       await listFrontends(given<FrontendListOptions>(command));
     });
-  laterVerbs(frontend, ["https", "tcp", "udp"]);
+  for (const protocol of ["tcp", "udp"] as const) addStreamVerbs(frontend, protocol);
+  laterVerbs(frontend, ["https"]);
+}
+
+function addStreamVerbs(frontend: Command, protocol: "tcp" | "udp"): void {
+  const name = protocol.toUpperCase();
+  const parent = frontend.command(protocol).description(`which cluster a ${name} listener serves`);
+  const identified = (verb: "add" | "remove", text: string): Command =>
+    parent
+      .command(verb)
+      .description(text)
+      .requiredOption("-i, --id <cluster>", "cluster id")
+      .requiredOption("-a, --address <ip:port>", "address of the listener")
+      .action(async (_own: object, command: Command) => {
+        const { changeStreamFrontend } = await import("../frontend.ts");
+        await changeStreamFrontend(protocol, verb, given<StreamFrontendOptions>(command));
+      });
+  identified("add", `have a ${name} listener serve a cluster`).option(
+    "--tags <key=value,...>",
+    "copied to access lines",
+  );
+  identified("remove", `have a ${name} listener serve this cluster no more`);
 }
 
 /** What identifies a frontend. */

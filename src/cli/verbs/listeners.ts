@@ -1,39 +1,15 @@
 // The verbs for listeners: on which addresses the proxy accepts.
 
 import { type Command, Option } from "commander";
-import type { ListenerOptions } from "../listener.ts";
+import type { ListenerOptions, Protocol } from "../listener.ts";
 import type { ListenerUpdateOptions } from "../listener-update.ts";
 import { count, flag, given, globals, laterVerbs, repeated, seconds } from "../options.ts";
 
 export function addListenerVerbs(program: Command): void {
   const listener = program.command("listener").description("decide on which addresses the proxy accepts");
-  const http = listener.command("http").description("HTTP listeners");
-  const add = addressed(http, "add", "add a listener; it accepts once it is activated")
-    .option("--front-timeout <seconds>", "silence of a client; default: that of the configuration file", seconds)
-    .option("--expect-proxy", "clients send a PROXY protocol header first")
-    .option("--answer-404 <path>", "file of that answer")
-    .option("--answer-503 <path>", "file of that answer");
-  changeable(add)
-    .addHelpText("after", HELP)
-    .action(async (_own: object, command: Command) => {
-      const { addHttpListener } = await import("../listener.ts");
-      await addHttpListener(given<ListenerOptions>(command));
-    });
-  addressed(http, "remove", "remove a listener; its frontends wait for one at the same address").action(
-    async (_own: object, command: Command) => {
-      const { removeHttpListener } = await import("../listener.ts");
-      await removeHttpListener(given<ListenerOptions>(command));
-    },
-  );
-  addressed(http, "activate", "start to accept").action(async (_own: object, command: Command) => {
-    const { activateHttpListener } = await import("../listener.ts");
-    await activateHttpListener(given<ListenerOptions>(command));
-  });
-  addressed(http, "deactivate", "stop accepting; connections go on").action(async (_own: object, command: Command) => {
-    const { deactivateHttpListener } = await import("../listener.ts");
-    await deactivateHttpListener(given<ListenerOptions>(command));
-  });
-  addUpdateVerb(http);
+  addHttpVerbs(listener);
+  addTcpVerbs(listener);
+  addUdpVerbs(listener);
   listener
     .command("list")
     .description("show all listeners")
@@ -41,34 +17,93 @@ export function addListenerVerbs(program: Command): void {
       const { control } = await import("../control.ts");
       await control(globals(command), { case: "listListeners", value: {} });
     });
-  laterVerbs(listener, ["https", "tcp", "udp"]);
+  laterVerbs(listener, ["https"]);
 }
 
-function addUpdateVerb(http: Command): void {
-  const update = addressed(http, "update", "change a listener in place; only what is given changes, connections stay")
-    .option("--front-timeout <seconds>", "silence of a client", seconds)
+function addHttpVerbs(listener: Command): void {
+  const { add, update } = addVerbs(listener.command("http").description("HTTP listeners"), "http");
+  addHttpOptions(add, update);
+  add.addHelpText("after", HELP);
+}
+
+/** What HTTP listeners have, with TLS or without. */
+function addHttpOptions(add: Command, update: Command): void {
+  add
+    .option("--expect-proxy", "clients send a PROXY protocol header first")
+    .option("--answer-404 <path>", "file of that answer")
+    .option("--answer-503 <path>", "file of that answer");
+  update
     .option("--expect-proxy", "clients send a PROXY protocol header first")
     .option("--no-expect-proxy", "they do not")
     .option("--sozu-id-header <name>", "name of the correlation header")
     .option("--elide-x-real-ip <bool>", "remove X-Real-IP of clients", flag)
     .option("--send-x-real-ip <bool>", "send X-Real-IP to backends", flag)
     .option("--reset-answer <status>", "take this answer of the listener away; may be repeated", repeated)
-    .option("--reset-trusted-proxies", "trust X-Forwarded-* of any client");
-  changeable(update);
+    .option("--reset-trusted-proxies", "trust X-Forwarded-* of any client")
+    .addHelpText("after", `\nHTTP/2: ${HTTP2_FLAGS.map((name) => `--h2-${name}`).join(", ")}.`);
   for (const status of ANSWER_FLAGS) update.option(`--answer-${status} <path>`, "file of that answer");
   for (const name of HTTP2_FLAGS) update.addOption(new Option(`--h2-${name} <n>`).argParser(count).hideHelp());
-  update
-    .addHelpText("after", `\nFor backends that speak HTTP/2: ${HTTP2_FLAGS.map((name) => `--h2-${name}`).join(", ")}.`)
-    .action(async (_own: object, command: Command) => {
-      const { updateHttpListener } = await import("../listener-update.ts");
-      await updateHttpListener(given<ListenerUpdateOptions>(command));
-    });
+  for (const verb of [add, update]) changeable(verb);
 }
 
-/** What can be given to a new listener and changed later. */
-function changeable(command: Command): Command {
-  return command
+function addTcpVerbs(listener: Command): void {
+  const { add, update } = addVerbs(listener.command("tcp").description("TCP listeners"), "tcp");
+  add.option("--expect-proxy", "clients send a PROXY protocol header first");
+  update
+    .option("--expect-proxy", "clients send a PROXY protocol header first")
+    .option("--no-expect-proxy", "they do not");
+  for (const verb of [add, update]) {
+    verb
+      .option("--back-timeout <seconds>", "silence of a backend", seconds)
+      .option("--connect-timeout <seconds>", "for connecting to a backend", seconds);
+  }
+}
+
+function addUdpVerbs(listener: Command): void {
+  const { add, update } = addVerbs(listener.command("udp").description("UDP listeners"), "udp");
+  for (const verb of [add, update]) {
+    verb
+      .option("--back-timeout <seconds>", "after the last answer of a backend", seconds)
+      .option("--max-rx-datagram-size <bytes>", "longer datagrams are dropped", count)
+      .option("--max-flows <n>", "clients at a time; 0: as many as descriptors allow", count);
+  }
+}
+
+/** The five verbs of a protocol; `add` and `update` get their own options from the caller. */
+function addVerbs(parent: Command, protocol: Protocol): { readonly add: Command; readonly update: Command } {
+  const add = addressed(parent, "add", "add a listener; it accepts once it is activated")
     .option("--public-address <ip:port>", "what forwarding headers and logs call it")
+    .option("--front-timeout <seconds>", "silence of a client", seconds)
+    .action(async (_own: object, command: Command) => {
+      const { addListener } = await import("../listener.ts");
+      await addListener(protocol, given<ListenerOptions>(command));
+    });
+  for (const [verb, request, text] of SWITCHES) {
+    addressed(parent, verb, text).action(async (_own: object, command: Command) => {
+      const { changeListener } = await import("../listener.ts");
+      await changeListener(request, protocol, given<ListenerOptions>(command));
+    });
+  }
+  const text = "change a listener in place; only what is given changes, connections stay";
+  const update = addressed(parent, "update", text)
+    .option("--public-address <ip:port>", "what forwarding headers and logs call it")
+    .option("--front-timeout <seconds>", "silence of a client", seconds)
+    .action(async (_own: object, command: Command) => {
+      const { updateListener } = await import("../listener-update.ts");
+      await updateListener(protocol, given<ListenerUpdateOptions>(command));
+    });
+  return { add, update };
+}
+
+const SWITCHES = [
+  ["remove", "removeListener", "remove a listener; its frontends wait for one at the same address"],
+  ["activate", "activateListener", "start to accept"],
+  ["deactivate", "deactivateListener", "stop accepting; connections go on"],
+] as const;
+
+/** What can be given to a new HTTP listener and changed later. */
+function changeable(command: Command): void {
+  command
     .option("--sticky-name <name>", "name of the cookie of sticky sessions")
     .option("--back-timeout <seconds>", "silence of a backend", seconds)
     .option("--request-timeout <seconds>", "for the whole head of a request", seconds)

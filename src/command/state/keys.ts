@@ -14,3 +14,8 @@ export function frontendKey(frontend: HttpFrontendObject): string {
 export function backendKey(clusterId: string, backendId: string, address: SocketAddress): string {
   return `${clusterId}\0${backendId}\0${formatAddress(address)}`;
 }
+
+/** Cluster and address. */
+export function streamFrontendKey(clusterId: string, address: SocketAddress): string {
+  return `${clusterId}\0${formatAddress(address)}`;
+}

@@ -1,35 +1,54 @@
-// UpdateHttpListener laid over the message of a listener (spec 4.7): only the fields that were given change, answers one
-// by one. What a patch says is part of the state like everything else, so a later worker and a saved state have it too
-// (oddity 9). An empty answer takes the listener's own away.
+// Update*Listener laid over the message of a listener (spec 4.7): only the fields that were given change, answers one by
+// one. What a patch says is part of the state like everything else, so a later worker and a saved state have it too
+// (oddity 9). An empty answer takes the listener's own away; an empty list is no list, so what is the default counts.
 
-import { clone, create, isFieldSet } from "@bufbuild/protobuf";
+import { clone, create, type DescField, isFieldSet, type Message } from "@bufbuild/protobuf";
+import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { httpAnswers } from "../answer-texts.ts";
-import type { HttpListenerConfig, UpdateHttpListenerConfig } from "../gen/sozu_pb.ts";
-import { CustomHttpAnswersSchema, HttpListenerConfigSchema, UpdateHttpListenerConfigSchema } from "../gen/sozu_pb.ts";
+import type { CustomHttpAnswers } from "../gen/sozu_pb.ts";
+import { CustomHttpAnswersSchema } from "../gen/sozu_pb.ts";
 import { setEntry } from "../map-entry.ts";
 
-/** A new message; neither argument is changed. */
-export function patchHttpListener(message: HttpListenerConfig, patch: UpdateHttpListenerConfig): HttpListenerConfig {
-  const patched = clone(HttpListenerConfigSchema, message);
-  const from = patch as unknown as Fields;
-  const to = patched as unknown as Fields;
-  for (const field of COPIED) if (isFieldSet(patch, field)) to[field.localName] = from[field.localName];
-  if (patch.trustedProxies !== undefined) patched.trustedProxies = [...patch.trustedProxies.values];
-  const deprecated = httpAnswers(patch.httpAnswers);
-  for (const [status, text] of deprecated) setDeprecatedAnswer(patched, status, text);
-  for (const status of Object.keys(patch.answers)) setAnswer(patched, status, patch.answers[status]!);
-  return patched;
+/** Makes the function that lays patches of one kind over listeners of one kind; it changes neither of its arguments. */
+export function listenerPatch<M extends Message, P extends Message>(
+  schema: GenMessage<M>,
+  patchSchema: GenMessage<P>,
+): (message: M, patch: P) => M {
+  const fields = patchSchema.fields.filter(({ localName }) => !BY_HAND.includes(localName));
+  return (message, patch) => {
+    const patched = clone(schema, message) as M;
+    const from = patch as unknown as Fields;
+    const to = patched as unknown as Fields;
+    for (const field of fields) {
+      if (isFieldSet(patch, field)) to[field.localName] = unwrapped(field, from[field.localName]);
+    }
+    if ("answers" in patch) patchAnswers(to as unknown as WithAnswers, patch as unknown as WithAnswers);
+    return patched;
+  };
 }
 
 type Fields = Record<string, unknown>;
+interface WithAnswers {
+  answers: Record<string, string>;
+  httpAnswers?: CustomHttpAnswers;
+}
 
-/** These have the same name and type in both messages. */
-const COPIED = UpdateHttpListenerConfigSchema.fields.filter(
-  ({ localName }) => !["address", "httpAnswers", "answers", "trustedProxies"].includes(localName),
-);
+/** The others have the same name and type in both messages, or are lists that a message wraps. */
+const BY_HAND: readonly string[] = ["address", "httpAnswers", "answers"];
+
+/** In a patch a list is wrapped, so that an empty one can be told from none. */
+function unwrapped({ message }: DescField, value: unknown): unknown {
+  const wrapped = message?.fields.length === 1 && message.fields[0]!.name === "values";
+  return wrapped ? [...(value as { values: unknown[] }).values] : value;
+}
+
+function patchAnswers(message: WithAnswers, patch: WithAnswers): void {
+  for (const [status, text] of httpAnswers(patch.httpAnswers)) setDeprecatedAnswer(message, status, text);
+  for (const status of Object.keys(patch.answers)) setAnswer(message, status, patch.answers[status]!);
+}
 
 /** The map wins over the deprecated field, so what it had for this status goes. */
-function setDeprecatedAnswer(message: HttpListenerConfig, status: string, text: string): void {
+function setDeprecatedAnswer(message: WithAnswers, status: string, text: string): void {
   delete message.answers[status];
   message.httpAnswers ??= create(CustomHttpAnswersSchema);
   const fields = message.httpAnswers as unknown as Fields;
@@ -37,7 +56,7 @@ function setDeprecatedAnswer(message: HttpListenerConfig, status: string, text: 
   else fields[`answer${status}`] = text;
 }
 
-function setAnswer(message: HttpListenerConfig, status: string, text: string): void {
+function setAnswer(message: WithAnswers, status: string, text: string): void {
   const deprecated = message.httpAnswers;
   if (deprecated !== undefined) delete (deprecated as unknown as Fields)[`answer${status}`];
   if (text === "") delete message.answers[status];

@@ -1,9 +1,11 @@
 // One collection of the state: entries by key, and how going from one entry to another looks to a worker. Every change
 // of the state is a list of steps over tables; the same step taken backwards undoes it, so that a change which workers
-// refuse can be taken back exactly (decisions 12).
+// refuse can be taken back exactly (decisions 12). Objects that workers do not serve yet stay on main: they make no changes
+// and count in the hash of what is stored.
 
 import type { Change } from "../objects.ts";
 import { ShardedMap } from "../sharded-map.ts";
+import type { StoredHash } from "../stored-hash.ts";
 
 /** Who put an object there (decisions 31). */
 export type Origin = "file" | "socket" | "saved_state" | "etcd" | "acme" | "docker";
@@ -19,16 +21,33 @@ export interface Entry<M, O> {
 /** Turns two records, before and after, into the changes that take a worker from one to the other. */
 export type Transition<O> = (before: O | undefined, after: O | undefined) => Change[];
 
+/** Which objects of a table stay on main. */
+export interface Storage<O> {
+  readonly hash: StoredHash;
+  /** Whether workers get it. */
+  readonly isServed: (object: O) => boolean;
+  /** The cluster in whose hash it counts, or null. */
+  readonly clusterOf: (object: O) => string | null;
+}
+
 /** Entries of one kind. */
-export class Table<M, O> {
+export class Table<M, O extends object> {
   readonly entries: ShardedMap<Entry<M, O>> = new ShardedMap();
   /** Sozu's name of the kind, as refusals show it. */
   readonly kind: string;
-  readonly transition: Transition<O>;
+  readonly #transition: Transition<O>;
+  readonly #storage: Storage<O> | null;
 
-  constructor(kind: string, transition: Transition<O>) {
+  /** `storage` null: workers get every object. */
+  constructor(kind: string, transition: Transition<O>, storage: Storage<O> | null = null) {
     this.kind = kind;
-    this.transition = transition;
+    this.#transition = transition;
+    this.#storage = storage;
+  }
+
+  /** What a worker without the object has to do to have it. */
+  changesFor(object: O): Change[] {
+    return this.#isServed(object) ? this.#transition(undefined, object) : [];
   }
 
   get(key: string): Entry<M, O> | undefined {
@@ -54,7 +73,21 @@ export class Table<M, O> {
   #set(key: string, from: Entry<M, O> | undefined, to: Entry<M, O> | undefined): Change[] {
     if (to === undefined) this.entries.delete(key);
     else this.entries.set(key, to);
-    return this.transition(from?.object, to?.object);
+    return this.#follow(from?.object, to?.object);
+  }
+
+  #follow(from: O | undefined, to: O | undefined): Change[] {
+    const storage = this.#storage;
+    if (storage === null) return this.#transition(from, to);
+    const before = from === undefined || this.#isServed(from) ? undefined : from;
+    const after = to === undefined || this.#isServed(to) ? undefined : to;
+    if (before !== undefined) storage.hash.subtract(this.kind, before, storage.clusterOf(before));
+    if (after !== undefined) storage.hash.add(this.kind, after, storage.clusterOf(after));
+    return this.#transition(from === before ? undefined : from, to === after ? undefined : to);
+  }
+
+  #isServed(object: O): boolean {
+    return this.#storage === null || this.#storage.isServed(object);
   }
 }
 
