@@ -1,6 +1,8 @@
 // The pieces of a compiled template. Literals are bytes, escaped values are ASCII: lengths are known before a byte is
 // written. A field whose value is empty disappears whole, name and line end.
 
+import { Constant, encodeConstant } from "../wire/http1/encoder.ts";
+
 /** Bytes as they are. */
 export const PART_LITERAL = 0;
 /** The literal, then a variable. */
@@ -15,13 +17,13 @@ export const PART_LENGTH = 4;
 /** A piece of a template. */
 export class Part {
   readonly kind: number;
-  readonly literal: Uint8Array;
+  readonly literal: Constant;
   /** -1: none. */
   readonly variable: number;
 
   constructor(kind: number, literal: string, variable: number) {
     this.kind = kind;
-    this.literal = ENCODER.encode(literal);
+    this.literal = new Constant(ENCODER.encode(literal));
     this.variable = variable;
   }
 
@@ -36,9 +38,8 @@ export class Part {
     const { literal, kind, variable } = this;
     const text = variable === -1 ? "" : texts[variable];
     if (kind === PART_FIELD && text === "") return from;
-    // A loop: the call that copies costs as much as a hundred bytes do.
-    if (literal.length < LOOP_BYTES_MAX) for (let i = 0; i < literal.length; i++) target[from + i] = literal[i];
-    else target.set(literal, from);
+    if (literal.length < WORDS_BYTES_MAX) encodeConstant(target, from, literal);
+    else target.set(literal.bytes, from);
     const at = writeText(target, from + literal.length, text);
     return kind === PART_FIELD ? writeText(target, at, LINE_END) : at;
   }
@@ -50,6 +51,7 @@ export function writeText(target: Uint8Array, at: number, text: string): number 
   return at + text.length;
 }
 
-const LOOP_BYTES_MAX = 64;
+/** From here on the call that copies is cheaper than words are. */
+const WORDS_BYTES_MAX = 1024;
 const LINE_END = "\r\n";
 const ENCODER = new TextEncoder();

@@ -83,19 +83,27 @@ export class AnswerTemplate {
   }
 
   /**
-   * Writes the answer at `offset` of `target`; `close`: the connection closes after it; `withBody`: false for HEAD, whose
-   * answer has the fields of the whole. Returns its length in bytes, or -1: it does not fit, nothing was written.
+   * Writes the answer at `offset` of `target`, at most up to `limit`; `close`: the connection closes after it; `withBody`:
+   * false for HEAD, whose answer has the fields of the whole. Returns its length in bytes, or -1: it does not fit, nothing
+   * was written.
    */
-  render(values: AnswerValues, close: boolean, withBody: boolean, target: Uint8Array, offset: number): number {
-    const headTexts = textsOf(this.#head, values, CONTEXT_HEADER);
-    const bodyTexts = textsOf(this.#body, values, this.#bodyContext);
+  render(
+    values: AnswerValues,
+    close: boolean,
+    withBody: boolean,
+    target: Uint8Array,
+    offset: number,
+    limit: number,
+  ): number {
+    const headTexts = fillTexts(HEAD_TEXTS, this.#head, values, CONTEXT_HEADER);
+    const bodyTexts = fillTexts(BODY_TEXTS, this.#body, values, this.#bodyContext);
     let bodyLength = 0;
     for (const part of this.#body) bodyLength += part.lengthWith(bodyTexts);
     const connection = close ? CONNECTION_CLOSE : "";
     const contentLength = this.#hasLength ? `Content-Length: ${bodyLength}\r\n` : "";
     let length = END.length + connection.length + contentLength.length + (withBody ? bodyLength : 0);
     for (const part of this.#head) length += part.lengthWith(headTexts);
-    if (offset + length > target.length) return -1;
+    if (offset + length > limit) return -1;
     let at = offset;
     for (const part of this.#head) {
       if (part.kind === PART_CONNECTION) at = writeText(target, at, connection);
@@ -108,9 +116,9 @@ export class AnswerTemplate {
   }
 }
 
-/** The escaped values of the variables that these parts show, by number. */
-function textsOf(parts: readonly Part[], values: AnswerValues, context: number): string[] {
-  const texts: string[] = new Array(VARIABLES.length).fill(UNASKED);
+/** Sets the escaped values of the variables that these parts show, by number. */
+function fillTexts(texts: string[], parts: readonly Part[], values: AnswerValues, context: number): readonly string[] {
+  for (let i = 0; i < texts.length; i++) texts[i] = UNASKED;
   for (const { variable } of parts) {
     if (variable === -1 || texts[variable] !== UNASKED) continue;
     texts[variable] = escapeValue(variable, values.text(variable), context);
@@ -120,5 +128,8 @@ function textsOf(parts: readonly Part[], values: AnswerValues, context: number):
 
 /** No escaped value has a line end. */
 const UNASKED = "\n";
+/** Made once: an answer is rendered before the next one is begun. */
+const HEAD_TEXTS: string[] = VARIABLES.map(() => UNASKED);
+const BODY_TEXTS: string[] = VARIABLES.map(() => UNASKED);
 const END = "\r\n";
 const CONNECTION_CLOSE = "Connection: close\r\n";

@@ -32,16 +32,15 @@ export function answerLocally(exchange: Exchange, status: number): void {
   exchange.isLocal = true;
   const mayKeepAlive = front.mayKeepAlive(status);
   const { bytes, toFront } = context;
-  const area = bytes.subarray(0, toFront.areaEnd);
   toFront.reset();
   values.exchange = exchange;
   let close = template.closes || !mayKeepAlive;
-  let length = template.render(values, close, !exchange.isHead, area, toFront.at);
+  let length = template.render(values, close, !exchange.isHead, bytes, toFront.at, toFront.areaEnd);
   if (length === -1) {
     context.stats.values[METRIC_HTTP_ANSWERS_TOO_LARGE]++;
     exchange.status = status;
     close = !mayKeepAlive;
-    length = builtInAnswer(status).render(values, close, !exchange.isHead, area, toFront.at);
+    length = builtInAnswer(status).render(values, close, !exchange.isHead, bytes, toFront.at, toFront.areaEnd);
   }
   values.exchange = null;
   if (length > 0) front.sendAnswer(toFront.at + length, close);

@@ -39,7 +39,14 @@ function answer(
 }
 
 function renderAnswer(rendered: Answer, target: Uint8Array, offset: number): number {
-  return builtInAnswer(rendered.status).render(rendered.values, rendered.close, !rendered.head, target, offset);
+  return builtInAnswer(rendered.status).render(
+    rendered.values,
+    rendered.close,
+    !rendered.head,
+    target,
+    offset,
+    target.length,
+  );
 }
 
 function render(rendered: Answer): string {

@@ -26,7 +26,7 @@ function render(
 ): string {
   const target = new Uint8Array(100_000);
   const values = { text: (variable: number) => texts[VARIABLES[variable].name] ?? "" };
-  const length = template.render(values, close, withBody, target, 7);
+  const length = template.render(values, close, withBody, target, 7, target.length);
   assert.ok(length > 0);
   assert.equal(target[7 + length], 0, "nothing behind the end");
   return Buffer.from(target.subarray(7, 7 + length)).toString();
@@ -195,9 +195,9 @@ test("an answer that does not fit is not begun", () => {
   const template = compile("404", "HTTP/1.1 404 No\nX: %ROUTE\n\nbody %ROUTE");
   const length = render(template, { ROUTE: "r" }).length;
   const values = { text: () => "r" };
-  assert.equal(template.render(values, false, true, new Uint8Array(length), 0), length);
+  assert.equal(template.render(values, false, true, new Uint8Array(length), 0, length), length);
   const short = new Uint8Array(length - 1);
-  assert.equal(template.render(values, false, true, short, 0), -1);
+  assert.equal(template.render(values, false, true, short, 0, short.length), -1);
   assert.ok(short.every((byte) => byte === 0));
 });
 

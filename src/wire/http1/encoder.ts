@@ -241,10 +241,12 @@ export class Constant {
   /** Word access to the bytes. */
   readonly view: DataView;
 
-  constructor(text: string) {
-    this.bytes = ascii(text);
-    this.length = text.length;
-    this.view = new DataView(this.bytes.buffer);
+  /** ASCII, or bytes that stay as they are. */
+  constructor(text: string | Uint8Array) {
+    const bytes = typeof text === "string" ? ascii(text) : text;
+    this.bytes = bytes;
+    this.length = bytes.length;
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 }
 
