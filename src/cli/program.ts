@@ -28,7 +28,7 @@ export async function run(args: readonly string[]): Promise<number> {
 
 /** The whole command tree, for running and for tests of its help. */
 export function buildProgram(): Command {
-  const program = new Command("sozu")
+  const program = new Verb("sozu")
     .description("A reverse proxy that never needs a restart.")
     .version(version(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print help, also for each verb: sozu backend add --help")
@@ -46,6 +46,26 @@ export function buildProgram(): Command {
   addListenerVerbs(program);
   laterVerbs(program, VERBS_LATER);
   return program;
+}
+
+/** A typo in a required option is an unknown option first: only that message says what was meant. */
+class Verb extends Command {
+  override createCommand(name?: string): Command {
+    return new Verb(name);
+  }
+
+  // Of commander, which asks for what is missing before it looks at what is unknown.
+  missingMandatoryOptionValue(option: Option): void {
+    const unknown = this.args.find((arg) => arg.startsWith("--"));
+    const inner = Command.prototype as unknown as Messages;
+    if (unknown === undefined) inner.missingMandatoryOptionValue.call(this, option);
+    else inner.unknownOption.call(this, unknown);
+  }
+}
+
+interface Messages {
+  missingMandatoryOptionValue(this: Command, option: Option): void;
+  unknownOption(this: Command, flag: string): void;
 }
 
 function version(): string {

@@ -9,6 +9,8 @@ import type { SocketAddress } from "../command/objects.ts";
 /** One key of one table of the file. */
 export interface Key<S extends z.ZodType = z.ZodType> {
   readonly schema: S;
+  /** The same for editors, as far as JSON Schema can say it. */
+  readonly json: JsonSchema;
   /** Shown in the reference page: type, default, meaning. */
   readonly type: string;
   readonly default: string;
@@ -18,24 +20,27 @@ export interface Key<S extends z.ZodType = z.ZodType> {
   readonly later: boolean;
 }
 
+/** A part of a JSON Schema. */
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
 export type KeyTable = Readonly<Record<string, Key>>;
 
 /** The validated values of a table: every key may be missing. */
 export type ValuesOf<T extends KeyTable> = { readonly [K in keyof T]?: z.output<T[K]["schema"]> };
 
 export function key<S extends z.ZodType>(schema: Typed<S>, fallback: string, doc: string): Key<S> {
-  return { schema: schema.schema, type: schema.type, default: fallback, doc, required: false, later: false };
+  return { ...schema, default: fallback, doc, required: false, later: false };
 }
 
 export function requiredKey<S extends z.ZodType>(schema: Typed<S>, doc: string): Key<S> {
-  return { schema: schema.schema, type: schema.type, default: "required", doc, required: true, later: false };
+  return { ...schema, default: "required", doc, required: true, later: false };
 }
 
 /** A key of a part that is not built yet. `neutral` values say what is done anyway and pass. */
 export function laterKey(doc: string, ...neutral: readonly unknown[]): Key<z.ZodUnknown> {
   const schema = z.unknown().refine((value) => neutral.includes(value), { error: NOT_SUPPORTED });
   const fallback = neutral.length === 0 ? "-" : `\`${String(neutral[0])}\``;
-  return { schema, type: "-", default: fallback, doc, required: false, later: true };
+  return { schema, json: { enum: neutral }, type: "-", default: fallback, doc, required: false, later: true };
 }
 
 /** What is said of keys and values of parts that are not built yet. */
@@ -44,6 +49,7 @@ export const NOT_SUPPORTED = "not supported yet";
 /** A schema with the name of its type. */
 export interface Typed<S extends z.ZodType> {
   readonly schema: S;
+  readonly json: JsonSchema;
   readonly type: string;
 }
 
@@ -56,12 +62,13 @@ export function integer(min: number, max: number, unit = ""): Typed<z.ZodType<nu
     .refine((value) => value >= min && value <= max, {
       error: (issue) => `it must be from ${min} to ${max}${unit === "" ? "" : ` ${unit}`}, got ${String(issue.input)}`,
     });
-  return { schema, type: unit === "" ? "integer" : `integer, ${unit}` };
+  const json = { type: "integer", minimum: min, maximum: max };
+  return { schema, json, type: unit === "" ? "integer" : `integer, ${unit}` };
 }
 
 export function bool(): Typed<z.ZodType<boolean>> {
   const schema = z.boolean({ error: (issue) => `expected true or false, got ${kindOf(issue.input)}` });
-  return { schema, type: "boolean" };
+  return { schema, json: { type: "boolean" }, type: "boolean" };
 }
 
 /** A string that `check` (null or a reason) accepts. */
@@ -72,7 +79,7 @@ export function text(check: (value: string) => string | null = () => null, type 
       const reason = check(value);
       if (reason !== null) context.addIssue({ code: "custom", message: reason });
     });
-  return { schema, type };
+  return { schema, json: { type: "string" }, type };
 }
 
 /**
@@ -95,7 +102,11 @@ export function word<W extends string>(
       context.addIssue({ code: "custom", message, params: { words: known ? [] : usable, given: value } });
       return z.NEVER;
     });
-  return { schema, type: words.map((one) => `\`${one}\``).join(", ") };
+  const usable = words.filter((one) => !later.includes(one));
+  // Where other spellings fold into these, an editor can only propose them.
+  const folds = usable.some((one) => one.toUpperCase() !== one && fold(one.toUpperCase()) === one);
+  const json = folds ? { type: "string", examples: usable } : { enum: usable };
+  return { schema, json, type: words.map((one) => `\`${one}\``).join(", ") };
 }
 
 function expectedWord(words: readonly string[]): string {
@@ -112,7 +123,7 @@ export function address(): Typed<z.ZodType<SocketAddress>> {
       context.addIssue({ code: "custom", message: `expected an address such as "127.0.0.1:8080" or "[::1]:8080"` });
       return z.NEVER;
     });
-  return { schema, type: "socket address" };
+  return { schema, json: { type: "string", pattern: ":[0-9]+$" }, type: "socket address" };
 }
 
 /** A table of strings; keys named `__proto__` are keys. */
@@ -127,7 +138,8 @@ export function stringTable(): Typed<z.ZodType<ReadonlyMap<string, string>>> {
       }
       return map;
     });
-  return { schema, type: "table of strings" };
+  const json = { type: "object", additionalProperties: { type: "string" } };
+  return { schema, json, type: "table of strings" };
 }
 
 /** An array of tables; the caller checks each item, so that one bad item does not hide the problems of the others. */
@@ -135,7 +147,7 @@ export function tables(): Typed<z.ZodType<readonly unknown[]>> {
   const schema = z.custom<readonly unknown[]>(Array.isArray, {
     error: (issue) => `expected an array of tables, got ${kindOf(issue.input)}`,
   });
-  return { schema, type: "array of tables" };
+  return { schema, json: { type: "array", items: { type: "object" } }, type: "array of tables" };
 }
 
 /** A table whose keys the caller checks. */
@@ -143,30 +155,31 @@ export function table(): Typed<z.ZodType<Record<string, unknown>>> {
   const schema = z.custom<Record<string, unknown>>(isTable, {
     error: (issue) => `expected a table, got ${kindOf(issue.input)}`,
   });
-  return { schema, type: "table" };
+  return { schema, json: { type: "object" }, type: "table" };
 }
 
 /** A table of tables, by name. */
 export function tableOfTables(): Typed<z.ZodType<Record<string, unknown>>> {
-  return { schema: table().schema, type: "table of tables" };
+  const json = { type: "object", additionalProperties: { type: "object" } };
+  return { schema: table().schema, json, type: "table of tables" };
 }
 
 /** An array of integers from 0 to `max`. */
 export function integers(max: number): Typed<z.ZodType<readonly number[]>> {
-  const item = integer(0, max).schema;
-  const schema = z.array(item, { error: (issue) => `expected an array, got ${kindOf(issue.input)}` });
-  return { schema, type: "array of integers" };
+  const item = integer(0, max);
+  const schema = z.array(item.schema, { error: (issue) => `expected an array, got ${kindOf(issue.input)}` });
+  return { schema, json: { type: "array", items: item.json }, type: "array of integers" };
 }
 
 /** An array of strings. */
 export function strings(): Typed<z.ZodType<readonly string[]>> {
   const schema = z.array(text().schema, { error: (issue) => `expected an array, got ${kindOf(issue.input)}` });
-  return { schema, type: "array of strings" };
+  return { schema, json: { type: "array", items: { type: "string" } }, type: "array of strings" };
 }
 
 /** A key that is known, and wrong where it stands: any value is refused with this message. */
 export function misplaced(message: string): Typed<z.ZodType<never>> {
-  return { schema: z.never({ error: message }), type: "-" };
+  return { schema: z.never({ error: message }), json: { enum: [] }, type: "-" };
 }
 
 export function isTable(value: unknown): value is Record<string, unknown> {

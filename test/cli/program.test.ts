@@ -33,6 +33,30 @@ test("an unknown verb is answered with the nearest one and exit code 2", () => {
   assert.match(stderr, /Did you mean status\?/);
 });
 
+test("did you mean: verbs below verbs, and flags", () => {
+  for (const [words, meant] of [
+    ["cluster ad", "add"],
+    ["cluster health-check stats", "status"],
+    ["listener http actvate", "activate"],
+    ["state saev", "save"],
+    ["config chek", "check"],
+    ["backend add --adress 127.0.0.1:1", "--address"],
+    ["cluster add --stiky-session", "--sticky-session"],
+    ["status --jsn", "--json"],
+  ] as const) {
+    const { status, stderr, stdout } = sozu(...words.split(" "));
+    assert.equal(status, 2, words);
+    assert.match(stderr, new RegExp(`Did you mean (one of )?.*${meant}`), words);
+    assert.equal(stdout, "");
+  }
+});
+
+test("config schema prints JSON", () => {
+  const { status, stdout } = sozu("config", "schema");
+  assert.equal(status, 0);
+  assert.equal(JSON.parse(stdout).properties.listeners.type, "array");
+});
+
 test("a missing or wrong option is named, exit code 2", () => {
   const missing = sozu("backend", "add", "--id", "app");
   assert.equal(missing.status, 2);

@@ -1,6 +1,7 @@
 // The verbs that run something, or look at the configuration file.
 
-import { type Command, Option } from "commander";
+import { Argument, type Command, Option } from "commander";
+import { completionScript, SHELLS, type Shell } from "../completions.ts";
 import { type ConfigOptions, globals, port, unknownKeys } from "../options.ts";
 
 /** What `start` was given. */
@@ -31,9 +32,8 @@ export function addDaemonVerbs(program: Command): void {
       const { runDemo } = await import("../run-demo.ts");
       await runDemo(own.host, own.port, own.untilEof === true);
     });
-  program
-    .command("config")
-    .description("look at the configuration file")
+  const config = program.command("config").description("look at the configuration file");
+  config
     .command("check")
     .description("validate the configuration file; every error with file:line:column")
     .addOption(unknownKeys())
@@ -41,7 +41,28 @@ export function addDaemonVerbs(program: Command): void {
       const { checkConfig } = await import("../check.ts");
       await checkConfig(globals(command), own);
     });
+  config
+    .command("schema")
+    .description("print the JSON Schema of the configuration file, for editors")
+    .action(async () => {
+      const { configSchema } = await import("../../config/json-schema.ts");
+      process.stdout.write(`${JSON.stringify(configSchema(), null, 2)}\n`);
+    });
+  program
+    .command("completions")
+    .description("print a script that completes verbs and flags in a shell")
+    .addArgument(new Argument("<shell>", "which shell").choices(SHELLS))
+    .addHelpText("after", COMPLETIONS_HELP)
+    .action((shell: Shell) => {
+      process.stdout.write(completionScript(program, shell));
+    });
 }
+
+const COMPLETIONS_HELP = `
+Examples:
+  sozu completions bash > ~/.local/share/bash-completion/completions/sozu
+  sozu completions zsh > "\${fpath[1]}/_sozu"
+  sozu completions fish > ~/.config/fish/completions/sozu.fish`;
 
 const START_HELP = `
 The proxy runs until it is told to stop: SIGTERM, SIGINT (Ctrl-C) and "sozu shutdown" finish the requests in flight, the
