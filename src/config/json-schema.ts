@@ -11,13 +11,17 @@ import {
   HEADER_KEYS,
   HEALTH_CHECK_KEYS,
   LISTENER_KEYS,
+  STREAM_FRONTEND_KEYS,
+  UDP_HEALTH_KEYS,
+  UDP_KEYS,
 } from "./tables.ts";
 
 /** The whole schema. */
 export function configSchema(): JsonSchema {
   const frontend = tableSchema(FRONTEND_KEYS, { headers: listOf(tableSchema(HEADER_KEYS)) });
   const cluster = tableSchema(CLUSTER_KEYS, {
-    frontends: listOf(frontend),
+    frontends: listOf({ anyOf: [frontend, tableSchema(STREAM_FRONTEND_KEYS)] }),
+    udp: tableSchema(UDP_KEYS, { health: tableSchema(UDP_HEALTH_KEYS) }),
     backends: listOf(tableSchema(BACKEND_KEYS)),
     health_check: tableSchema(HEALTH_CHECK_KEYS),
   });

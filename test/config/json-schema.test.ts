@@ -11,6 +11,11 @@ import { KEY_TABLES } from "../../src/config/tables.ts";
 
 /** The part of JSON Schema that is used; returns the first violation or null. */
 function violation(schema: JsonSchema, value: unknown, at: string): string | null {
+  const { anyOf } = schema as { anyOf?: readonly JsonSchema[] };
+  if (anyOf !== undefined) {
+    const found = anyOf.map((one) => violation(one, value, at));
+    return found.includes(null) ? null : first(found);
+  }
   const { type, minimum, maximum, pattern, items, properties, required, additionalProperties } = schema;
   const choices = schema["enum"] as readonly unknown[] | undefined;
   if (choices !== undefined && !choices.includes(value)) return `${at}: not in the enum`;
