@@ -31,6 +31,8 @@ interface Feature {
   readonly against?: string;
   /** Lines of its cluster. */
   readonly cluster?: string;
+  /** Keys that say which paths its frontend is for; default: the prefix `/<id>`. */
+  readonly rule?: string;
   /** Keys of its frontend. */
   readonly frontend?: string;
   /** It has no backend. */
@@ -69,11 +71,24 @@ const FEATURES: readonly Feature[] = [
   { id: "plain", title: "a proxied request" },
   { id: "edits", title: "three header edits", against: "plain", frontend: `headers = [${EDITS.join(", ")}]` },
   {
-    id: "rewrite",
-    title: "rewrite of host and path",
+    id: "host",
+    title: "rewrite of the host",
     against: "plain",
-    frontend: `rewrite_host = "inner.test", rewrite_path = "/new$PATH[1]"`,
-    request: { path: "/rewrite/a/b" },
+    frontend: `rewrite_host = "inner.test"`,
+  },
+  {
+    id: "path",
+    title: "rewrite of the path",
+    against: "plain",
+    frontend: `rewrite_path = "/new$PATH[1]"`,
+  },
+  { id: "pattern", title: "a path that a pattern finds", rule: `path = "/pattern(.*)", path_type = "REGEX"` },
+  {
+    id: "groups",
+    title: "rewrite by a pattern's group",
+    against: "pattern",
+    rule: `path = "/groups(.*)", path_type = "REGEX"`,
+    frontend: `rewrite_path = "/new$PATH[1]"`,
   },
   {
     id: "auth",
@@ -216,8 +231,7 @@ function load(feature: Feature, port: number, requests: number): Promise<void> {
 function configOf(port: number, backendPort: number, echoPort: number): string {
   const features: readonly Feature[] = [...FEATURES, { id: "tunnel", title: TUNNEL_TITLE }];
   return features
-    .map(({ id, cluster, frontend, isLocal, backends = 1 }) => {
-      const rule = id === "rewrite" ? `path = "/rewrite(.*)", path_type = "REGEX"` : `path = "/${id}"`;
+    .map(({ id, cluster, frontend, isLocal, backends = 1, rule = `path = "/${id}"` }) => {
       const more = frontend === undefined ? "" : `, ${frontend}`;
       const address = `127.0.0.1:${id === "tunnel" ? echoPort : backendPort}`;
       const all = Array.from(

@@ -4,7 +4,9 @@
 // a request cannot hold (CR, LF, spaces) cannot come out either. Captures of the host come out in lower case: that is
 // how rules compare hosts.
 
+import { Authority } from "../wire/http1/authority.ts";
 import { ascii, QUERY } from "../wire/http1/bytes.ts";
+import { Constant, encodeConstant, encodeSpan } from "../wire/http1/encoder.ts";
 
 /** Characters of a template. */
 export const REWRITE_LENGTH_MAX = 4096;
@@ -23,35 +25,42 @@ export type RewriteTarget = "host" | "path";
 /** A compiled template. */
 export class Rewrite {
   readonly #kinds: Uint8Array;
-  readonly #literals: readonly Uint8Array[];
+  readonly #literals: readonly Constant[];
   readonly #indexes: Uint16Array;
   /** It has a `?` of its own, which then takes the place of the request's query. */
   readonly hasQuery: boolean;
+  /** It takes nothing from the request: what it makes is always the same. */
+  readonly isLiteral: boolean;
 
   constructor(parts: readonly Part[]) {
     this.#kinds = Uint8Array.from(parts, (part) => part.kind);
-    this.#literals = parts.map((part) => ascii(part.text));
+    this.#literals = parts.map((part) => new Constant(part.text));
     this.#indexes = Uint16Array.from(parts, (part) => part.index);
     this.hasQuery = parts.some((part) => part.text.includes("?"));
+    this.isLiteral = parts.every((part) => part.kind === LITERAL);
   }
 
   /**
-   * Writes the text at `at` of `target`, not beyond `limit`. `host` and `path` are pairs of absolute positions in `bytes`:
+   * Writes the text at `at` of `bytes`, not beyond `limit`. `host` and `path` are pairs of absolute positions in `bytes`:
    * capture 0, 1 and so on. Returns the end, or -1 when there is no room.
    */
-  render(target: Uint8Array, at: number, limit: number, bytes: Uint8Array, host: Int32Array, path: Int32Array): number {
+  render(bytes: Uint8Array, at: number, limit: number, host: Int32Array, path: Int32Array): number {
     const kinds = this.#kinds;
     let i = at;
     for (let part = 0; part < kinds.length; part++) {
       const kind = kinds[part];
-      const literal = this.#literals[part];
+      if (kind === LITERAL) {
+        const literal = this.#literals[part];
+        if (i + literal.length > limit) return -1;
+        i = encodeConstant(bytes, i, literal);
+        continue;
+      }
       const spans = kind === FROM_HOST ? host : path;
-      const from = kind === LITERAL ? 0 : spans[2 * this.#indexes[part]];
-      const to = kind === LITERAL ? literal.length : spans[2 * this.#indexes[part] + 1];
+      const from = spans[2 * this.#indexes[part]];
+      const to = spans[2 * this.#indexes[part] + 1];
       if (i + to - from > limit) return -1;
-      if (kind === LITERAL) for (let k = from; k < to; k++) target[i++] = literal[k];
-      else if (kind === FROM_PATH) for (let k = from; k < to; k++) target[i++] = bytes[k];
-      else for (let k = from; k < to; k++) target[i++] = folded(bytes[k]);
+      if (kind === FROM_PATH) i = encodeSpan(bytes, i, bytes, from, to);
+      else for (let k = from; k < to; k++) bytes[i++] = folded(bytes[k]);
     }
     return i;
   }
@@ -89,7 +98,11 @@ export function compileRewrite(
     at += whole.length;
   }
   if (parts.length > 2 * CAPTURES_MAX) return { reason: `it has more than ${CAPTURES_MAX} captures` };
-  return new Rewrite(parts);
+  const rewrite = new Rewrite(parts);
+  if (target === "host" && rewrite.isLiteral && new Authority().read(ascii(text), 0, text.length) < 0) {
+    return { reason: `${JSON.stringify(text)} is no host, with or without a port` };
+  }
+  return rewrite;
 }
 
 interface Part {

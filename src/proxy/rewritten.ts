@@ -7,6 +7,7 @@
 import type { Memory } from "../loop/memory.ts";
 import type { Rewrite } from "../policies/rewrite.ts";
 import { Authority } from "../wire/http1/authority.ts";
+import { encodeSpan } from "../wire/http1/encoder.ts";
 import { WireError } from "../wire/http1/errors.ts";
 import type { RequestMessage } from "./messages.ts";
 import type { RoutePolicy } from "./route-policy.ts";
@@ -23,18 +24,21 @@ export const REWRITTEN_BYTES: number = HOST_BYTES_MAX + PATH_BYTES_MAX;
 
 export class Rewritten {
   readonly hostAt: number;
-  readonly pathAt: number;
+  /** Where the path begins. */
+  pathAt: number;
   /** -1: the host of the request stays. */
   hostLength: number;
   /** -1: the path of the request stays. */
   pathLength: number;
   readonly #bytes: Uint8Array;
+  readonly #pathArea: number;
   readonly #authority: Authority;
 
   constructor(memory: Memory) {
     this.#bytes = memory.bytes;
     this.hostAt = memory.allocate(REWRITTEN_BYTES, 64);
-    this.pathAt = this.hostAt + HOST_BYTES_MAX;
+    this.#pathArea = this.hostAt + HOST_BYTES_MAX;
+    this.pathAt = this.#pathArea;
     this.hostLength = -1;
     this.pathLength = -1;
     this.#authority = new Authority();
@@ -52,15 +56,11 @@ export class Rewritten {
     captures.readPath(bytes, base + message.pathStart, pathEnd);
     let hostLength = -1;
     if (rewriteHost !== null) {
-      const end = rewriteHost.render(
-        bytes,
-        this.hostAt,
-        this.hostAt + HOST_BYTES_MAX,
-        bytes,
-        captures.host,
-        captures.path,
-      );
-      if (end < 0 || this.#authority.read(bytes, this.hostAt, end) < 0) return WireError.InvalidHost;
+      const limit = this.hostAt + HOST_BYTES_MAX;
+      const end = rewriteHost.render(bytes, this.hostAt, limit, captures.host, captures.path);
+      // A host that is always the same was read when it was set.
+      const isWrong = end < 0 || (!rewriteHost.isLiteral && this.#authority.read(bytes, this.hostAt, end) < 0);
+      if (isWrong) return WireError.InvalidHost;
       hostLength = end - this.hostAt;
     }
     // RFC 9112 3.2.4: `*` names no resource, so there is no path to rewrite.
@@ -76,17 +76,18 @@ export class Rewritten {
   /** Returns the end of the path, or -1. [queryAt, queryEnd): `?` and the query of the request, or nothing. */
   #renderPath(rewrite: Rewrite, host: Int32Array, path: Int32Array, queryAt: number, queryEnd: number): number {
     const bytes = this.#bytes;
-    const limit = this.pathAt + PATH_BYTES_MAX;
+    const limit = this.#pathArea + PATH_BYTES_MAX;
     // One byte further in, so that a slash can precede it.
-    let end = rewrite.render(bytes, this.pathAt + 1, limit, bytes, host, path);
+    const start = this.#pathArea + 1;
+    const end = rewrite.render(bytes, start, limit, host, path);
     if (end < 0) return -1;
-    if (end > this.pathAt + 1 && bytes[this.pathAt + 1] === SLASH) {
-      bytes.copyWithin(this.pathAt, this.pathAt + 1, end);
-      end--;
-    } else bytes[this.pathAt] = SLASH;
+    this.pathAt = start;
+    if (end === start || bytes[start] !== SLASH) {
+      this.pathAt = this.#pathArea;
+      bytes[this.pathAt] = SLASH;
+    }
     if (rewrite.hasQuery) return bytes[end - 1] === QUESTION ? end - 1 : end;
     if (end + queryEnd - queryAt > limit) return -1;
-    bytes.copyWithin(end, queryAt, queryEnd);
-    return end + queryEnd - queryAt;
+    return encodeSpan(bytes, end, bytes, queryAt, queryEnd);
   }
 }

@@ -25,7 +25,7 @@ function render(rewrite: Rewrite, host: readonly string[], path: readonly string
     );
   const hostSpans = spansOf(host);
   const pathSpans = spansOf(path);
-  const end = rewrite.render(bytes, 3, 3 + limit, bytes, hostSpans, pathSpans);
+  const end = rewrite.render(bytes, 3, 3 + limit, hostSpans, pathSpans);
   return end < 0 ? end : bytes.toString("latin1", 3, end);
 }
 
