@@ -15,18 +15,20 @@ const FUNCTION_LINES_MAX = 70;
 const LINE_CHARACTERS_MAX = 125;
 
 /** Rooms whose code runs without a socket, a file or a clock. */
-const PURE = ["wire", "routing", "balancing", "answers", "policies", "command", "config"];
+const PURE = ["wire", "routing", "balancing", "answers", "policies", "command", "config", "explain"];
 
 /** Room -> rooms it may import values from (itself always; types of pure rooms always). */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
   wire: [],
-  routing: ["command", "wire"],
+  // Rules lead to policies, which routing compiles with what the rule captures.
+  routing: ["command", "wire", "answers", "policies"],
   balancing: ["command"],
   answers: ["wire"],
   // Templates and policies are validated where they are set, by the code that will carry them out.
   command: ["answers", "policies"],
   config: ["command", "answers", "policies"],
   policies: ["wire"],
+  explain: ["command", "wire", "routing", "policies"],
   os: [],
   loop: ["os", ...PURE],
   observe: ["os", ...PURE],

@@ -12,6 +12,7 @@ import { addControlVerbs } from "./verbs/control.ts";
 import { addDaemonVerbs } from "./verbs/daemon.ts";
 import { addFrontendVerbs } from "./verbs/frontends.ts";
 import { addListenerVerbs } from "./verbs/listeners.ts";
+import { addToolVerbs } from "./verbs/tools.ts";
 
 /** Runs one command line; resolves with the exit code. Prints errors on stderr between blank lines. */
 export async function run(args: readonly string[]): Promise<number> {
@@ -40,6 +41,7 @@ export function buildProgram(): Command {
     .addHelpText("after", HELP);
   addDaemonVerbs(program);
   addControlVerbs(program);
+  addToolVerbs(program);
   addClusterVerbs(program);
   addBackendVerbs(program);
   addFrontendVerbs(program);
@@ -82,6 +84,7 @@ Examples:
   sozu status                          the workers and how they are
   sozu backend add --id demo --backend-id second --address 127.0.0.1:1027
   sozu cluster list                    what main and each worker have; --id and --domain show more
+  sozu explain GET http://localhost:8080/   what happens to a request, and why
   sozu state save --file state.json    keep what was changed over the socket
   sozu config check -c site.toml       find every mistake before starting
   sozu shutdown                        finish what is in flight, then stop

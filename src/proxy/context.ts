@@ -14,13 +14,13 @@ import type { Logger } from "../observe/logger.ts";
 import type { Stats } from "../observe/stats.ts";
 import type { UlidSource } from "../observe/ulid.ts";
 import { clock } from "../os/clock.ts";
+import { REWRITTEN_BYTES, Rewritten } from "../routing/rewritten.ts";
 import { ClientRecords } from "./client-records.ts";
 import type { Connection } from "./connection.ts";
 import { Fault } from "./fault.ts";
 import { Gather } from "./gather.ts";
 import { IpLimits } from "./ip-limits.ts";
 import { OUTBOX_BUFFERS, Outboxes } from "./outbox.ts";
-import { REWRITTEN_BYTES, Rewritten } from "./rewritten.ts";
 
 /** Room beside the body in one read's output: an encoded response head's additions, chunk framing. */
 const OUTPUT_MARGIN = 2048;
@@ -126,7 +126,7 @@ export class TrafficContext {
     this.toFront = new Gather(memory.bytes, front, front + GATHER_AREA_BYTES);
     this.toBack = new Gather(memory.bytes, back, back + GATHER_AREA_BYTES);
     this.fault = new Fault(memory.bytes);
-    this.rewritten = new Rewritten(memory);
+    this.rewritten = new Rewritten(memory.bytes, memory.allocate(REWRITTEN_BYTES, 64));
     this.holdMax = this.buffers.stride;
     this.readMax = Math.max(settings.bufferSize, 2 * settings.bufferSize - OUTPUT_MARGIN);
     this.scratch = memory.allocate(Math.max(this.readMax, this.holdMax), 64);

@@ -7,13 +7,7 @@ import type { AnswerSet } from "../answers/template.ts";
 import type { Cluster } from "../balancing/cluster.ts";
 import type { ClusterTable } from "../balancing/cluster-table.ts";
 import { formatAddress } from "../command/address-text.ts";
-import {
-  type HttpFrontendObject,
-  type HttpListenerObject,
-  TOLERANCE_DROP,
-  TOLERANCE_PASS,
-  TOLERANCE_REFUSE,
-} from "../command/objects.ts";
+import type { HttpFrontendObject, HttpListenerObject } from "../command/objects.ts";
 import type { Handler } from "../loop/event-loop.ts";
 import {
   METRIC_ACCEPT_QUEUE_TIMEOUT,
@@ -27,8 +21,10 @@ import { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../os/err
 import { accept, close, peerAddress, quietMs, waitingConnections } from "../os/sockets.ts";
 import { Networks, parseNetworks } from "../policies/networks.ts";
 import type { Scheme } from "../policies/redirect.ts";
-import { Tolerance } from "../policies/tolerance.ts";
+import type { Tolerance } from "../policies/tolerance.ts";
+import { compilePolicy, type RoutePolicy } from "../routing/route-policy.ts";
 import { Router } from "../routing/router.ts";
+import { toleranceOf } from "../routing/tolerance-of.ts";
 import { ascii, latin1 } from "../wire/http1/bytes.ts";
 import { Constant } from "../wire/http1/encoder.ts";
 import type { Admission } from "./admission.ts";
@@ -36,7 +32,6 @@ import { FrontConnection } from "./http/front-connection.ts";
 import type { HttpContext } from "./http/http-context.ts";
 import type { RequestMessage } from "./messages.ts";
 import { PATH_TOO_LONG } from "./path-too-long.ts";
-import { compilePolicy, type RoutePolicy } from "./route-policy.ts";
 
 /** Connections accepted in one turn: then others are served first. */
 const ACCEPTS_MAX = 64;
@@ -397,19 +392,6 @@ class ListenSocket implements Handler {
 function sourceBucket(peer: Int32Array): number {
   const network = peer[0] === 6 ? peer[2] ^ Math.imul(peer[3] >>> 16, 0x85ebca6b) : peer[2] >>> 8;
   return Math.imul(network, 0x9e3779b1) >>> 24;
-}
-
-function toleranceOf(config: HttpListenerObject): Tolerance | null {
-  const { underscoreNames, dotSegments, encodedSlashes } = config;
-  if (underscoreNames === TOLERANCE_PASS && dotSegments === TOLERANCE_PASS && encodedSlashes === TOLERANCE_PASS) {
-    return null;
-  }
-  return new Tolerance(
-    underscoreNames === TOLERANCE_REFUSE,
-    underscoreNames === TOLERANCE_DROP,
-    dotSegments === TOLERANCE_REFUSE,
-    encodedSlashes === TOLERANCE_REFUSE,
-  );
 }
 
 function sameBytes(wanted: Uint8Array, bytes: Uint8Array, start: number, end: number): boolean {

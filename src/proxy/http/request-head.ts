@@ -5,6 +5,7 @@
 // reads, so the places of authority, method, path and User-Agent in it are remembered while they are written.
 
 import { ULID_LENGTH } from "../../observe/ulid.ts";
+import type { RoutePolicy } from "../../routing/route-policy.ts";
 import {
   CONNECTION_UPGRADE,
   Constant,
@@ -31,7 +32,6 @@ import { isIdempotent, METHOD } from "../../wire/http1/methods.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange, FrontStream, RequestEncoder } from "../exchange.ts";
 import type { RequestMessage } from "../messages.ts";
-import type { RoutePolicy } from "../route-policy.ts";
 import { type CookieSpan, findCookie, stickyIdOf } from "./cookies.ts";
 import { Forwarding } from "./forwarding.ts";
 

@@ -4,12 +4,10 @@
 // What comes out is checked again where a request has a say in it: a host must be an authority, a path gets its slash.
 // The query of the request is kept unless the template has one of its own.
 
-import type { Memory } from "../loop/memory.ts";
 import type { Rewrite } from "../policies/rewrite.ts";
 import { Authority } from "../wire/http1/authority.ts";
 import { encodeSpan } from "../wire/http1/encoder.ts";
 import { WireError } from "../wire/http1/errors.ts";
-import type { RequestMessage } from "./messages.ts";
 import type { RoutePolicy } from "./route-policy.ts";
 
 /** Longest host with its port, and longest path with its query. */
@@ -19,7 +17,17 @@ const SLASH = 0x2f;
 const QUESTION = 0x3f;
 const ASTERISK = 0x2a;
 
-/** Bytes of the arena that one area takes. */
+/** Where host and path of a request are; positions are relative to a base. */
+export interface RewriteInput {
+  readonly hostStart: number;
+  readonly hostEnd: number;
+  readonly pathStart: number;
+  readonly pathEnd: number;
+  /** Position of the `?`, or -1. */
+  readonly queryStart: number;
+}
+
+/** Bytes that one area takes. */
 export const REWRITTEN_BYTES: number = HOST_BYTES_MAX + PATH_BYTES_MAX;
 
 export class Rewritten {
@@ -34,9 +42,10 @@ export class Rewritten {
   readonly #pathArea: number;
   readonly #authority: Authority;
 
-  constructor(memory: Memory) {
-    this.#bytes = memory.bytes;
-    this.hostAt = memory.allocate(REWRITTEN_BYTES, 64);
+  /** `at`: an area of REWRITTEN_BYTES in `bytes`, which hold the requests, too. */
+  constructor(bytes: Uint8Array, at: number) {
+    this.#bytes = bytes;
+    this.hostAt = at;
     this.#pathArea = this.hostAt + HOST_BYTES_MAX;
     this.pathAt = this.#pathArea;
     this.hostLength = -1;
@@ -45,7 +54,7 @@ export class Rewritten {
   }
 
   /** Applies the rewrites of a route. Returns 0, or the wire error to answer with; then nothing is rewritten. */
-  render(policy: RoutePolicy, message: RequestMessage, base: number): number {
+  render(policy: RoutePolicy, message: RewriteInput, base: number): number {
     this.hostLength = -1;
     this.pathLength = -1;
     const { captures, rewriteHost, rewritePath } = policy;
