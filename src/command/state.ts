@@ -8,7 +8,7 @@ import { create } from "@bufbuild/protobuf";
 import { addressFromMessage, compareAddresses, formatAddress } from "./address.ts";
 import { CommandError, type CommandErrorCode, commandError } from "./errors.ts";
 import { ChangeWriter } from "./flat.ts";
-import type { ActivateListener, HttpListenerConfig, Request, SocketAddress } from "./gen/sozu_pb.ts";
+import type { ActivateListener, HttpListenerConfig, ReplaceListener, Request, SocketAddress } from "./gen/sozu_pb.ts";
 import { ListenerType, RequestSchema } from "./gen/sozu_pb.ts";
 import { StateMirror } from "./mirror.ts";
 import type { Change } from "./objects.ts";
@@ -197,6 +197,8 @@ export class ConfigState {
         return this.#udpFrontends.add(request.value, origin, revision);
       case "removeUdpFrontend":
         return this.#udpFrontends.remove(request.value);
+      case "replaceListener":
+        return this.#replaceListener(request.value.listener, origin, revision);
       case "addHttpFrontend":
         return frontends.addHttpFrontend(this.httpFrontends, request.value, origin, revision);
       case "removeHttpFrontend":
@@ -226,6 +228,21 @@ export class ConfigState {
     const address = addressFromMessage(message.address);
     const again = typeof address === "string" ? null : reattachFrontends(this.httpFrontends, formatAddress(address));
     return again === null ? steps : [...steps, again];
+  }
+
+  #replaceListener(listener: ReplaceListener["listener"], origin: Origin, revision: number): clusters.Outcome {
+    switch (listener.case) {
+      case "http":
+        return this.#http.replace(listener.value, origin, revision);
+      case "tcp":
+        return this.#tcp.replace(listener.value, origin, revision);
+      case "udp":
+        return this.#udp.replace(listener.value, origin, revision);
+      case undefined:
+        return commandError("INVALID_VALUE", "listener", "it is missing");
+      default:
+        return commandError("NOT_SUPPORTED", "a listener of type HTTPS");
+    }
   }
 
   #listenersOf(type: ListenerType) {
@@ -264,6 +281,7 @@ const HANDLED: ReadonlySet<string> = new Set([
   "activateListener",
   "deactivateListener",
   "updateHttpListener",
+  "replaceListener",
   "setHealthCheck",
   "removeHealthCheck",
   "addTcpListener",

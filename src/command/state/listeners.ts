@@ -11,7 +11,7 @@ import { commandError } from "../errors.ts";
 import type { SocketAddress as AddressMessage } from "../gen/sozu_pb.ts";
 import type { SocketAddress } from "../objects.ts";
 import type { Outcome } from "./clusters.ts";
-import type { Origin, Table } from "./table.ts";
+import type { Entry, Origin, Table } from "./table.ts";
 
 /** What sets the listeners of one protocol apart. */
 export interface ListenerKind<M extends ListenerMessage, P extends PatchMessage, O extends ListenerRecord> {
@@ -24,7 +24,7 @@ export interface ListenerKind<M extends ListenerMessage, P extends PatchMessage,
   readonly unbuilt: string | null;
 }
 
-type ListenerMessage = Message & { active: boolean };
+type ListenerMessage = PatchMessage & { active: boolean };
 type PatchMessage = Message & { address?: AddressMessage | undefined };
 interface ListenerRecord {
   readonly address: SocketAddress;
@@ -56,12 +56,16 @@ export class Listeners<M extends ListenerMessage, P extends PatchMessage, O exte
     const key = formatAddress(address);
     const entry = this.table.get(key);
     if (entry === undefined) return commandError("NOT_FOUND", this.table.kind, key);
-    const message = this.kind.patch(entry.message, patch);
-    const object = this.kind.toObject(message);
-    if (isError(object)) return object;
-    if (equals(this.kind.schema, entry.message, message)) return [];
-    const { active } = entry.object;
-    return [this.table.step(key, { message, object: { ...object, active }, origin, revision })];
+    return this.#change(entry, this.kind.patch(entry.message, patch), origin, revision);
+  }
+
+  /** Makes a listener exactly what the message says, in place; whether it is active stays. */
+  replace(message: M, origin: Origin, revision: number): Outcome {
+    const address = toAddress("address", message.address);
+    if (isError(address)) return address;
+    const entry = this.table.get(formatAddress(address));
+    if (entry === undefined) return commandError("NOT_FOUND", this.table.kind, formatAddress(address));
+    return this.#change(entry, this.#withActive(message, entry.object.active), origin, revision);
   }
 
   remove(message: AddressMessage | undefined): Outcome {
@@ -82,6 +86,15 @@ export class Listeners<M extends ListenerMessage, P extends PatchMessage, O exte
     const object = { ...entry.object, active };
     const { origin } = entry;
     return [this.table.step(key, { message: this.#withActive(entry.message, active), object, origin, revision })];
+  }
+
+  #change(entry: Entry<M, O>, message: M, origin: Origin, revision: number): Outcome {
+    const object = this.kind.toObject(message);
+    if (isError(object)) return object;
+    if (equals(this.kind.schema, entry.message, message)) return [];
+    const { active } = entry.object;
+    const key = formatAddress(object.address);
+    return [this.table.step(key, { message, object: { ...object, active }, origin, revision })];
   }
 
   #withActive(message: M, active: boolean): M {
