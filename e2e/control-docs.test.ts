@@ -24,9 +24,11 @@ test("the examples of docs/cli.md work, in their order", async (t) => {
     (block ?? "").trim().split("\n"),
   );
   assert.ok(lines.length > 20);
+  const jsonl = /```json\n([\s\S]*?)```/.exec(page)?.[1] ?? "";
   for (const line of lines) {
     assert.match(line, /^\$ sozu /);
-    const { code, stdout, stderr } = await proxy.run(...words(onFreePorts(line)).slice(2));
+    const [command, input] = onFreePorts(line).split(" < ");
+    const { code, stdout, stderr } = await proxy.runWith(input === undefined ? "" : jsonl, ...words(command).slice(2));
     assert.equal(code, 0, `${line}\n${stderr}`);
     if (line.endsWith("--json")) assert.equal(typeof JSON.parse(stdout), "object", line);
     else assert.match(stdout, /^(Success: .|Configuration file is valid)/, line);
@@ -38,6 +40,8 @@ test("every verb of the issue is on the page", () => {
     "state save",
     "state load",
     "state stats",
+    "reload",
+    "transaction",
     "cluster add",
     "cluster remove",
     "cluster list",

@@ -58,7 +58,7 @@ test("a second SIGINT cuts what is in flight", async (t) => {
   await client.closedByPeer();
 });
 
-test("UP-15 SIGHUP is ignored", async (t) => {
+test("UP-15 SIGHUP ends nothing", async (t) => {
   const { proxy } = await startWithSlowBackend(t);
   proxy.kill("SIGHUP");
   for (const pid of proxy.workerPids) process.kill(pid, "SIGHUP");

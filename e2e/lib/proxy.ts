@@ -153,13 +153,21 @@ export class RunningProxy {
 
   /** Runs `sozu -c <this configuration> <args>`. */
   run(...args: string[]): Promise<CommandResult> {
+    return this.runWith("", ...args);
+  }
+
+  /** The same with something on standard input. */
+  runWith(input: string, ...args: string[]): Promise<CommandResult> {
     const release = currentRelease();
     const main = join(release, "js", "cli", "main.js");
     const all = [main, "-c", join(this.folder, "config.toml"), ...args];
     return new Promise((resolve) => {
-      execFile(join(release, "bin", "node"), all, { cwd: this.folder, timeout: 30_000 }, (error, stdout, stderr) => {
+      const options = { cwd: this.folder, timeout: 30_000 };
+      const child = execFile(join(release, "bin", "node"), all, options, (error, stdout, stderr) => {
         resolve({ code: error === null ? 0 : Number(error.code ?? 1), stdout, stderr });
       });
+      // It may end without reading.
+      child.stdin?.on("error", () => undefined).end(input);
     });
   }
 

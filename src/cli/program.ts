@@ -75,7 +75,7 @@ function version(): string {
 }
 
 /** Verbs of Sozu whose parts are not built yet. */
-const VERBS_LATER: readonly string[] = ["upgrade", "metrics", "reload", "certificate", "top"];
+const VERBS_LATER: readonly string[] = ["upgrade", "metrics", "certificate", "top"];
 
 const HELP = `
 Examples:
@@ -86,6 +86,7 @@ Examples:
   sozu cluster list                    what main and each worker have; --id and --domain show more
   sozu explain GET http://localhost:8080/   what happens to a request, and why
   sozu state save --file state.json    keep what was changed over the socket
+  sozu reload --dry-run                what a changed configuration file would change
   sozu config check -c site.toml       find every mistake before starting
   sozu shutdown                        finish what is in flight, then stop
 

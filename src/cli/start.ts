@@ -2,6 +2,7 @@
 // answers as the backend of the sample configuration, so that one command shows a proxied answer.
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { resolve } from "node:path";
 import type { ConfigState } from "../command/state.ts";
 import { readConfig } from "./check.ts";
 import { DEMO_PORT } from "./demo.ts";
@@ -22,6 +23,7 @@ export async function start(options: GlobalOptions, own: StartOptions): Promise<
     if (own.demo === true) demo = spawnDemo();
     await runMain({
       settings,
+      source: { path: resolve(options.config), unknownKeys: own.unknownKeys },
       state,
       strict: own.strict === true,
       warnings: warnings.map(renderProblem),

@@ -4,9 +4,15 @@ import { resolve } from "node:path";
 import { control } from "./control.ts";
 import type { GlobalOptions } from "./options.ts";
 
-/** What `state save` and `state load` were given. */
+/** What `state save` was given. */
 export interface StateOptions extends GlobalOptions {
   readonly file: string;
+}
+
+/** What `state load` was given. */
+export interface LoadOptions extends StateOptions {
+  readonly replace?: boolean;
+  readonly dryRun?: boolean;
 }
 
 /** Has the proxy write its state; a relative path is relative to where this command runs. */
@@ -16,9 +22,11 @@ export async function saveState(options: StateOptions): Promise<void> {
 }
 
 /** Has the proxy load a state file; a relative path is relative to where the proxy was started. */
-export async function loadState(options: StateOptions): Promise<void> {
+export async function loadState(options: LoadOptions): Promise<void> {
   const next = "a path is read as the proxy sees it: give an absolute one when in doubt";
-  await control(options, { case: "loadState", value: options.file }, next);
+  const { file: path, replace = false, dryRun = false } = options;
+  if (replace || dryRun) await control(options, { case: "loadStateWith", value: { path, replace, dryRun } }, next);
+  else await control(options, { case: "loadState", value: path }, next);
 }
 
 /** Shows how often each kind of request was dispatched. */

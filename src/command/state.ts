@@ -96,7 +96,7 @@ export class ConfigState {
   revert(applied: Applied): readonly Change[] {
     const changes: Change[] = [];
     for (let i = applied.steps.length - 1; i >= 0; i--) changes.push(...applied.steps[i]!.back());
-    this.#follow(changes);
+    if (applied.steps.length > 0) this.#follow(changes);
     return changes;
   }
 

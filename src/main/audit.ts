@@ -146,7 +146,10 @@ const VERBS: Readonly<Partial<Record<NonNullable<RequestCase>, string>>> = {
   saveState: "state_saved",
   loadState: "state_loaded",
   subscribeEvents: "events_subscribed",
+  loadStateWith: "state_loaded",
   reloadConfiguration: "configuration_reloaded",
+  reload: "configuration_reloaded",
+  transaction: "transaction_applied",
   softStop: "sozu_stop_requested",
   hardStop: "sozu_stop_requested",
   Logging: "logging_level_changed",
@@ -226,6 +229,12 @@ function targetOf({ requestType }: Request): string {
     case "loadState":
     case "reloadConfiguration":
       return `file:${column(value)}`;
+    case "loadStateWith":
+      return `file:${column(value.path)}${value.replace ? ":replace" : ""}${value.dryRun ? ":dry-run" : ""}`;
+    case "reload":
+      return `file:${column(value.path)}${value.prune ? ":prune" : ""}${value.dryRun ? ":dry-run" : ""}`;
+    case "transaction":
+      return `transaction:${value.requests.length}`;
     case "Logging":
       return `logging:${column(value)}`;
     case "setMaxConnectionsPerIp":

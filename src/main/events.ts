@@ -78,6 +78,13 @@ export class EventHub {
   }
 }
 
+/** The events of a request that was carried out; a transaction has those of its parts. */
+export function eventsOf(request: Request): MainEvent[] {
+  const { requestType } = request;
+  const parts = requestType.case === "transaction" ? requestType.value.requests : [request];
+  return parts.map(eventOf).filter((event) => event !== null);
+}
+
 /** The event of a request that was carried out; null: it has none. Backends, health checks and limits have none. */
 export function eventOf({ requestType }: Request): MainEvent | null {
   switch (requestType.case) {
@@ -93,6 +100,8 @@ export function eventOf({ requestType }: Request): MainEvent | null {
       return about(EventKind.LISTENER_ADDED, requestType.value);
     case "updateHttpListener":
       return about(EventKind.LISTENER_UPDATED, requestType.value);
+    case "replaceListener":
+      return about(EventKind.LISTENER_UPDATED, requestType.value.listener.value ?? {});
     case "removeListener":
       return about(EventKind.LISTENER_REMOVED, requestType.value);
     case "activateListener":
@@ -105,6 +114,12 @@ export function eventOf({ requestType }: Request): MainEvent | null {
       return { kind: EventKind.STATE_SAVED };
     case "loadState":
       return { kind: EventKind.STATE_LOADED };
+    case "loadStateWith":
+      return requestType.value.dryRun ? null : { kind: EventKind.STATE_LOADED };
+    case "reloadConfiguration":
+      return { kind: EventKind.CONFIGURATION_RELOADED };
+    case "reload":
+      return requestType.value.dryRun ? null : { kind: EventKind.CONFIGURATION_RELOADED };
     default:
       return null;
   }

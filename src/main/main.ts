@@ -2,7 +2,7 @@
 // and the order in which they come and go. It never touches traffic. What fails before the workers serve is an error of
 // `start`, with everything taken down again; what fails later is a log line, and the proxy goes on.
 
-import { EventKind } from "../command/gen/sozu_pb.ts";
+import { EventKind, ResponseStatus } from "../command/gen/sozu_pb.ts";
 import type { ConfigState } from "../command/state.ts";
 import type { GlobalSettings } from "../config/settings.ts";
 import { workerSettings } from "../config/settings.ts";
@@ -25,6 +25,7 @@ import { ListenSockets } from "./listen-sockets.ts";
 import { notifySystemd } from "./notify.ts";
 import { describeOrphans } from "./orphans.ts";
 import { removePidFile, writePidFile } from "./pid-file.ts";
+import { type ConfigSource, Reloader } from "./reload.ts";
 import { handleRequest } from "./requests.ts";
 import { applySavedState } from "./saved-state.ts";
 import { StateFiles } from "./state-files.ts";
@@ -41,6 +42,8 @@ const CLIENT_GRACE_MS = 1000;
 /** What main runs. */
 export interface MainOptions {
   readonly settings: GlobalSettings;
+  /** Where the configuration came from, for a reload. */
+  readonly source: ConfigSource;
   /** The state that the configuration makes; main owns it from now on. */
   readonly state: ConfigState;
   /** Refuse to start when records of the saved state are broken. */
@@ -61,7 +64,7 @@ export class StartError extends Error {
 
 /**
  * Runs the proxy until it is stopped by a signal or a command. SIGTERM and SIGINT finish what is in flight, a second one
- * cuts it; SIGHUP is ignored.
+ * cuts it; SIGHUP reloads the configuration file.
  * @throws StartError when the proxy cannot start; nothing of it is left then.
  */
 export async function runMain(options: MainOptions): Promise<void> {
@@ -85,6 +88,7 @@ class Main {
   readonly #sockets: ListenSockets;
   readonly #keeper: StateKeeper;
   readonly #files: StateFiles;
+  readonly #reloader: Reloader;
   readonly #supervisor: Supervisor;
   readonly #events: EventHub;
   #auditLog: AuditLog | null;
@@ -122,6 +126,8 @@ class Main {
       onChange: () => this.#autoSave?.touch(),
     });
     this.#files = new StateFiles(this.#keeper);
+    const { source } = options;
+    this.#reloader = new Reloader({ keeper: this.#keeper, files: this.#files, source, settings, logger: this.#logger });
     this.#autoSave = null;
     this.#auditLog = null;
     this.#logTimer = setInterval(() => this.#tickLogs(), LOG_TICK_MS);
@@ -263,6 +269,7 @@ class Main {
       keeper: this.#keeper,
       supervisor: this.#supervisor,
       files: this.#files,
+      reloader: this.#reloader,
       events: this.#events,
       audit,
       logger: this.#logger,
@@ -291,9 +298,23 @@ class Main {
   }
 
   #handleSignal(signal: NodeJS.Signals): void {
-    if (signal === "SIGHUP") return;
     this.#logger.info("main", `got ${signal}`);
+    if (signal === "SIGHUP") {
+      this.#reload();
+      return;
+    }
     this.stop(this.#stopping !== null);
+  }
+
+  async #reload(): Promise<void> {
+    if (this.#server === null || this.#stopping !== null) return;
+    const whole = { path: "", prune: false, dryRun: false };
+    const { status, message } = await this.#reloader.reload(whole, (text) => this.#logger.debug("config", text));
+    if (status !== ResponseStatus.OK) this.#logger.error("config", message);
+    else {
+      this.#logger.info("config", message);
+      this.#events.emit({ kind: EventKind.CONFIGURATION_RELOADED });
+    }
   }
 
   #notify(message: string): void {

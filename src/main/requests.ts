@@ -17,8 +17,9 @@ import type { AuditClient } from "../observe/audit.ts";
 import { parseFilter } from "../observe/filter.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Audit, Trail } from "./audit.ts";
+import { applyTransaction } from "./change-set.ts";
 import { type ClusterQueryTargets, queryClusters, queryHashes } from "./cluster-queries.ts";
-import { type EventHub, eventOf } from "./events.ts";
+import { type EventHub, eventsOf } from "./events.ts";
 import {
   clustersByDomain,
   countRequests,
@@ -27,6 +28,7 @@ import {
   listHealthChecks,
   listListeners,
 } from "./queries.ts";
+import type { Reloader } from "./reload.ts";
 import type { StateFiles } from "./state-files.ts";
 import type { StateKeeper } from "./state-keeper.ts";
 import type { Supervisor, WorkerReport } from "./supervisor.ts";
@@ -37,6 +39,7 @@ export interface RequestTargets {
   readonly keeper: StateKeeper;
   readonly supervisor: Supervisor;
   readonly files: StateFiles;
+  readonly reloader: Reloader;
   readonly events: EventHub;
   readonly audit: Audit;
   readonly logger: Logger;
@@ -57,8 +60,7 @@ export async function handleRequest(
   const response = await answer(request, targets, progress, trail);
   trail?.finish(response);
   if (response.status !== ResponseStatus.OK || targets.events.subscribers === 0) return response;
-  const event = eventOf(request);
-  if (event !== null) targets.events.emit(event);
+  for (const event of eventsOf(request)) targets.events.emit(event);
   return response;
 }
 
@@ -89,6 +91,14 @@ async function answer(
       return targets.files.save(value, progress, trail);
     case "loadState":
       return targets.files.load(value, progress, trail);
+    case "loadStateWith":
+      return targets.files.loadWith(value, progress, trail);
+    case "reloadConfiguration":
+      return targets.reloader.reload({ path: value, prune: false, dryRun: false }, progress, trail);
+    case "reload":
+      return targets.reloader.reload(value, progress, trail);
+    case "transaction":
+      return applyTransaction(targets.keeper, value.requests, progress, trail);
     case "listFrontends":
       return okResponse("Successfully listed frontends", listFrontends(state, value));
     case "listListeners":
@@ -115,10 +125,8 @@ async function answer(
     case "setMaxConnectionsPerIp":
       targets.supervisor.setMaxConnectionsPerIp(value > LIMIT_MAX ? Number(LIMIT_MAX) : Number(value));
       return okResponse("Successfully applied request to all workers");
-    case "queryMaxConnectionsPerIp": {
-      const limit = BigInt(targets.supervisor.maxConnectionsPerIp);
-      return okResponse("Successfully queried the limit", { case: "maxConnectionsPerIpLimit", value: { limit } });
-    }
+    case "queryMaxConnectionsPerIp":
+      return queryLimit(targets.supervisor);
     case undefined:
       return failureResponse(commandError("EMPTY_REQUEST").message);
     default:
@@ -137,6 +145,11 @@ function queryTargets({ keeper, supervisor, workerTimeoutMs }: RequestTargets): 
     flush: () => keeper.changes.flush(),
     queryHashes: (ids) => supervisor.queryHashes(ids, workerTimeoutMs),
   };
+}
+
+function queryLimit(supervisor: Supervisor): Response {
+  const limit = BigInt(supervisor.maxConnectionsPerIp);
+  return okResponse("Successfully queried the limit", { case: "maxConnectionsPerIpLimit", value: { limit } });
 }
 
 /** What each worker knows of the backends of a cluster, or of all (null). */

@@ -7,6 +7,7 @@ import type { Trail } from "./audit.ts";
 import { type Written, writeStateFile } from "./state-file.ts";
 import type { StateKeeper } from "./state-keeper.ts";
 import { loadState } from "./state-loader.ts";
+import { type ReplaceRequest, replaceState } from "./state-replacer.ts";
 
 /** Reads and writes the state of one keeper. */
 export class StateFiles {
@@ -35,7 +36,20 @@ export class StateFiles {
   load(path: string, progress: (text: string) => void, trail: Trail | null = null): Promise<Response> {
     const wrong = checkPath(path);
     if (wrong !== null) return Promise.resolve(wrong);
-    const load = this.#loads.then(() => loadState(this.#keeper, path, progress, trail));
+    return this.inTurn(() => loadState(this.#keeper, path, progress, trail));
+  }
+
+  /** Answers LoadStateWith. */
+  loadWith(asked: ReplaceRequest, progress: (text: string) => void, trail: Trail | null): Promise<Response> {
+    if (!asked.replace && !asked.dryRun) return this.load(asked.path, progress, trail);
+    const wrong = checkPath(asked.path);
+    if (wrong !== null) return Promise.resolve(wrong);
+    return this.inTurn(() => replaceState(this.#keeper, asked, progress, trail));
+  }
+
+  /** Does what changes much of the state when nothing else of that kind is under way. */
+  inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const load = this.#loads.then(task);
     this.#loads = load.catch(() => undefined);
     return load;
   }

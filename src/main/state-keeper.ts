@@ -13,7 +13,8 @@ import {
 import { failureResponse, okResponse } from "../command/messages.ts";
 import type { Change, SocketAddress } from "../command/objects.ts";
 import { encodeChanges, encodeState } from "../command/snapshot.ts";
-import type { Applied, ConfigState, Origin } from "../command/state.ts";
+import type { Step } from "../command/state/table.ts";
+import type { Applied, ConfigState, Origin, Refused } from "../command/state.ts";
 import type { Trail } from "./audit.ts";
 import { ChangeLog, type ChangeTargets, type Outcome } from "./change-log.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
@@ -41,6 +42,12 @@ export type Submission =
   /** Only main has it: workers do not serve such objects yet. */
   | { readonly kind: "stored" }
   | { readonly kind: "published"; readonly outcome: Promise<Outcome> };
+
+/** What became of several requests on main, taken as one change. */
+export type SetSubmission =
+  /** The request at `index` was; nothing has changed. */
+  | { readonly kind: "refused"; readonly index: number; readonly reason: string }
+  | { readonly kind: "taken"; readonly applied: Applied; readonly outcome: Promise<Outcome> };
 
 /** Owns the state of main. */
 export class StateKeeper {
@@ -97,6 +104,47 @@ export class StateKeeper {
   submit(request: Request, origin: Origin): Submission {
     const applied = this.state.apply(request, origin);
     if (!applied.ok) return { kind: "refused", error: applied.error };
+    return this.#submit(applied);
+  }
+
+  /**
+   * The same for several requests, all or nothing, as one change. Their sockets must be open already (openFor).
+   * `needsListeners` refuses frontends whose listener is not there.
+   */
+  submitAll(requests: readonly Request[], origin: Origin, needsListeners: boolean): SetSubmission {
+    const changes: Change[] = [];
+    const steps: Step[] = [];
+    for (let index = 0; index < requests.length; index++) {
+      const request = requests[index]!;
+      const homeless = needsListeners ? this.#missingListener(request) : null;
+      const applied = homeless === null ? this.state.apply(request, origin) : null;
+      if (applied === null || !applied.ok) {
+        this.state.revert({ ok: true, changes, steps });
+        return { kind: "refused", index, reason: homeless ?? (applied as Refused).error.message };
+      }
+      for (const change of applied.changes) changes.push(change);
+      for (const step of applied.steps) steps.push(step);
+    }
+    const applied: Applied = { ok: true, changes, steps };
+    const submission = this.#submit(applied);
+    if (submission.kind === "unbound") return { kind: "refused", index: -1, reason: submission.reason };
+    const outcome = submission.kind === "published" ? submission.outcome : Promise.resolve(NOTHING_SENT);
+    return { kind: "taken", applied, outcome };
+  }
+
+  /** Takes back what submitAll() applied, in the state and in the workers, but for what was changed again since. */
+  async takeBack(applied: Applied): Promise<void> {
+    const changes = this.state.revert(applied);
+    this.#options.onChange();
+    if (changes.length === 0) return;
+    for (const address of activated(changes)) {
+      // The socket was closed when the listener went; who has taken the port meanwhile keeps it.
+      if (this.#options.sockets.open(address) === null) this.#options.targets.listenOn(address);
+    }
+    await this.#followUp({ ok: true, changes, steps: [] });
+  }
+
+  #submit(applied: Applied): Exclude<Submission, { kind: "refused" }> {
     if (applied.steps.length === 0) return { kind: "unchanged" };
     if (applied.changes.length === 0) {
       this.#options.onChange();
@@ -131,6 +179,8 @@ export class StateKeeper {
 
   async #followUp(applied: Applied): Promise<Outcome> {
     const outcome = await this.#publish(applied);
+    // A worker stops at what it refuses: what stood before it has been applied there, and is not in the state any more.
+    if (outcome.kind === "refused" && applied.changes.length > 1) this.#replaceAll();
     this.#unbind(outcome.kind === "refused" ? activated(applied.changes) : deactivated(applied.changes));
     return outcome;
   }
@@ -147,6 +197,12 @@ export class StateKeeper {
     const name = formatAddress(address);
     if (this.state[`${protocol}Listeners`].get(name) !== undefined) return null;
     return `no listener found at ${name}; add it first: sozu listener ${protocol} add --address ${name}`;
+  }
+
+  #replaceAll(): void {
+    const { targets } = this.#options;
+    for (const worker of targets.serving())
+      targets.replace(worker, "it took a part of a change that was taken back", false);
   }
 
   #publish(applied: Applied): Promise<Outcome> {
@@ -207,6 +263,7 @@ const FRONTEND_PROTOCOLS: Readonly<Record<string, "http" | "tcp" | "udp">> = {
   addUdpFrontend: "udp",
 };
 
+const NOTHING_SENT: Outcome = { kind: "applied", note: "", accepted: 0, failed: 0 };
 const APPLIED = "Successfully applied request to all workers";
 
 function answerOf(outcome: Outcome, timeoutMs: number): Response {

@@ -25,6 +25,29 @@ export async function loadState(
   progress: (text: string) => void,
   trail: Trail | null = null,
 ): Promise<Response> {
+  const records = await readSound(keeper, path, progress);
+  if (!Array.isArray(records)) return records;
+  trail?.messages(records.length);
+  const opened = bindAll(keeper, records);
+  if (!Array.isArray(opened)) return failureResponse(`${opened}; nothing was applied`);
+  const tally = new Tally();
+  let reportAtMs = performance.now() + REPORT_MS;
+  for (let at = 0; at < records.length; at += BATCH) {
+    await applyBatch(keeper, records.slice(at, at + BATCH), tally);
+    if (performance.now() < reportAtMs) continue;
+    reportAtMs = performance.now() + REPORT_MS;
+    progress(`${at + BATCH} of ${records.length} records loaded`);
+  }
+  keeper.closeUnused(opened);
+  return tally.answer(path);
+}
+
+/** Reads a state file whose records are all sound; the answer of a failure when it is not one. */
+export async function readSound(
+  keeper: StateKeeper,
+  path: string,
+  progress: (text: string) => void,
+): Promise<StateRecord[] | Response> {
   progress(`reading ${path}`);
   const check = (request: Request): string | null => keeper.state.check(request)?.message ?? null;
   const read = await readStateFile(path, { check, brokenMax: NAMED_MAX + 1 });
@@ -34,19 +57,7 @@ export async function loadState(
     const reasons = list(read.broken.map(describe));
     return failureResponse(`Error consuming load state message: ${reasons}; nothing was applied`);
   }
-  trail?.messages(read.records.length);
-  const opened = bindAll(keeper, read.records);
-  if (!Array.isArray(opened)) return failureResponse(`${opened}; nothing was applied`);
-  const tally = new Tally();
-  let reportAtMs = performance.now() + REPORT_MS;
-  for (let at = 0; at < read.records.length; at += BATCH) {
-    await applyBatch(keeper, read.records.slice(at, at + BATCH), tally);
-    if (performance.now() < reportAtMs) continue;
-    reportAtMs = performance.now() + REPORT_MS;
-    progress(`${at + BATCH} of ${read.records.length} records loaded`);
-  }
-  keeper.closeUnused(opened);
-  return tally.answer(path);
+  return [...read.records];
 }
 
 /** Opens every socket the file needs, or none; returns those, or the problem. */

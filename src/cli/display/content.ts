@@ -4,6 +4,7 @@ import { addressFromMessage, formatAddress } from "../../command/address.ts";
 import type { HealthCheckConfig, ResponseContent } from "../../command/gen/sozu_pb.ts";
 import { ResponseContentSchema } from "../../command/gen/sozu_pb.ts";
 import { oneofToPrettyJson } from "../../command/json.ts";
+import { changeReportText } from "./change-report.ts";
 import { clustersText, hashesText } from "./clusters.ts";
 import { frontendsText, listenersText, shown } from "./objects.ts";
 import { renderTable } from "./table.ts";
@@ -41,6 +42,8 @@ export function contentText(content: ResponseContent | undefined): string {
       return healthChecksText(held.value.map);
     case "maxConnectionsPerIpLimit":
       return held.value.limit === 0n ? "unlimited (0)\n" : `${held.value.limit}\n`;
+    case "changeReport":
+      return changeReportText(held.value);
     case "workerResponses":
       return responsesText(held.value.map);
     default:

@@ -3,7 +3,8 @@
 import type { Command } from "commander";
 import type { RequestInit } from "../control.ts";
 import { count, given, globals } from "../options.ts";
-import type { StateOptions } from "../state.ts";
+import type { ReloadOptions } from "../reload.ts";
+import type { LoadOptions, StateOptions } from "../state.ts";
 
 export function addControlVerbs(program: Command): void {
   program
@@ -40,8 +41,38 @@ export function addControlVerbs(program: Command): void {
       await showEvents(globals(command));
     });
   addStateVerbs(program);
+  addReloadVerbs(program);
   addConnectionLimitVerbs(program);
 }
+
+function addReloadVerbs(program: Command): void {
+  program
+    .command("reload")
+    .description("read the configuration file again and apply what changed in it")
+    .option("-f, --file <path>", "another file than the one the proxy was started with")
+    .option("--prune", "make the running state equal to the file: what was changed over the socket goes, too")
+    .option("--dry-run", "only print what would change")
+    .addHelpText("after", "\nExample: sozu reload --dry-run")
+    .action(async (_own: object, command: Command) => {
+      const { reload } = await import("../reload.ts");
+      await reload(given<ReloadOptions>(command));
+    });
+  program
+    .command("transaction")
+    .description("apply the requests on standard input, one in JSON form a line: all of them or none")
+    .addHelpText("after", TRANSACTION_HELP)
+    .action(async (_own: object, command: Command) => {
+      const { transaction } = await import("../reload.ts");
+      await transaction(globals(command));
+    });
+}
+
+const TRANSACTION_HELP = `
+Example:
+  sozu transaction < changes.jsonl
+
+where each line of changes.jsonl is a request, as state files have them:
+  {"request_type":{"REMOVE_CLUSTER":"app"}}`;
 
 function addConnectionLimitVerbs(program: Command): void {
   const limit = program
@@ -77,9 +108,11 @@ function addStateVerbs(program: Command): void {
     .command("load")
     .description("add what a state file holds; all of it is checked before any of it is applied")
     .requiredOption("-f, --file <path>", "a file that state save has written")
+    .option("--replace", "make the state equal to the file: what it does not have is removed")
+    .option("--dry-run", "only print what would change")
     .action(async (_own: object, command: Command) => {
       const { loadState } = await import("../state.ts");
-      await loadState(given<StateOptions>(command));
+      await loadState(given<LoadOptions>(command));
     });
   state
     .command("stats")

@@ -66,7 +66,7 @@ Examples:
 
 const START_HELP = `
 The proxy runs until it is told to stop: SIGTERM, SIGINT (Ctrl-C) and "sozu shutdown" finish the requests in flight, the
-signal a second time and "sozu shutdown --hard" cut them. SIGHUP is ignored.
+signal a second time and "sozu shutdown --hard" cut them. SIGHUP reloads the configuration file, as "sozu reload" does.
 
 Examples:
   sozu start                           serve ./config.toml
