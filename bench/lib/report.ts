@@ -53,21 +53,11 @@ interface Row {
 /** The whole report as Markdown; it also reads well on a terminal. */
 export function render(results: Results): string {
   const counted = results.samples.some((sample) => sample.cost.instructionsUser !== null);
-  const parts = [
-    ...circumstances(results),
-    `- ${results.date}, \`${results.command}\`, ${results.rounds} alternating rounds of ${results.seconds} s, medians.`,
-    counted
-      ? "- Instructions and cycles are hardware counters of the worker (perf)."
-      : "- This machine has no hardware counters: the cost of a request is the CPU time of the worker, user and kernel.",
-    "",
-    ...caseTable(results, counted),
-    "",
-    ...instructionTable(results),
-    ...memoryTables(results),
-    "Not equal between the three:",
-    "",
-    ...UNEQUAL.map((line) => `- ${line}`),
-  ];
+  const cases = results.cases.length === 0 ? [] : [...rounds(results, counted), "", ...caseTable(results, counted)];
+  const tables = [...cases, "", ...instructionTable(results), ...memoryTables(results)];
+  const unequal = ["Not equal between the three:", "", ...UNEQUAL.map((line) => `- ${line}`)];
+  const compares = results.cases.length > 0 || results.userInstructions !== null || results.idleMemory !== null;
+  const parts = [...circumstances(results), ...tables, ...(compares ? unequal : [])];
   return `${parts.join("\n")}\n`;
 }
 
@@ -85,6 +75,16 @@ export function renderFeatures(results: Results): string {
   }
   const parts = [...circumstances(results), `- ${results.date}, \`${results.command}\``, "", ...table(lines)];
   return `${parts.join("\n")}\n`;
+}
+
+/** What the table of cases was made with. */
+function rounds(results: Results, counted: boolean): string[] {
+  return [
+    `- ${results.date}, \`${results.command}\`, ${results.rounds} alternating rounds of ${results.seconds} s, medians.`,
+    counted
+      ? "- Instructions and cycles are hardware counters of the worker (perf)."
+      : "- This machine has no hardware counters: the cost of a request is the CPU time of the worker, user and kernel.",
+  ];
 }
 
 function circumstances(results: Results): string[] {
