@@ -2,13 +2,17 @@
 // same state.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { test } from "node:test";
+import { toBinary } from "@bufbuild/protobuf";
 import { type Client, connect } from "../src/client/index.ts";
 import { addressToMessage } from "../src/command/address.ts";
-import { ListenerType, PathRuleKind, ResponseStatus, RulePosition } from "../src/command/gen/sozu_pb.ts";
+import { ListenerType, PathRuleKind, RequestSchema, ResponseStatus, RulePosition } from "../src/command/gen/sozu_pb.ts";
 import { request } from "../src/command/messages.ts";
 import { httpBackend } from "./lib/backend.ts";
+import { hashes } from "./lib/changes.ts";
 import { once } from "./lib/client.ts";
+import { frame } from "./lib/control.ts";
 import { Load } from "./lib/load.ts";
 import { freePort } from "./lib/ports.ts";
 import { startProxy } from "./lib/proxy.ts";
@@ -49,6 +53,34 @@ test("CP-08 conflicting changes of many clients, with worker kills in between, l
   assert.doesNotMatch(proxy.output, /differs|is being replaced|serves without/);
 });
 
+test("CP-07 clients that die in the middle of a command: what came whole is applied everywhere, the rest nowhere", async (t) => {
+  const proxy = await startProxy(t, { workers: 2 });
+  const add = (clusterId: string): Buffer => {
+    const value = { clusterId, stickySession: false, httpsRedirect: false, loadBalancing: 0 } as const;
+    return frame(toBinary(RequestSchema, request({ case: "addCluster", value })));
+  };
+  for (let i = 0; i < 20; i++) {
+    const half = add(`half${i}`);
+    const child = spawn(process.execPath, ["-e", DYING, proxy.socketPath], { stdio: ["pipe", "ignore", "ignore"] });
+    child.stdin.end(Buffer.concat([add(`whole${i}`), half.subarray(0, 1 + ((half.length - 1) * i) / 20)]));
+    await new Promise((resolve) => child.once("exit", resolve));
+    assert.equal(child.signalCode, "SIGKILL");
+  }
+  const expected = Array.from({ length: 20 }, (_, i) => `whole${i}`).sort();
+  const inStep = async (): Promise<boolean> => {
+    const found = [...(await hashes(proxy.socketPath)).values()].map((own) => Object.keys(own).sort().join());
+    return found.length === 3 && found.every((names) => names === expected.join());
+  };
+  await until("main and both workers have the whole ones", inStep);
+  assert.doesNotMatch(proxy.output, /differs|is being replaced/);
+});
+
+/** Sends what comes on stdin to the socket and is killed at once. */
+const DYING = `
+const bytes = require("node:fs").readFileSync(0);
+const socket = require("node:net").connect(process.argv[1], () => socket.write(bytes, () => process.kill(process.pid, 9)));
+`;
+
 test("backends come and go under load without a failed request", async (t) => {
   const first = await httpBackend(t, (_request, response) => response.end("ok"));
   const second = await httpBackend(t, (_request, response) => response.end("ok"));
@@ -65,7 +97,7 @@ test("backends come and go under load without a failed request", async (t) => {
   assert.ok(result.served > 50);
 });
 
-test("a listener is activated on a port in use: refused, nothing changes, the others serve", async (t) => {
+test("CP-10 a listener is activated on a port in use: refused, nothing changes, the others serve", async (t) => {
   const backend = await httpBackend(t, (_request, response) => response.end("ok"));
   const proxy = await startProxy(t, { workers: 2, clusters: { app: { backends: [backend.port] } } });
   const client = await connect({ socketPath: proxy.socketPath });

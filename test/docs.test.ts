@@ -107,13 +107,31 @@ test("docs/hardening.md has every case, and the tests it names exist", () => {
     for (let i = 1; i <= count; i++) assert.ok(rows.has(`${group}-${String(i).padStart(2, "0")}`), `${group}-${i}`);
   }
   for (const [id, where] of rows) {
-    for (const [, file] of where.matchAll(/\]\(\.\.\/([^)]+)\)/g)) {
+    const links = [...where.matchAll(/\]\(\.\.\/([^)]+)\)/g)];
+    assert.ok(links.length > 0 || where.endsWith("."), `${id}: neither a test nor a sentence that says why not`);
+    for (const [, file] of links) {
       assert.ok(existsSync(join(root, file as string)), `${id}: ${file}`);
       const named = new RegExp(`^.*\\b(test|it|describe)\\(\\s*["\`][^"\`]*${id}\\b`, "m");
       assert.ok(named.test(read(file as string)), `${id}: no test in ${file} carries this id`);
     }
   }
+  for (const file of testFiles()) {
+    for (const [, title] of read(file).matchAll(/\b(?:test|it|describe)\(\s*["`]([^"`]*)/g)) {
+      for (const [id] of (title as string).matchAll(/\b(?:H1|BE|WS|PP|RX|CP|UP)-\d\d\b/g)) {
+        assert.ok(rows.get(id)?.includes(`](../${file})`), `${id}: its row does not name ${file}`);
+      }
+    }
+  }
 });
+
+/** Paths of all test files. */
+function testFiles(): string[] {
+  return ["test", "e2e"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".test.ts"))
+      .map((name) => join(folder, name)),
+  );
+}
 
 test("docs/acceptance.md has every row of its groups, and the tests it names exist", () => {
   const page = read("docs/acceptance.md");

@@ -93,7 +93,7 @@ test("decisions 9: a missing weight and weight 0 arrive as 100", () => {
   }
 });
 
-test("frontends are known by address, host, path and method; the host is folded", () => {
+test("CP-10 frontends are known by address, host, path and method; the host is folded", () => {
   const state = stateOf(addFrontend("Example.COM.", "/api"), addFrontend("example.com", "/api", { method: "GET" }));
   assert.equal(
     refusal(state, addFrontend("example.com", "/api", { clusterId: "other", position: 0 })),
@@ -112,7 +112,7 @@ test("a path that ends like a method is not confused with a method", () => {
   assert.equal(state.httpFrontends.size, 2);
 });
 
-test("listeners are added inactive, activated once, and removed with their activation", () => {
+test("CP-10 listeners are added inactive, activated once, and removed with their activation", () => {
   const state = stateOf(addListener("0.0.0.0:80", { active: true }));
   assert.equal(state.httpListeners.get("0.0.0.0:80")?.object.active, false);
   assert.deepEqual(kinds(state, onListener("activateListener", "0.0.0.0:80")), ["activate_http_listener"]);

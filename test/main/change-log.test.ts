@@ -78,7 +78,7 @@ test("an acknowledgement covers every earlier change", async () => {
   assert.equal(outcomes.length, 2);
 });
 
-test("decisions 12: a change that every worker refuses is taken back", async () => {
+test("CP-11 decisions 12: a change that every worker refuses is taken back", async () => {
   const { targets, log, undone, outcomes, record } = setUp();
   record(1);
   const refusals = [{ revision: 1, reason: "no, a=b" }];
@@ -90,7 +90,7 @@ test("decisions 12: a change that every worker refuses is taken back", async () 
   assert.deepEqual(targets.replaced, []);
 });
 
-test("decisions 12: a change that one worker refuses stays, and that worker is replaced", async () => {
+test("CP-11 decisions 12: a change that one worker refuses stays, and that worker is replaced", async () => {
   const { targets, log, undone, outcomes, record } = setUp();
   record(1);
   log.onAck(1, 1, standing(0, [{ revision: 1, reason: "no room" }]));

@@ -39,7 +39,7 @@ for (const kind of [s.UNIX_STREAM, s.UNIX_SEQPACKET, s.UNIX_DGRAM]) {
   });
 }
 
-test("more descriptors than announced: an error, and all are closed", () => {
+test("CP-22 more descriptors than announced: an error, and all are closed", () => {
   const [a, b] = socketpair(s.UNIX_SEQPACKET);
   const before = openDescriptors();
   for (const [sent, accepted] of [
@@ -55,7 +55,7 @@ test("more descriptors than announced: an error, and all are closed", () => {
   closeAll([a, b]);
 });
 
-test("200 descriptors fit, 201 are refused at the sender", () => {
+test("CP-22 200 descriptors fit, 201 are refused at the sender", () => {
   const [a, b] = socketpair(s.UNIX_STREAM);
   const before = openDescriptors();
   assert.equal(sendFds(a, Buffer.from("x"), new Array(200).fill(a)), 1);
@@ -68,7 +68,7 @@ test("200 descriptors fit, 201 are refused at the sender", () => {
   closeAll([a, b]);
 });
 
-test("fewer descriptors, none, and the end of the stream are told apart", () => {
+test("CP-22 fewer descriptors, none, and the end of the stream are told apart", () => {
   const [a, b] = socketpair(s.UNIX_STREAM);
   assert.equal(recvFds(b, 10, 5), -EAGAIN);
   sendFds(a, Buffer.from("one"), [a]);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, afterEach, beforeEach, test } from "node:test";
+import { METRIC_HTTP_EARLY_RESPONSE_CLOSE } from "../../src/observe/metrics.ts";
 import { Rig } from "./rig.ts";
 import { connect, type Peer, RawBackend } from "./wire-peers.ts";
 
@@ -378,6 +379,24 @@ test("H1-37 a head larger than a buffer is a 431, however it comes", async () =>
     assert.match(await peer.end(), /^HTTP\/1.1 431 /);
   }
   assert.equal(backend.accepted.length, 0);
+});
+
+test("a body above 64 kB that is unread after a local answer closes the connection, a smaller one is read", async () => {
+  const nowhere = rig.listen([]);
+  const upload = (length: number): string => `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`;
+  const kept = await connect(nowhere);
+  const closed = await connect(nowhere);
+  clients.push(kept, closed);
+  const before = rig.stats.values[METRIC_HTTP_EARLY_RESPONSE_CLOSE] as number;
+  kept.send(upload(65_535));
+  assert.doesNotMatch(await kept.has("</html>"), /Connection: close/);
+  kept.send("x".repeat(65_535));
+  kept.send(GET);
+  await kept.until((all) => all.split("HTTP/1.1 503 ").length === 3, "the second answer");
+  assert.equal(rig.stats.values[METRIC_HTTP_EARLY_RESPONSE_CLOSE], before);
+  closed.send(upload(65_536));
+  assert.match(await closed.end(), /^HTTP\/1.1 503 [\s\S]*Connection: close\r\n/);
+  assert.equal(rig.stats.values[METRIC_HTTP_EARLY_RESPONSE_CLOSE], before + 1);
 });
 
 test("H1-48 the body of a request that is answered locally is not taken for a request", async () => {
