@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import type { ExplainOptions } from "../explain.ts";
-import { given, repeated } from "../options.ts";
+import { given, globals, repeated } from "../options.ts";
 
 export function addToolVerbs(program: Command): void {
   program
@@ -18,6 +18,14 @@ export function addToolVerbs(program: Command): void {
     .action(async (method: string, url: string, _own: object, command: Command) => {
       const { explain } = await import("../explain.ts");
       await explain(method, url, given<ExplainOptions>(command));
+    });
+  program
+    .command("doctor")
+    .description("look for what stands in the way: limits, ports, permissions, disks, clock, backends")
+    .addHelpText("after", "\nNothing is changed. Exit code 1 when a problem was found; warnings are none.")
+    .action(async (_own: object, command: Command) => {
+      const { doctor } = await import("../doctor.ts");
+      await doctor(globals(command));
     });
 }
 
