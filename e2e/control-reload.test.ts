@@ -90,6 +90,38 @@ test("a reload under load: unrelated requests, keep-alive connections and WebSoc
   assert.doesNotMatch(proxy.output, /being replaced/);
 });
 
+test("a large file is reloaded while requests flow and other clients are answered", async (t) => {
+  const backend = await httpBackend(t, (_request, response) => response.end("ok"));
+  const proxy = await startProxy(t, { workers: 2, clusters: { app: { backends: [backend.port] } } });
+  const { port } = proxy;
+  const own = readFileSync(join(proxy.folder, "config.toml"), "utf8");
+  const many = (more: string): string =>
+    own +
+    Array.from({ length: 2000 }, (_, index) => cluster(`c${index}`, port, backend.port, index < 50 ? more : "")).join(
+      "",
+    );
+  const load = new Load(port, { connections: 4 });
+  t.after(() => load.stop());
+  for (const [more, counts] of [
+    ["", "6000 added, 0 changed, 0 removed"],
+    ["sticky_session = true", "0 added, 50 changed, 0 removed"],
+  ] as const) {
+    writeFileSync(join(proxy.folder, "config.toml"), many(more));
+    const reload = proxy.run("reload");
+    const status = await proxy.run("status");
+    assert.equal(status.code, 0, status.stderr);
+    const { code, stdout, stderr } = await reload;
+    assert.equal(code, 0, stderr);
+    assert.ok(stdout.includes(counts), stdout.slice(0, 200));
+    assert.equal(await bodyOf(port, "c1999.test"), "200 ok");
+  }
+  const { served, failures } = await load.stop();
+  assert.deepEqual(failures, []);
+  assert.ok(served > 10);
+  const all = await hashes(proxy.socketPath);
+  for (const [, found] of all) assert.deepEqual(found, all.get("main"));
+});
+
 test("decisions 10: what was changed over the socket stays unless the file changed it, too; --prune drops it", async (t) => {
   const backend = await httpBackend(t, (_request, response) => response.end("ok"));
   const proxy = await startProxy(t, {});

@@ -6,14 +6,13 @@
 import { freezeTables, type Plan, planSteps, type Tables, tablesOf } from "../command/diff.ts";
 import type { Response } from "../command/gen/sozu_pb.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
-import { loadConfig } from "../config/load.ts";
-import type { ParsedConfig } from "../config/parse.ts";
 import { renderProblem } from "../config/problems.ts";
 import type { GlobalSettings } from "../config/settings.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Trail } from "./audit.ts";
 import { countsText, overriddenText, reportContent } from "./change-report.ts";
 import { applySet, lateText } from "./change-set.ts";
+import { type ReadConfig, readConfig } from "./config-reader.ts";
 import { inSlices } from "./slices.ts";
 import type { StateFiles } from "./state-files.ts";
 import type { StateKeeper } from "./state-keeper.ts";
@@ -67,7 +66,7 @@ export class Reloader {
     const { source, keeper, logger } = this.#options;
     const path = asked.path === "" ? source.path : asked.path;
     progress(`reading ${path}`);
-    const file = await loadConfig(path, { unknownKeys: source.unknownKeys });
+    const file = await readConfig({ path, unknownKeys: source.unknownKeys });
     if (!file.ok) return failureResponse(`${cut(file.text)}\n\n${path} was not loaded; nothing was applied`);
     for (const warning of file.warnings) logger.warn("config", renderProblem(warning));
     const target = tablesOf(file.state);
@@ -88,7 +87,7 @@ export class Reloader {
     return okResponse(`Successfully reloaded ${path}: ${text}${note}`, content);
   }
 
-  #notes(file: ParsedConfig, plan: Plan): string[] {
+  #notes(file: Extract<ReadConfig, { ok: true }>, plan: Plan): string[] {
     const notes: string[] = [];
     const overridden = overriddenText(plan);
     if (overridden !== "") notes.push(overridden);
