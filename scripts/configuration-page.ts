@@ -14,6 +14,7 @@ import {
   UDP_HEALTH_KEYS,
   UDP_KEYS,
 } from "../src/config/tables.ts";
+import { HSTS_KEYS } from "../src/config/tables-tls.ts";
 
 /** The page. */
 export function configurationPage(): string {
@@ -27,6 +28,7 @@ export function configurationPage(): string {
     section("`udp.health` of a cluster", "", UDP_HEALTH_KEYS),
     section("Frontends", FRONTEND_TEXT, FRONTEND_KEYS),
     section("Frontends of `tcp` clusters", STREAM_TEXT, STREAM_FRONTEND_KEYS),
+    section("`hsts` of a listener or frontend", HSTS_TEXT, HSTS_KEYS),
     section("`headers` of a frontend", HEADER_TEXT, HEADER_KEYS),
     section("Backends", BACKEND_TEXT, BACKEND_KEYS),
     later(),
@@ -84,7 +86,7 @@ nothing at %ROUTE
 """
 \`\`\`
 
-Listeners with the protocol \`tcp\` or \`udp\` are checked and stored, listed and saved; they cannot be activated
+Listeners with the protocol \`https\`, \`tcp\` or \`udp\` are checked and stored, listed and saved; they cannot be activated
 before their traffic is built, and the file gets a warning that says so.
 
 A template is a whole HTTP/1.1 response: status line, header fields, an empty line, body. Ends of lines may be bare. The
@@ -134,6 +136,9 @@ interval = 5
 timeout = 2
 accepted_statuses = ["200-299", "404"]
 \`\`\`
+`;
+
+const HSTS_TEXT = `Sends \`Strict-Transport-Security\` (RFC 6797), from HTTPS frontends only.
 `;
 
 const STREAM_TEXT = `A TCP or UDP listener serves one cluster, the one whose frontend came last. A cluster with
@@ -230,14 +235,15 @@ function later(): string {
     ["Clusters", CLUSTER_KEYS],
     ["Frontends", FRONTEND_KEYS],
   ];
-  const rows = tables.map(([title, keys]) => {
+  const found = tables.filter(([, keys]) => Object.values(keys).some((key) => key.later));
+  const rows = found.map(([title, keys]) => {
     const names = Object.keys(keys).filter((name) => keys[name]!.later);
     return `- ${title}: ${names.map((name) => `\`${name}\``).join(", ")}.`;
   });
   return `## Known and not supported yet
 
 These keys of Sōzu are recognised and refused with "not supported yet"; a value that says what is done anyway
-(such as \`disable_cluster_metrics = false\`) passes. The same goes for \`https\` listeners and log targets other than \`stdout\` and files.
+(such as \`disable_cluster_metrics = false\`) passes. The same goes for log targets other than \`stdout\` and files.
 
 ${rows.join("\n")}
 `;

@@ -119,6 +119,10 @@ export class Cluster {
 
   /** Takes a configuration over; backends stay, and so do cursors unless the algorithm or metric changes. */
   configure(config: ClusterObject | null): void {
+    const speaksHttp2 = config?.transport?.http2 === true;
+    if (speaksHttp2 !== (this.config?.transport?.http2 === true)) {
+      this.stale = true;
+    }
     this.config = config;
     this.credentials = null;
     const algorithm = config === null ? ALGORITHM_RANDOM : config.loadBalancing;
@@ -207,7 +211,7 @@ export class Cluster {
     if (this.stale) {
       this.setUp();
     }
-    this.bySticky ??= groupBySticky(this.backends);
+    this.bySticky ??= groupBySticky(this.usable);
     const named = this.bySticky.get(stickyId);
     if (named !== undefined) {
       for (const backend of named) {
@@ -293,9 +297,15 @@ export class Cluster {
   private setUp(): void {
     this.stale = false;
     this.bySticky = null;
-    this.single = this.backends.length === 1 ? this.backends[0] : null;
-    this.ordinary.setBackends(this.backends.filter((backend) => !backend.backup));
-    this.backups.setBackends(this.backends.filter((backend) => backend.backup));
+    const usable = this.usable;
+    this.single = usable.length === 1 ? usable[0] : null;
+    this.ordinary.setBackends(usable.filter((backend) => !backend.backup));
+    this.backups.setBackends(usable.filter((backend) => backend.backup));
+  }
+
+  /** Backends that speak HTTP/2 cannot be spoken to yet: better none (503) than HTTP/1.1, which they do not understand. */
+  private get usable(): readonly Backend[] {
+    return this.config?.transport?.http2 === true ? NO_BACKENDS : this.backends;
   }
 }
 
@@ -344,4 +354,5 @@ const TUNING_NONE: BalancingTuningObject = {
   ejectAfter: 0,
   ejectionTime: 0,
 };
+const NO_BACKENDS: readonly Backend[] = [];
 const NO_BYTES = new Uint8Array(0);

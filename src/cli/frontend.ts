@@ -5,10 +5,10 @@ import { REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
 import { control } from "./control.ts";
 import { CliError } from "./errors.ts";
 import { type GlobalOptions, givenOf } from "./options.ts";
-import { readAddress, readHeader, readTags, readTemplate, readWord } from "./values.ts";
+import { type HstsOptions, readAddress, readHeader, readHsts, readTags, readTemplate, readWord } from "./values.ts";
 
-/** What `frontend http add` and `remove` were given. */
-export interface FrontendOptions extends GlobalOptions {
+/** What `add` and `remove` of HTTP and HTTPS frontends were given. */
+export interface FrontendOptions extends GlobalOptions, HstsOptions {
   readonly address: string;
   readonly hostname?: string;
   /** Another name of `hostname`. */
@@ -38,16 +38,31 @@ export interface FrontendListOptions extends GlobalOptions {
 }
 
 /** Routes requests to a cluster; `clusterId` null: denies them (401). */
-export async function addHttpFrontend(options: FrontendOptions, clusterId: string | null): Promise<void> {
+export async function addFrontend(
+  protocol: "http" | "https",
+  options: FrontendOptions,
+  clusterId: string | null,
+): Promise<void> {
   const tags = options.tags === undefined ? {} : readTags(options.tags);
-  const value = { ...frontend(options, clusterId), tags, ...policy(options) };
-  await control(options, { case: "addHttpFrontend", value });
+  const hsts = protocol === "https" ? readHsts(options) : undefined;
+  const value = {
+    ...frontend(options, clusterId),
+    tags,
+    ...policy(options),
+    ...(hsts === undefined ? {} : { hsts }),
+  };
+  await control(options, { case: protocol === "http" ? "addHttpFrontend" : "addHttpsFrontend", value });
 }
 
 /** Removes the frontend with this address, host, path and method. */
-export async function removeHttpFrontend(options: FrontendOptions, clusterId: string | null): Promise<void> {
+export async function removeFrontend(
+  protocol: "http" | "https",
+  options: FrontendOptions,
+  clusterId: string | null,
+): Promise<void> {
   const next = "sozu frontend list shows all frontends; address, host, path and method have to be the same";
-  await control(options, { case: "removeHttpFrontend", value: frontend(options, clusterId) }, next);
+  const name = protocol === "http" ? "removeHttpFrontend" : "removeHttpsFrontend";
+  await control(options, { case: name, value: frontend(options, clusterId) }, next);
 }
 
 /** What `frontend tcp` and `frontend udp` were given. */

@@ -3,6 +3,7 @@
 import { ScalarType } from "@bufbuild/protobuf";
 import {
   UpdateHttpListenerConfigSchema,
+  UpdateHttpsListenerConfigSchema,
   UpdateTcpListenerConfigSchema,
   UpdateUdpListenerConfigSchema,
 } from "../command/gen/sozu_pb.ts";
@@ -10,20 +11,25 @@ import { control, type RequestInit } from "./control.ts";
 import { CliError } from "./errors.ts";
 import type { Protocol } from "./listener.ts";
 import type { GlobalOptions } from "./options.ts";
-import { readAddress, readAnswers, readTemplateFile } from "./values.ts";
+import { type HstsOptions, readAddress, readAnswers, readHsts, readTemplateFile } from "./values.ts";
 
 /** What `update` was given; the names of the other options are those of the fields. */
-export interface ListenerUpdateOptions extends GlobalOptions {
+export interface ListenerUpdateOptions extends GlobalOptions, HstsOptions {
   readonly address: string;
   readonly publicAddress?: string;
   readonly answer?: readonly string[];
   readonly resetAnswer?: readonly string[];
   readonly trustedProxies?: string;
   readonly resetTrustedProxies?: boolean;
+  /** Separated by commas. */
+  readonly alpnProtocols?: string;
+  readonly resetAlpn?: boolean;
+  readonly enableHttp11?: boolean;
 }
 
 const PATCHES = {
   http: { request: "updateHttpListener", schema: UpdateHttpListenerConfigSchema },
+  https: { request: "updateHttpsListener", schema: UpdateHttpsListenerConfigSchema },
   tcp: { request: "updateTcpListener", schema: UpdateTcpListenerConfigSchema },
   udp: { request: "updateUdpListener", schema: UpdateUdpListenerConfigSchema },
 } as const;
@@ -47,6 +53,11 @@ export async function updateListener(protocol: Protocol, options: ListenerUpdate
   if (Object.keys(answers).length > 0) patch["answers"] = answers;
   if (options.resetTrustedProxies === true) patch["trustedProxies"] = { values: [] };
   if (options.trustedProxies !== undefined) patch["trustedProxies"] = { values: options.trustedProxies.split(",") };
+  if (options.resetAlpn === true) patch["alpnProtocols"] = { values: [] };
+  if (options.alpnProtocols !== undefined) patch["alpnProtocols"] = { values: options.alpnProtocols.split(",") };
+  if (options.enableHttp11 === true) patch["disableHttp11"] = false;
+  const hsts = readHsts(options);
+  if (hsts !== undefined) patch["hsts"] = hsts;
   if (Object.keys(patch).length === 0) {
     throw new CliError(
       "nothing was given that could change",

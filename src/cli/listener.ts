@@ -1,16 +1,23 @@
 // `sozu listener <protocol> add`, `remove`, `activate` and `deactivate`.
 
+import {
+  ALPN_PROTOCOLS,
+  CIPHERS_DEFAULT,
+  GROUPS_DEFAULT,
+  SIGNATURES_DEFAULT,
+  TLS13_TICKETS_DEFAULT,
+} from "../command/convert-https.ts";
 import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
 import { ListenerType } from "../command/gen/sozu_pb.ts";
 import { control, type RequestInit } from "./control.ts";
 import { type GlobalOptions, givenOf } from "./options.ts";
-import { readAddress, readAnswers, readTemplateFile } from "./values.ts";
+import { type HstsOptions, readAddress, readAnswers, readHsts, readTemplateFile, readTlsVersions } from "./values.ts";
 
 /** The protocols that have listeners. */
-export type Protocol = "http" | "tcp" | "udp";
+export type Protocol = "http" | "https" | "tcp" | "udp";
 
 /** What `add` was given; which options there are depends on the protocol. */
-export interface ListenerOptions extends GlobalOptions {
+export interface ListenerOptions extends GlobalOptions, HstsOptions {
   readonly address: string;
   readonly publicAddress?: string;
   readonly stickyName?: string;
@@ -31,6 +38,9 @@ export interface ListenerOptions extends GlobalOptions {
   /** Bytes. */
   readonly maxRxDatagramSize?: number;
   readonly maxFlows?: number;
+  readonly tlsVersions?: readonly string[];
+  /** Separated by commas. */
+  readonly tlsCipherList?: string;
 }
 
 /** Adds a listener; it accepts once it is activated. */
@@ -54,6 +64,7 @@ export async function changeListener(
 
 const TYPES: Readonly<Record<Protocol, ListenerType>> = {
   http: ListenerType.HTTP,
+  https: ListenerType.HTTPS,
   tcp: ListenerType.TCP,
   udp: ListenerType.UDP,
 };
@@ -87,7 +98,19 @@ async function additionOf(protocol: Protocol, options: ListenerOptions): Promise
     trustedProxies: options.trustedProxies === undefined ? [] : options.trustedProxies.split(","),
     ...givenOf(options, ["underscoreNames", "dotSegments", "encodedSlashes"]),
   };
-  return { case: "addHttpListener", value: http };
+  if (protocol === "http") return { case: "addHttpListener", value: http };
+  const hsts = readHsts(options);
+  const tls = {
+    versions: readTlsVersions(options.tlsVersions ?? ["TLS_V12", "TLS_V13"]),
+    cipherList: options.tlsCipherList === undefined ? [...CIPHERS_DEFAULT] : options.tlsCipherList.split(","),
+    cipherSuites: [...CIPHERS_DEFAULT],
+    groupsList: [...GROUPS_DEFAULT],
+    signatureAlgorithms: [...SIGNATURES_DEFAULT],
+    alpnProtocols: [...ALPN_PROTOCOLS],
+    sendTls13Tickets: BigInt(TLS13_TICKETS_DEFAULT),
+    ...(hsts === undefined ? {} : { hsts }),
+  };
+  return { case: "addHttpsListener", value: { ...http, ...tls } };
 }
 
 function answersOf(options: ListenerOptions): Record<string, string> {

@@ -71,9 +71,27 @@ export function flag(text: string): boolean {
 /** Flags that may have a value, which must not be taken for the word behind them: `--required-auth id shop`. */
 export function fillFlags(args: readonly string[]): string[] {
   return args.map((arg, at) => {
-    const bare = arg === "--required-auth" && args[at + 1] !== "true" && args[at + 1] !== "false";
+    const bare = OPTIONAL_VALUES.includes(arg) && args[at + 1] !== "true" && args[at + 1] !== "false";
     return bare ? `${arg}=true` : arg;
   });
+}
+
+const OPTIONAL_VALUES: readonly string[] = [
+  "--required-auth",
+  "--hsts-include-subdomains",
+  "--hsts-preload",
+  "--hsts-force-replace-backend",
+];
+
+/** The options of HSTS, on HTTPS listeners and frontends. */
+export function hstsOptions(command: Command): void {
+  const bool = (name: string, text: string): Option => new Option(`--hsts-${name} [bool]`, text).argParser(flag);
+  command
+    .option("--hsts-max-age <seconds>", "send Strict-Transport-Security; default a year", count)
+    .addOption(bool("include-subdomains", "for the names below, too"))
+    .addOption(bool("preload", "agree to lists of browsers"))
+    .addOption(bool("force-replace-backend", "also where the backend sends its own"))
+    .option("--hsts-disabled", "send none, whatever the listener says");
 }
 
 export function port(text: string): number {

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { describeError, EXIT_FAILURE, EXIT_USAGE } from "./errors.ts";
 import { fillFlags, laterVerbs, milliseconds } from "./options.ts";
+import { addCertificateVerbs } from "./verbs/certificates.ts";
 import { addBackendVerbs, addClusterVerbs } from "./verbs/clusters.ts";
 import { addControlVerbs } from "./verbs/control.ts";
 import { addDaemonVerbs } from "./verbs/daemon.ts";
@@ -46,6 +47,7 @@ export function buildProgram(): Command {
   addBackendVerbs(program);
   addFrontendVerbs(program);
   addListenerVerbs(program);
+  addCertificateVerbs(program);
   laterVerbs(program, VERBS_LATER);
   return program;
 }
@@ -75,7 +77,7 @@ function version(): string {
 }
 
 /** Verbs of Sozu whose parts are not built yet. */
-const VERBS_LATER: readonly string[] = ["upgrade", "metrics", "certificate", "top"];
+const VERBS_LATER: readonly string[] = ["upgrade", "metrics", "top"];
 
 const HELP = `
 Examples:

@@ -1,9 +1,9 @@
 // Values of command-line options as the protocol wants them. What is wrong is said before anything is sent.
 
 import { addressToMessage, parseAddress } from "../command/address.ts";
-import type { SocketAddress } from "../command/gen/sozu_pb.ts";
+import type { SocketAddress, TlsVersion } from "../command/gen/sozu_pb.ts";
 import { setEntry } from "../command/map-entry.ts";
-import { foldWord, HEADER_POSITIONS } from "../command/words.ts";
+import { foldWord, HEADER_POSITIONS, TLS_VERSIONS } from "../command/words.ts";
 import { readAnswerFile } from "../config/load.ts";
 import { nearest } from "../config/suggest.ts";
 import { CliError } from "./errors.ts";
@@ -72,4 +72,42 @@ export function readAnswers(answers: readonly string[], reset: readonly string[]
     setEntry(map, text.slice(0, at), body);
   }
   return map;
+}
+
+/** Reads versions of TLS in any case; `TLSv1` is 1.0. @throws CliError */
+export function readTlsVersions(texts: readonly string[]): TlsVersion[] {
+  return texts.map((text) => {
+    const word = text.toUpperCase() === "TLSV1" ? "TLS_V10" : text.toUpperCase();
+    const number = (TLS_VERSIONS as readonly string[]).indexOf(word);
+    if (number >= 0) return number as TlsVersion;
+    throw new CliError(`"${text}" is not a version of TLS`, "write TLS_V12 or TLS_V13");
+  });
+}
+
+/** What was given of HSTS. */
+export interface HstsOptions {
+  readonly hstsMaxAge?: number;
+  readonly hstsIncludeSubdomains?: boolean;
+  readonly hstsPreload?: boolean;
+  readonly hstsDisabled?: boolean;
+  readonly hstsForceReplaceBackend?: boolean;
+}
+
+/** HSTS as the protocol has it, or undefined when nothing was given. @throws CliError */
+export function readHsts(options: HstsOptions) {
+  const { hstsMaxAge, hstsIncludeSubdomains, hstsPreload, hstsDisabled, hstsForceReplaceBackend } = options;
+  const given = [hstsMaxAge, hstsIncludeSubdomains, hstsPreload, hstsForceReplaceBackend];
+  const enabled = given.some((value) => value !== undefined);
+  if (hstsDisabled === true && enabled) {
+    throw new CliError("--hsts-disabled cannot be combined with other HSTS options");
+  }
+  if (hstsDisabled === true) return { enabled: false };
+  if (!enabled) return undefined;
+  return {
+    enabled: true,
+    ...(hstsMaxAge === undefined ? {} : { maxAge: hstsMaxAge }),
+    ...(hstsIncludeSubdomains === undefined ? {} : { includeSubdomains: hstsIncludeSubdomains }),
+    ...(hstsPreload === undefined ? {} : { preload: hstsPreload }),
+    ...(hstsForceReplaceBackend === undefined ? {} : { forceReplaceBackend: hstsForceReplaceBackend }),
+  };
 }

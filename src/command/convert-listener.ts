@@ -1,13 +1,14 @@
-// HttpListenerConfig to the record of an HTTP listener (spec 2.4). The `h2_*` fields are checked and kept in the message
-// only: on an HTTP listener they concern backends that speak HTTP/2, which are refused as long as they are not built.
+// HttpListenerConfig to the record of an HTTP listener (spec 2.4), and what an HTTPS listener has in common with it. The
+// `h2_*` fields of HTTP listeners are checked and kept in the message only: there they concern backends that speak HTTP/2,
+// which are not built yet.
 
-import { isFieldSet } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, isFieldSet } from "@bufbuild/protobuf";
 import { NETWORKS_MAX, parseNetworks } from "../policies/networks.ts";
 import { answersOf, httpAnswers, toAnswers } from "./answer-texts.ts";
 import { type Converted, checkField, checkTimeout, isError, toAddress } from "./convert-checks.ts";
 import { type CommandError, commandError } from "./errors.ts";
-import type { HttpListenerConfig } from "./gen/sozu_pb.ts";
-import { HttpListenerConfigSchema } from "./gen/sozu_pb.ts";
+import type { HttpListenerConfig, HttpsListenerConfig } from "./gen/sozu_pb.ts";
+import { HttpListenerConfigSchema, HttpsListenerConfigSchema } from "./gen/sozu_pb.ts";
 import { HEADER_NAME_BYTES_MAX } from "./limits.ts";
 import { type HttpListenerObject, TOLERANCE_DROP, TOLERANCE_PASS, TOLERANCE_REFUSE } from "./objects.ts";
 import { checkToken } from "./text.ts";
@@ -20,7 +21,7 @@ export const SOZU_ID_HEADER_DEFAULT = "Sozu-Id";
 export const NAME_TOLERANCES = ["pass", "drop", "refuse"] as const;
 export const PATH_TOLERANCES = ["pass", "refuse"] as const;
 
-export function toHttpListener(message: HttpListenerConfig): Converted<HttpListenerObject> {
+export function toHttpListener(message: HttpListenerConfig | HttpsListenerConfig): Converted<HttpListenerObject> {
   const address = toAddress("address", message.address);
   if (isError(address)) return address;
   const publicAddress = message.publicAddress === undefined ? null : toAddress("public_address", message.publicAddress);
@@ -71,10 +72,18 @@ const HTTP2_MINIMUMS: Readonly<Record<string, number>> = {
   h2_graceful_shutdown_deadline_seconds: 0,
 };
 
-const HTTP2_FIELDS = HttpListenerConfigSchema.fields.filter((field) => field.name.startsWith("h2_"));
+/** The `h2_*` fields of both kinds of listeners. */
+export const HTTP2_FIELDS = {
+  "command.HttpListenerConfig": http2Fields(HttpListenerConfigSchema),
+  "command.HttpsListenerConfig": http2Fields(HttpsListenerConfigSchema),
+} as const;
 
-function checkHttp2(message: HttpListenerConfig): CommandError | null {
-  for (const field of HTTP2_FIELDS) {
+function http2Fields(schema: DescMessage): readonly DescField[] {
+  return schema.fields.filter((field) => field.name.startsWith("h2_"));
+}
+
+function checkHttp2(message: HttpListenerConfig | HttpsListenerConfig): CommandError | null {
+  for (const field of HTTP2_FIELDS[message.$typeName]) {
     if (!isFieldSet(message, field)) continue;
     const minimum = HTTP2_MINIMUMS[field.name] ?? 1;
     const value = message[field.localName as Http2Field];
@@ -84,7 +93,8 @@ function checkHttp2(message: HttpListenerConfig): CommandError | null {
   return null;
 }
 
-type Http2Field = Extract<keyof HttpListenerConfig, `h2${string}`>;
+/** The name of such a field in a message. */
+export type Http2Field = Extract<keyof HttpListenerConfig, `h2${string}`>;
 
 function checkNetworks(networks: readonly string[]): CommandError | null {
   if (networks.length > NETWORKS_MAX) {

@@ -34,8 +34,6 @@ export function toFrontendPolicy(
   message: RequestHttpFrontend,
   rule: CapturingRule,
 ): FrontendPolicyObject | null | CommandError {
-  // Spec 5.11: even a disabled one is refused.
-  if (message.hsts !== undefined) return commandError("INVALID_VALUE", "hsts", HSTS_ON_HTTP);
   const headers = toHeaderEdits(message.headers);
   if (headers instanceof CommandError) return headers;
   const { redirectTemplate, rewriteHost, rewritePath, rewritePort } = message;
@@ -91,8 +89,6 @@ export function checkPort(field: string, port: number): CommandError | null {
 
 /** Connections per source address: what a counter holds. */
 export const PER_IP_MAX = 0xffffffff;
-
-const HSTS_ON_HTTP = "a plain HTTP frontend cannot carry it (RFC 6797 7.2): it belongs to HTTPS frontends";
 
 function checkRewrite(field: string, text: string, target: RewriteTarget, rule: CapturingRule): CommandError | null {
   if (text === "") return null;

@@ -86,6 +86,14 @@ export function toBackendIdentity(message: RemoveBackend): Converted<BackendIden
 }
 
 export function toHttpFrontend(message: RequestHttpFrontend): Converted<HttpFrontendObject> {
+  // Spec 5.11: even a disabled one is refused.
+  return message.hsts === undefined ? toFrontend(message) : commandError("INVALID_VALUE", "hsts", HSTS_ON_HTTP);
+}
+
+const HSTS_ON_HTTP = "a plain HTTP frontend cannot carry it (RFC 6797 7.2): it belongs to HTTPS frontends";
+
+/** What HTTP and HTTPS frontends have in common. */
+export function toFrontend(message: RequestHttpFrontend): Converted<HttpFrontendObject> {
   const address = toAddress("address", message.address);
   if (isError(address)) return address;
   const clusterId = has(message, "clusterId") ? message.clusterId : null;

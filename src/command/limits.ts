@@ -35,6 +35,13 @@ export const WWW_AUTHENTICATE_BYTES_MAX = 4096;
 export const PROBE_URI_BYTES_MAX = 2048;
 /** Ranges of statuses of a health check. */
 export const STATUS_RANGES_MAX = 32;
+/** Names in a list of ciphers, groups or signature algorithms, and bytes of one. */
+export const TLS_NAMES_MAX = 64;
+export const TLS_NAME_BYTES_MAX = 128;
+/** Bytes of a certificate or a key as PEM; certificates behind the leaf; host names of one certificate. */
+export const CERTIFICATE_BYTES_MAX = 65_536;
+export const CHAIN_MAX = 10;
+export const CERTIFICATE_NAMES_MAX = 1000;
 /** Bytes of a UDP datagram (RFC 768: a 16-bit length that includes 8 bytes of header). */
 export const DATAGRAM_BYTES_MAX = 65_527;
 /** Bytes of the datagram that probes UDP backends: one that no network splits. */

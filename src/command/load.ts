@@ -5,11 +5,12 @@
 import { formatAddress } from "./address.ts";
 import { toHttpFrontend } from "./convert.ts";
 import { type Converted, isError } from "./convert-checks.ts";
+import { toHttpsFrontend, toHttpsListener } from "./convert-https.ts";
 import { toHttpListener } from "./convert-listener.ts";
 import { toStreamFrontend, toTcpListener, toUdpListener } from "./convert-stream.ts";
 import type { CommandError } from "./errors.ts";
 import type { Request } from "./gen/sozu_pb.ts";
-import type { SocketAddress, StreamFrontendObject } from "./objects.ts";
+import type { HttpFrontendObject, SocketAddress, StreamFrontendObject } from "./objects.ts";
 import { stateKey } from "./state/http-frontends.ts";
 import { frontendKey, streamFrontendKey } from "./state/keys.ts";
 import { sameObject, type Table } from "./state/table.ts";
@@ -45,6 +46,8 @@ function twinOf(state: ConfigState, { requestType }: Request): Twin | null {
   switch (requestType.case) {
     case "addHttpListener":
       return listenerTwin(state.httpListeners, toHttpListener(requestType.value));
+    case "addHttpsListener":
+      return listenerTwin(state.httpsListeners, toHttpsListener(requestType.value));
     case "addTcpListener":
       return listenerTwin(state.tcpListeners, toTcpListener(requestType.value));
     case "addUdpListener":
@@ -53,12 +56,10 @@ function twinOf(state: ConfigState, { requestType }: Request): Twin | null {
       return streamTwin(state.tcpFrontends, toStreamFrontend(requestType.value));
     case "addUdpFrontend":
       return streamTwin(state.udpFrontends, toStreamFrontend(requestType.value));
-    case "addHttpFrontend": {
-      const wanted = toHttpFrontend(requestType.value);
-      if (isError(wanted)) return null;
-      const there = state.httpFrontends.get(frontendKey(wanted))?.object;
-      return { there, wanted, name: `HttpFrontend ${stateKey(wanted)}` };
-    }
+    case "addHttpFrontend":
+      return frontendTwin(state.httpFrontends, toHttpFrontend(requestType.value));
+    case "addHttpsFrontend":
+      return frontendTwin(state.httpsFrontends, toHttpsFrontend(requestType.value));
     default:
       return null;
   }
@@ -71,6 +72,12 @@ function listenerTwin<M, O extends { readonly address: SocketAddress }>(
   if (isError(wanted)) return null;
   const key = formatAddress(wanted.address);
   return { there: table.get(key)?.object, wanted, name: `${table.kind} ${key}` };
+}
+
+function frontendTwin<M, O extends HttpFrontendObject>(table: Table<M, O>, wanted: Converted<O>): Twin | null {
+  if (isError(wanted)) return null;
+  const there = table.get(frontendKey(wanted))?.object;
+  return { there, wanted, name: `${table.kind} ${stateKey(wanted)}` };
 }
 
 function streamTwin<M>(table: Table<M, StreamFrontendObject>, wanted: Converted<StreamFrontendObject>): Twin | null {

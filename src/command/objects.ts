@@ -73,11 +73,11 @@ export const PROXY_EXPECT = 0;
 export const PROXY_SEND = 1;
 export const PROXY_RELAY = 2;
 
-/** How a cluster speaks to its backends (spec 2.5, 10.2). Parts of it are stored only: see state/clusters.ts. */
+/** How a cluster speaks to its backends (spec 2.5, 10.2). */
 export interface ClusterTransportObject {
   /** PROXY_*, TCP only; null: none. */
   readonly proxyProtocol: number | null;
-  /** Backends speak HTTP/2 without TLS, with prior knowledge. */
+  /** Backends speak HTTP/2 without TLS, with prior knowledge; as long as that is not built, none of them is used. */
   readonly http2: boolean;
   /** null: all of it at its defaults. */
   readonly udp: UdpClusterObject | null;

@@ -6,6 +6,8 @@
 
 import { create } from "@bufbuild/protobuf";
 import { addressFromMessage, compareAddresses, formatAddress } from "./address.ts";
+import { toHttpFrontend } from "./convert.ts";
+import { toHttpsFrontend } from "./convert-https.ts";
 import { CommandError, type CommandErrorCode, commandError } from "./errors.ts";
 import { ChangeWriter } from "./flat.ts";
 import type { ActivateListener, HttpListenerConfig, ReplaceListener, Request, SocketAddress } from "./gen/sozu_pb.ts";
@@ -13,6 +15,7 @@ import { ListenerType, RequestSchema } from "./gen/sozu_pb.ts";
 import { StateMirror } from "./mirror.ts";
 import type { Change } from "./objects.ts";
 import type { ShardedMap } from "./sharded-map.ts";
+import * as certificates from "./state/certificates.ts";
 import * as clusters from "./state/clusters.ts";
 import * as frontends from "./state/http-frontends.ts";
 import { httpListeners } from "./state/http-listeners.ts";
@@ -47,15 +50,19 @@ export class ConfigState {
   /** The hash of what workers do not get. */
   readonly stored: StoredHash = new StoredHash();
   readonly #http = httpListeners();
+  readonly #https = stored.httpsListeners(this.stored);
   readonly #tcp = stored.tcpListeners(this.stored);
   readonly #udp = stored.udpListeners(this.stored);
   readonly #tcpFrontends = stored.tcpFrontends(this.stored);
   readonly #udpFrontends = stored.udpFrontends(this.stored);
   readonly httpListeners = this.#http.table;
+  readonly httpsListeners = this.#https.table;
   readonly tcpListeners = this.#tcp.table;
   readonly udpListeners = this.#udp.table;
-  readonly clusters: clusters.ClusterTable = clusters.clusterTable(this.stored);
+  readonly clusters: clusters.ClusterTable = clusters.clusterTable();
   readonly httpFrontends: frontends.HttpFrontendTable = frontends.httpFrontendTable();
+  readonly httpsFrontends: stored.HttpsFrontendTable = stored.httpsFrontendTable(this.stored);
+  readonly certificates: certificates.CertificateTable = stored.certificateTable(this.stored);
   readonly tcpFrontends = this.#tcpFrontends.table;
   readonly udpFrontends = this.#udpFrontends.table;
   readonly backends: clusters.BackendTable = clusters.backendTable();
@@ -102,7 +109,7 @@ export class ConfigState {
 
   /** Gauges `configuration.*`. */
   get frontendCount(): number {
-    return this.httpFrontends.size + this.tcpFrontends.size + this.udpFrontends.size;
+    return this.httpFrontends.size + this.httpsFrontends.size + this.tcpFrontends.size + this.udpFrontends.size;
   }
 
   /** The hash of everything, workers' and stored. */
@@ -132,11 +139,17 @@ export class ConfigState {
       push({ case: "addHttpListener", value: message });
       if (message.active) push({ case: "activateListener", value: activation(message.address!) });
     }
+    for (const { message } of byAddress(this.httpsListeners)) push({ case: "addHttpsListener", value: message });
     for (const { message } of byAddress(this.tcpListeners)) push({ case: "addTcpListener", value: message });
     for (const { message } of byAddress(this.udpListeners)) push({ case: "addUdpListener", value: message });
     for (const entry of sortedEntries(this.clusters.entries)) push({ case: "addCluster", value: entry.message });
     for (const entry of sortedEntries(this.httpFrontends.entries)) {
       push({ case: "addHttpFrontend", value: entry.message });
+    }
+    for (const entry of sortedEntries(this.certificates.entries))
+      push({ case: "addCertificate", value: entry.message });
+    for (const entry of sortedEntries(this.httpsFrontends.entries)) {
+      push({ case: "addHttpsFrontend", value: entry.message });
     }
     for (const { message } of byAge(this.tcpFrontends)) push({ case: "addTcpFrontend", value: message });
     for (const { message } of byAge(this.udpFrontends)) push({ case: "addUdpFrontend", value: message });
@@ -200,9 +213,23 @@ export class ConfigState {
       case "replaceListener":
         return this.#replaceListener(request.value.listener, origin, revision);
       case "addHttpFrontend":
-        return frontends.addHttpFrontend(this.httpFrontends, request.value, origin, revision);
+        return frontends.addHttpFrontend(this.httpFrontends, toHttpFrontend, request.value, origin, revision);
       case "removeHttpFrontend":
         return frontends.removeHttpFrontend(this.httpFrontends, request.value);
+      case "addHttpsFrontend":
+        return frontends.addHttpFrontend(this.httpsFrontends, toHttpsFrontend, request.value, origin, revision);
+      case "removeHttpsFrontend":
+        return frontends.removeHttpFrontend(this.httpsFrontends, request.value);
+      case "addHttpsListener":
+        return this.#https.add(request.value, origin, revision);
+      case "updateHttpsListener":
+        return this.#https.update(request.value, origin, revision);
+      case "addCertificate":
+        return certificates.addCertificate(this.certificates, request.value, origin, revision);
+      case "replaceCertificate":
+        return certificates.replaceCertificate(this.certificates, request.value, origin, revision);
+      case "removeCertificate":
+        return certificates.removeCertificate(this.certificates, request.value);
       case "addHttpListener":
         return this.#addHttpListener(request.value, origin, revision);
       case "removeListener": {
@@ -218,7 +245,7 @@ export class ConfigState {
       case undefined:
         return commandError("EMPTY_REQUEST");
       default:
-        return commandError(LATER.has(request.case) ? "NOT_SUPPORTED" : "UNDISPATCHABLE", requestName(request.case));
+        return commandError("UNDISPATCHABLE");
     }
   }
 
@@ -253,8 +280,8 @@ export class ConfigState {
         return this.#tcp;
       case ListenerType.UDP:
         return this.#udp;
-      default:
-        return commandError("NOT_SUPPORTED", "a listener of type HTTPS");
+      case ListenerType.HTTPS:
+        return this.#https;
     }
   }
 }
@@ -266,7 +293,7 @@ export function requestName(name: string): string {
 
 /** Whether main has to dispatch this kind of request to the state (spec 4.3, column S). */
 export function changesState(name: Request["requestType"]["case"]): boolean {
-  return name !== undefined && (HANDLED.has(name) || LATER.has(name));
+  return name !== undefined && HANDLED.has(name);
 }
 
 const HANDLED: ReadonlySet<string> = new Set([
@@ -284,6 +311,13 @@ const HANDLED: ReadonlySet<string> = new Set([
   "replaceListener",
   "setHealthCheck",
   "removeHealthCheck",
+  "addHttpsListener",
+  "updateHttpsListener",
+  "addHttpsFrontend",
+  "removeHttpsFrontend",
+  "addCertificate",
+  "replaceCertificate",
+  "removeCertificate",
   "addTcpListener",
   "updateTcpListener",
   "addUdpListener",
@@ -292,17 +326,6 @@ const HANDLED: ReadonlySet<string> = new Set([
   "removeTcpFrontend",
   "addUdpFrontend",
   "removeUdpFrontend",
-]);
-
-/** Requests for objects that are not built yet. */
-const LATER: ReadonlySet<string> = new Set([
-  "addHttpsFrontend",
-  "removeHttpsFrontend",
-  "addCertificate",
-  "replaceCertificate",
-  "removeCertificate",
-  "addHttpsListener",
-  "updateHttpsListener",
 ]);
 
 /** Refusals that the same request may not meet in another state, or another version. */
@@ -332,5 +355,5 @@ export function byAge<M, O extends object>(table: Table<M, O>): Entry<M, O>[] {
 }
 
 function* changesOf<M, O extends object>(table: Table<M, O>): Generator<Change> {
-  for (const { object } of table.entries.values()) yield* table.changesFor(object);
+  for (const { object } of table.entries.values()) yield* table.transition(undefined, object);
 }

@@ -12,3 +12,6 @@ export const HEADER_POSITIONS = ["request", "response", "both"] as const;
 export function foldWord(given: string, joint: "_" | "-"): string {
   return given.toLowerCase().replace(/[_-]/g, joint);
 }
+
+/** TlsVersion. */
+export const TLS_VERSIONS = ["SSL_V2", "SSL_V3", "TLS_V10", "TLS_V11", "TLS_V12", "TLS_V13"] as const;

@@ -5,9 +5,10 @@
 
 import { create } from "@bufbuild/protobuf";
 import { addressToMessage, formatAddress } from "../command/address.ts";
-import { toHttpFrontend } from "../command/convert.ts";
+import { fingerprintOfPem } from "../command/certificate.ts";
+import { toFrontend } from "../command/convert.ts";
 import { isError } from "../command/convert-checks.ts";
-import type { HealthCheckConfig, Request } from "../command/gen/sozu_pb.ts";
+import type { Request, RequestHttpFrontend } from "../command/gen/sozu_pb.ts";
 import {
   AddBackendSchema,
   RequestSchema,
@@ -16,23 +17,35 @@ import {
 } from "../command/gen/sozu_pb.ts";
 import { setEntry } from "../command/map-entry.ts";
 import { request } from "../command/messages.ts";
-import type { SocketAddress } from "../command/objects.ts";
+import type { HttpFrontendObject, SocketAddress } from "../command/objects.ts";
 import { stateKey } from "../command/state/http-frontends.ts";
+import { certificateKey } from "../command/state/keys.ts";
 import { ConfigState } from "../command/state.ts";
 import { checkName } from "../command/text.ts";
 import { type CheckContext, checkTable } from "./check.ts";
-import { isTable, type ValuesOf } from "./keys.ts";
+import { readHealthCheck } from "./health-check.ts";
+import {
+  certificateMessage,
+  certificatePlaces,
+  checkHttps,
+  HSTS_ON_HTTP,
+  readHsts,
+  readTlsFiles,
+  type TlsFiles,
+  warnCertificate,
+} from "./https.ts";
+import type { ValuesOf } from "./keys.ts";
 import {
   clusterMessage,
   frontendMessage,
   headerMessage,
-  healthCheckMessage,
+  httpsListenerMessage,
   listenerMessage,
   streamFrontendMessage,
   tcpListenerMessage,
   udpListenerMessage,
 } from "./objects.ts";
-import { hintPattern } from "./pattern-hints.ts";
+import { hintPath } from "./pattern-hints.ts";
 import { type ConfigPath, formatPath } from "./problems.ts";
 import type { GlobalSettings } from "./settings.ts";
 import { completeStreamCluster, type ListenerSpot, type Protocol, warnUseless } from "./streams.ts";
@@ -43,7 +56,6 @@ import {
   FRONTEND_KEYS,
   type GLOBAL_KEYS,
   HEADER_KEYS,
-  HEALTH_CHECK_KEYS,
   LISTENER_KEYS,
   STREAM_FRONTEND_KEYS,
 } from "./tables.ts";
@@ -61,8 +73,9 @@ export function buildRequests(
   values: ValuesOf<typeof GLOBAL_KEYS>,
   settings: GlobalSettings,
   templates: Templates,
+  nowSeconds: number | null,
 ): Built {
-  const builder = new Builder(context, settings, templates);
+  const builder = new Builder(context, settings, templates, nowSeconds);
   (values.listeners ?? []).forEach((raw, index) => {
     builder.listener(raw, ["listeners", index]);
   });
@@ -75,6 +88,7 @@ class Builder {
   readonly #context: CheckContext;
   readonly #settings: GlobalSettings;
   readonly #templates: Templates;
+  readonly #nowSeconds: number | null;
   readonly #state: ConfigState = new ConfigState();
   readonly #listeners: Map<string, ListenerSpot> = new Map();
   readonly #frontends: Map<string, ConfigPath> = new Map();
@@ -82,7 +96,8 @@ class Builder {
   readonly #listenerRequests: Request[] = [];
   readonly #clusterRequests: Request[] = [];
 
-  constructor(context: CheckContext, settings: GlobalSettings, templates: Templates) {
+  constructor(context: CheckContext, settings: GlobalSettings, templates: Templates, nowSeconds: number | null) {
+    this.#nowSeconds = nowSeconds;
     this.#context = context;
     this.#settings = settings;
     this.#templates = templates;
@@ -111,7 +126,6 @@ class Builder {
   }
 
   listener(raw: unknown, path: ConfigPath): void {
-    if (isTable(raw) && this.#skipOtherProtocol(raw, path, ["https"])) return;
     const values = checkTable(this.#context, LISTENER_KEYS, raw, path);
     if (values?.address === undefined) return;
     const name = formatAddress(values.address);
@@ -122,7 +136,7 @@ class Builder {
       return;
     }
     // Without a valid protocol, what the other keys mean is not known; that problem has been said.
-    if (values.protocol === undefined || values.protocol === "https") return;
+    if (values.protocol === undefined) return;
     warnUseless(this.#context, values, values.protocol, path);
     this.#addListener(values.protocol, values.address, values, path);
   }
@@ -138,7 +152,8 @@ class Builder {
       const reason = "with expect_proxy, the PROXY header says what this address is";
       this.#context.problems.error([...path, "public_address"], `public_address: ${reason}`);
     }
-    this.#listeners.set(formatAddress(address), { protocol, address, expectProxy, path });
+    const tls = protocol === "https" ? readTlsFiles(this.#context, this.#templates, values, path) : null;
+    this.#listeners.set(formatAddress(address), { protocol, address, expectProxy, tls, path });
     const list = this.#listenerRequests;
     if (protocol === "tcp") {
       const value = tcpListenerMessage(address, values, this.#settings);
@@ -151,11 +166,31 @@ class Builder {
       }
       this.#push(list, { case: "addUdpListener", value }, path);
     } else {
+      this.#addHttpListener(protocol, address, values, path);
+    }
+  }
+
+  #addHttpListener(
+    protocol: "http" | "https",
+    address: SocketAddress,
+    values: ValuesOf<typeof LISTENER_KEYS>,
+    path: ConfigPath,
+  ): void {
+    const { texts, places } = this.#templates.answers(values, path);
+    const list = this.#listenerRequests;
+    if (protocol === "http") {
+      if (values.hsts !== undefined) this.#context.problems.error([...path, "hsts"], `hsts: ${HSTS_ON_HTTP}`);
       const value = listenerMessage(address, values, this.#settings);
-      const { texts, places } = this.#templates.answers(values, path);
       for (const [status, text] of texts) setEntry(value.answers, status, text);
       this.#push(list, { case: "addHttpListener", value }, path, places);
+      return;
     }
+    checkHttps(this.#context, values, this.#settings, path);
+    const value = httpsListenerMessage(address, values, this.#settings);
+    for (const [status, text] of texts) setEntry(value.answers, status, text);
+    const hsts = readHsts(this.#context, values.hsts, [...path, "hsts"]);
+    if (hsts !== null) value.hsts = hsts;
+    this.#push(list, { case: "addHttpsListener", value }, path, places);
   }
 
   cluster(id: string, raw: unknown, path: ConfigPath): void {
@@ -175,7 +210,7 @@ class Builder {
     }
     const { texts, places } = this.#templates.answers(values, path);
     for (const [status, text] of texts) setEntry(message.answers, status, text);
-    const check = this.#healthCheck(values.health_check, [...path, "health_check"]);
+    const check = readHealthCheck(this.#context, values.health_check, [...path, "health_check"]);
     if (check !== null) message.healthCheck = check;
     this.#push(this.#clusterRequests, { case: "addCluster", value: message }, path, places);
     const frontends = values.frontends ?? [];
@@ -196,8 +231,10 @@ class Builder {
   #frontend(clusterId: string, raw: unknown, path: ConfigPath): void {
     const values = checkTable(this.#context, FRONTEND_KEYS, raw, path);
     if (values?.address === undefined || values.hostname === undefined) return;
-    const spot = this.#spotOf(values.address, "http", path);
-    if (spot.protocol !== "http") {
+    const own = readTlsFiles(this.#context, this.#templates, values, path);
+    const named = values.certificate !== undefined || values.key !== undefined;
+    const spot = this.#spotOf(values.address, named ? "https" : "http", path);
+    if (spot.protocol === "tcp" || spot.protocol === "udp") {
       this.#wrongProtocol(spot, "http", path);
       return;
     }
@@ -209,9 +246,42 @@ class Builder {
       const edit = checkTable(this.#context, HEADER_KEYS, raw, [...path, "headers", index]);
       if (edit !== null) message.headers.push(headerMessage(edit));
     });
-    this.#push(this.#clusterRequests, { case: "addHttpFrontend", value: message }, path);
-    if (values.path_type === "REGEX") this.#hintRegex(values.path ?? "", path);
-    else this.#hintPath(values.path ?? "", path);
+    if (spot.protocol === "https") this.#secure(message, own ?? spot.tls, values, path);
+    else {
+      if (named) this.#refuse([...path, "certificate"], `${formatPath(spot.path)} speaks http, without certificates`);
+      if (values.hsts !== undefined) this.#refuse([...path, "hsts"], HSTS_ON_HTTP);
+      this.#push(this.#clusterRequests, { case: "addHttpFrontend", value: message }, path);
+    }
+    hintPath(this.#context, values.path_type, values.path ?? "", [...path, "path"]);
+  }
+
+  /** An HTTPS frontend: its certificate first, then itself. */
+  #secure(
+    message: RequestHttpFrontend,
+    files: TlsFiles | null,
+    values: ValuesOf<typeof FRONTEND_KEYS>,
+    path: ConfigPath,
+  ): void {
+    const { address, hostname } = values;
+    if (files !== null) {
+      const value = certificateMessage(address!, files, values.tls_versions ?? []);
+      this.#push(this.#clusterRequests, { case: "addCertificate", value }, path, certificatePlaces(files));
+      const key = certificateKey(address!, fingerprintOfPem(files.certificate) ?? "");
+      const certificate = this.#state.certificates.get(key)?.object;
+      const place = [...files.path, "certificate"];
+      if (certificate !== undefined) {
+        warnCertificate(this.#context, certificate, hostname!.toLowerCase(), place, this.#nowSeconds);
+      }
+    } else if (values.certificate === undefined && values.key === undefined) {
+      this.#refuse([...path, "address"], "an HTTPS frontend needs a certificate and key, or its listener does");
+    }
+    const hsts = readHsts(this.#context, values.hsts, [...path, "hsts"]);
+    if (hsts !== null) message.hsts = hsts;
+    this.#push(this.#clusterRequests, { case: "addHttpsFrontend", value: message }, path);
+  }
+
+  #refuse(place: ConfigPath, reason: string): void {
+    this.#context.problems.error(place, `${String(place.at(-1))}: ${reason}`);
   }
 
   /** The listener of a frontend; one that the file does not list is made with defaults. */
@@ -246,43 +316,6 @@ class Builder {
     } else this.#wrongProtocol(spot, "tcp", path);
   }
 
-  /** null: there is none, or what is wrong with it has been said. */
-  #healthCheck(raw: Record<string, unknown> | undefined, path: ConfigPath): HealthCheckConfig | null {
-    const { problems } = this.#context;
-    const said = problems.items.length;
-    const values = raw === undefined ? null : checkTable(this.#context, HEALTH_CHECK_KEYS, raw, path);
-    if (values === null || problems.items.slice(said).some((item) => item.severity === "error")) return null;
-    if (values.uri === undefined && values.tcp !== true) {
-      problems.error(
-        [...path, "uri"],
-        `missing key "uri" in ${formatPath(path)}: only probes with tcp = true need none`,
-      );
-      return null;
-    }
-    const message = healthCheckMessage(values);
-    if (message.timeout >= message.interval) {
-      const longer = `timeout: a probe may take ${message.timeout} s, and every ${message.interval} s there is another`;
-      problems.warning([...path, values.timeout === undefined ? "interval" : "timeout"], longer);
-    }
-    return message;
-  }
-
-  /** A regex is searched for anywhere in the path (decisions 15), which those who write one do not always expect. */
-  #hintRegex(source: string, path: ConfigPath): void {
-    const hint = hintPattern(source);
-    if (hint !== null) this.#context.problems.warning([...path, "path"], `path: ${hint}`);
-  }
-
-  /** A path rule that no request can match is most likely a mistake, but not an error in Sozu. */
-  #hintPath(rule: string, path: ConfigPath): void {
-    const where = [...path, "path"];
-    if (rule !== "" && !rule.startsWith("/")) {
-      this.#context.problems.warning(where, `path: no request path starts with ${JSON.stringify(rule.charAt(0))}`);
-    } else if (/[?#]/.test(rule)) {
-      this.#context.problems.warning(where, "path: the query is not part of what is compared, so this never matches");
-    }
-  }
-
   #backends(clusterId: string, raws: readonly unknown[], path: ConfigPath): void {
     const seen = new Map<string, number>();
     raws.forEach((raw, index) => {
@@ -309,14 +342,6 @@ class Builder {
     });
   }
 
-  /** A table of a protocol that is not built yet gets that one problem, not one for each of its keys. */
-  #skipOtherProtocol(raw: Record<string, unknown>, path: ConfigPath, later: readonly string[]): boolean {
-    const protocol = raw["protocol"];
-    if (typeof protocol !== "string" || !later.includes(protocol)) return false;
-    this.#context.problems.error([...path, "protocol"], `protocol: ${JSON.stringify(protocol)} is not supported yet`);
-    return true;
-  }
-
   /** `places`: where fields are written that do not stand under their own name. */
   #push(
     list: Request[],
@@ -329,8 +354,8 @@ class Builder {
     const result = this.#state.apply(message, "file");
     if (result.ok) {
       list.push(message);
-      const change = result.changes[0];
-      if (change?.kind === "add_http_frontend") this.#frontends.set(stateKey(change.frontend), path);
+      const frontend = ruleOf(requestType);
+      if (frontend !== null) this.#frontends.set(stateKey(frontend), path);
       return;
     }
     const { field, reason } = result.error;
@@ -343,11 +368,16 @@ class Builder {
 
   /** Two frontends of one identity: says where the first is. */
   #nameTwin(requestType: Request["requestType"]): string | null {
-    const frontend = requestType.case === "addHttpFrontend" ? toHttpFrontend(requestType.value) : null;
-    if (frontend === null || isError(frontend)) return null;
-    const twin = this.#frontends.get(stateKey(frontend));
+    const frontend = ruleOf(requestType);
+    const twin = frontend === null ? undefined : this.#frontends.get(stateKey(frontend));
     return twin === undefined ? null : `this frontend has the address, host, path and method of ${formatPath(twin)}`;
   }
+}
+
+function ruleOf(requestType: Request["requestType"]): HttpFrontendObject | null {
+  if (requestType.case !== "addHttpFrontend" && requestType.case !== "addHttpsFrontend") return null;
+  const frontend = toFrontend(requestType.value);
+  return isError(frontend) ? null : frontend;
 }
 
 const NO_PLACES: ReadonlyMap<string, ConfigPath> = new Map();

@@ -113,6 +113,13 @@ function expectedWord(words: readonly string[]): string {
   return words.length === 1 ? `expected ${JSON.stringify(words[0])}` : `expected one of ${words.join(", ")}`;
 }
 
+/** An array of words out of a list. */
+export function words<W extends string>(list: readonly W[]): Typed<z.ZodType<readonly W[]>> {
+  const item = word(list);
+  const schema = z.array(item.schema, { error: (issue) => `expected an array, got ${kindOf(issue.input)}` });
+  return { schema, type: `array of ${item.type}` };
+}
+
 /** `ip:port` or `[v6]:port`; names are not resolved. */
 export function address(): Typed<z.ZodType<SocketAddress>> {
   const schema = z

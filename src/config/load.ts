@@ -13,7 +13,8 @@ export async function loadConfig(path: string, options: Pick<ParseOptions, "unkn
   const text = await readText(path);
   if (typeof text !== "string") return unreadable(text.reason);
   const { parseConfig } = await import("./parse.ts");
-  return parseConfig(text, { ...options, file: path, folder: dirname(resolve(path)), readFile: readAnswerFile });
+  const folder = dirname(resolve(path));
+  return parseConfig(text, { ...options, file: path, folder, nowSeconds: Date.now() / 1000, readFile: readAnswerFile });
 }
 
 /** The text of an answer that lies in a file, or why it cannot be read. */

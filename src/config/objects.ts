@@ -3,15 +3,26 @@
 
 import { create, ScalarType } from "@bufbuild/protobuf";
 import { addressToMessage } from "../command/address.ts";
-import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
+import {
+  ALPN_PROTOCOLS,
+  CIPHERS_DEFAULT,
+  GROUPS_DEFAULT,
+  HSTS_MAX_AGE_DEFAULT,
+  SIGNATURES_DEFAULT,
+  TLS13_TICKETS_DEFAULT,
+} from "../command/convert-https.ts";
+import { HTTP2_FIELDS, SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
 import type {
   SocketAddress as AddressMessage,
   Cluster,
   Header,
   HealthCheckConfig,
+  HstsConfig,
   HttpListenerConfig,
+  HttpsListenerConfig,
   RequestHttpFrontend,
   TcpListenerConfig,
+  TlsVersion,
   UdpClusterConfig,
   UdpHealthConfig,
   UdpListenerConfig,
@@ -20,7 +31,9 @@ import {
   ClusterSchema,
   HeaderSchema,
   HealthCheckConfigSchema,
+  HstsConfigSchema,
   HttpListenerConfigSchema,
+  HttpsListenerConfigSchema,
   RequestHttpFrontendSchema,
   TcpListenerConfigSchema,
   UdpClusterConfigSchema,
@@ -29,7 +42,7 @@ import {
 } from "../command/gen/sozu_pb.ts";
 import { setEntry } from "../command/map-entry.ts";
 import type { SocketAddress } from "../command/objects.ts";
-import { HEADER_POSITIONS, REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
+import { HEADER_POSITIONS, REDIRECT_SCHEMES, REDIRECTS, TLS_VERSIONS } from "../command/words.ts";
 import type { ValuesOf } from "./keys.ts";
 import type { GlobalSettings } from "./settings.ts";
 import {
@@ -48,13 +61,62 @@ import {
   UDP_HEALTH_MODES,
   type UDP_KEYS,
 } from "./tables.ts";
+import type { HSTS_KEYS } from "./tables-tls.ts";
 
 export function listenerMessage(
   address: SocketAddress,
   values: ValuesOf<typeof LISTENER_KEYS>,
   settings: GlobalSettings,
 ): HttpListenerConfig {
-  const message: HttpListenerConfig = create(HttpListenerConfigSchema);
+  return fillHttpListener(create(HttpListenerConfigSchema), address, values, settings);
+}
+
+/** Every list is written out, since a stock proxy has no defaults of its own for these messages. */
+export function httpsListenerMessage(
+  address: SocketAddress,
+  values: ValuesOf<typeof LISTENER_KEYS>,
+  settings: GlobalSettings,
+): HttpsListenerConfig {
+  const message = fillHttpListener(create(HttpsListenerConfigSchema), address, values, settings);
+  message.versions = tlsVersions(values.tls_versions ?? ["TLS_V12", "TLS_V13"]);
+  message.cipherList = [...(values.cipher_list ?? CIPHERS_DEFAULT)];
+  message.cipherSuites = [...(values.cipher_suites ?? CIPHERS_DEFAULT)];
+  message.groupsList = [...(values.groups_list ?? GROUPS_DEFAULT)];
+  message.signatureAlgorithms = [...SIGNATURES_DEFAULT];
+  message.sendTls13Tickets = BigInt(values.send_tls13_tickets ?? TLS13_TICKETS_DEFAULT);
+  message.alpnProtocols = alpnOf(values);
+  if (values.disable_http11 !== undefined) message.disableHttp11 = values.disable_http11;
+  if (values.strict_sni_binding !== undefined) message.strictSniBinding = values.strict_sni_binding;
+  return message;
+}
+
+/** What a listener of the file negotiates: without doubles, the default for none. */
+export function alpnOf(values: ValuesOf<typeof LISTENER_KEYS>): string[] {
+  const given = [...new Set(values.alpn_protocols ?? [])];
+  return given.length === 0 ? [...ALPN_PROTOCOLS] : given;
+}
+
+export function tlsVersions(words: readonly string[]): TlsVersion[] {
+  return words.map((word) => (TLS_VERSIONS as readonly string[]).indexOf(word) as TlsVersion);
+}
+
+export function hstsMessage(values: ValuesOf<typeof HSTS_KEYS>): HstsConfig {
+  const message: HstsConfig = create(HstsConfigSchema);
+  message.enabled = values.enabled ?? false;
+  if (values.max_age !== undefined) message.maxAge = values.max_age;
+  else if (message.enabled) message.maxAge = HSTS_MAX_AGE_DEFAULT;
+  if (values.include_subdomains !== undefined) message.includeSubdomains = values.include_subdomains;
+  if (values.preload !== undefined) message.preload = values.preload;
+  if (values.force_replace_backend !== undefined) message.forceReplaceBackend = values.force_replace_backend;
+  return message;
+}
+
+function fillHttpListener<M extends HttpListenerConfig | HttpsListenerConfig>(
+  message: M,
+  address: SocketAddress,
+  values: ValuesOf<typeof LISTENER_KEYS>,
+  settings: GlobalSettings,
+): M {
   message.address = addressToMessage(address);
   if (values.public_address !== undefined) message.publicAddress = addressToMessage(values.public_address);
   message.expectProxy = values.expect_proxy ?? false;
@@ -72,9 +134,10 @@ export function listenerMessage(
   if (values.dot_segments !== undefined) message.dotSegments = values.dot_segments;
   if (values.encoded_slashes !== undefined) message.encodedSlashes = values.encoded_slashes;
   const numbers = values as Readonly<Record<string, unknown>>;
-  for (const { field, wide } of HTTP2_FIELDS) {
+  for (const field of HTTP2_FIELDS[message.$typeName]) {
     const value = numbers[field.name];
     if (typeof value !== "number") continue;
+    const wide = field.scalar === ScalarType.UINT64;
     (message as unknown as Record<string, unknown>)[field.localName] = wide ? BigInt(value) : value;
   }
   return message;
@@ -148,10 +211,6 @@ export function streamFrontendMessage(
   for (const [name, value] of values.tags ?? []) setEntry(tags, name, value);
   return { clusterId, address: addressToMessage(address), tags };
 }
-
-const HTTP2_FIELDS = HttpListenerConfigSchema.fields
-  .filter((field) => field.name.startsWith("h2_"))
-  .map((field) => ({ field, wide: field.scalar === ScalarType.UINT64 }));
 
 export function clusterMessage(id: string, values: ValuesOf<typeof CLUSTER_KEYS>): Cluster {
   const message = create(ClusterSchema);

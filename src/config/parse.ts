@@ -23,7 +23,9 @@ export interface ParseOptions {
   readonly folder: string;
   /** "warn" turns unknown keys into warnings. Default "error". */
   readonly unknownKeys?: "error" | "warn";
-  /** Reads the files that answers name. Default: there are none. */
+  /** Seconds since 1970, to tell certificates that are out of their time. Default: they are not told. */
+  readonly nowSeconds?: number;
+  /** Reads the files that answers and certificates name. Default: there are none. */
   readonly readFile?: ReadFile;
 }
 
@@ -81,7 +83,7 @@ export async function parseConfig(text: string, options: ParseOptions): Promise<
   const settings = resolveSettings(values, sockets, options.folder);
   warnSettings(problems, values, settings);
   const files = new Templates(problems, options.folder, options.readFile);
-  const built = buildRequests(context, values, settings, files);
+  const built = buildRequests(context, values, settings, files, options.nowSeconds ?? null);
   const placed = problems.items.length === 0 ? [] : await placeAll(text, options.file, problems);
   if (problems.failed) return broken(placed);
   return { ok: true, settings, requests: built.requests, state: built.state, warnings: placed };

@@ -1,8 +1,11 @@
 // What `config check` says of path regexes that look as if their author took them for anchored (decisions 15). They are
 // valid and do what they say, so these are warnings.
 
+import type { CheckContext } from "./check.ts";
+import type { ConfigPath } from "./problems.ts";
+
 /** A warning, or null. `source` may be invalid: that is said elsewhere. */
-export function hintPattern(source: string): string | null {
+function hintPattern(source: string): string | null {
   const alternatives = splitAlternatives(source);
   const anchored = alternatives.map((one) => ANCHOR.test(one));
   if (anchored.includes(true) && anchored.includes(false)) {
@@ -42,3 +45,16 @@ function splitAlternatives(source: string): string[] {
 const ANCHOR = /^(?:\((?:\?(?:[a-zA-Z-]*[:)]|P?<\w+>))?)*(?:\^|\\A)/;
 /** What begins like a path: a slash behind the same. */
 const SLASH = /^(?:\((?:\?(?:[a-zA-Z-]*[:)]|P?<\w+>))?)*\\?\//;
+
+/** Warns of a path rule that is allowed and most likely not meant: nothing or too much matches it. */
+export function hintPath({ problems }: CheckContext, type: string | undefined, rule: string, place: ConfigPath): void {
+  if (type === "REGEX") {
+    // It is searched for anywhere in the path (decisions 15), which those who write one do not always expect.
+    const hint = hintPattern(rule);
+    if (hint !== null) problems.warning(place, `path: ${hint}`);
+  } else if (rule !== "" && !rule.startsWith("/")) {
+    problems.warning(place, `path: no request path starts with ${JSON.stringify(rule.charAt(0))}`);
+  } else if (/[?#]/.test(rule)) {
+    problems.warning(place, "path: the query is not part of what is compared, so this never matches");
+  }
+}

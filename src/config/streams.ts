@@ -6,19 +6,23 @@ import type { Cluster } from "../command/gen/sozu_pb.ts";
 import { ProxyProtocolConfig } from "../command/gen/sozu_pb.ts";
 import type { SocketAddress } from "../command/objects.ts";
 import { type CheckContext, checkTable } from "./check.ts";
+import type { TlsFiles } from "./https.ts";
 import { isTable, type ValuesOf } from "./keys.ts";
 import { udpMessage } from "./objects.ts";
 import type { ConfigPath } from "./problems.ts";
 import { type CLUSTER_KEYS, type LISTENER_KEYS, UDP_HEALTH_KEYS, UDP_KEYS } from "./tables.ts";
+import { TLS_LISTENER_KEYS } from "./tables-tls.ts";
 
 /** What a listener speaks. */
-export type Protocol = "http" | "tcp" | "udp";
+export type Protocol = "http" | "https" | "tcp" | "udp";
 
 /** A listener of the file, or one that a frontend needs. */
 export interface ListenerSpot {
   readonly protocol: Protocol;
   readonly address: SocketAddress;
   readonly expectProxy: boolean;
+  /** The certificate for frontends that have none. */
+  readonly tls: TlsFiles | null;
   readonly path: ConfigPath;
 }
 
@@ -77,7 +81,10 @@ const STREAM_KEYS: readonly string[] = ["address", "protocol", "public_address",
 const UDP_ONLY: readonly string[] = ["max_rx_datagram_size", "max_flows"];
 
 function isUsedBy(protocol: Protocol, name: string): boolean {
-  if (protocol === "http") return !UDP_ONLY.includes(name);
+  // HSTS on an HTTP listener is an error of its own.
+  if (protocol === "http")
+    return name === "hsts" || !(UDP_ONLY.includes(name) || Object.hasOwn(TLS_LISTENER_KEYS, name));
+  if (protocol === "https") return !UDP_ONLY.includes(name);
   if (STREAM_KEYS.includes(name)) return true;
   if (protocol === "udp") return UDP_ONLY.includes(name);
   return name === "expect_proxy" || name === "connect_timeout";

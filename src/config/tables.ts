@@ -32,6 +32,7 @@ import {
   text,
   word,
 } from "./keys.ts";
+import { HSTS_KEYS, TLS_FRONTEND_KEYS, TLS_LISTENER_KEYS } from "./tables-tls.ts";
 
 /** Bytes of a cluster id in the file: short enough for the generated backend ids to stay within their own limit. */
 export const CLUSTER_ID_BYTES_MAX = 200;
@@ -41,7 +42,6 @@ const path = (): ReturnType<typeof text> => text((value) => checkName(value, PAT
 
 const PER_IP = "Connections of one source address to a cluster, per worker.";
 const ANSWERS = "Answers by status: a template, or `file://path`.";
-const HSTS_ON_HTTP = "plain HTTP cannot carry it (RFC 6797 7.2): it belongs to HTTPS";
 
 /** Keys outside any table. */
 export const GLOBAL_KEYS = {
@@ -143,7 +143,7 @@ const http2Keys = sameKeys(
     "h2_stream_idle_timeout_seconds",
     "h2_graceful_shutdown_deadline_seconds",
   ],
-  key(integer(0, 0xffffffff), "none", "Kept for backends that speak HTTP/2."),
+  key(integer(0, 0xffffffff), "none", "HTTP/2, kept as given."),
 );
 
 const PROTOCOLS = ["http", "https", "tcp", "udp"] as const;
@@ -151,7 +151,7 @@ const PROTOCOLS = ["http", "https", "tcp", "udp"] as const;
 /** Keys of `[[listeners]]`. */
 export const LISTENER_KEYS = {
   address: requiredKey(address(), "Where to listen; unique in the file."),
-  protocol: requiredKey(word(PROTOCOLS, ["https"]), "What is spoken there; see above."),
+  protocol: requiredKey(word(PROTOCOLS), "What is spoken there; see above."),
   public_address: key(address(), "`address`", "What forwarding headers and logs call this listener."),
   expect_proxy: key(bool(), "`false`", "Clients send a PROXY protocol header first; not with `public_address`."),
   front_timeout: key(seconds(), "global", "A client that sends and takes nothing for so long is dropped."),
@@ -168,12 +168,7 @@ export const LISTENER_KEYS = {
   underscore_names: key(word(NAME_TOLERANCES), "`pass`", "Header names with `_` (an addition)."),
   dot_segments: key(word(PATH_TOLERANCES), "`refuse`", "Paths with `.` and `..` segments (an addition)."),
   encoded_slashes: key(word(PATH_TOLERANCES), "`pass`", "Paths with `%2f` or `%5c` (an addition)."),
-  ...laterKeys(
-    ["tls_versions", "cipher_list", "cipher_suites", "groups_list", "certificate", "certificate_chain", "key"],
-    "TLS.",
-  ),
-  ...laterKeys(["send_tls13_tickets", "alpn_protocols", "disable_http11", "strict_sni_binding"], "TLS."),
-  hsts: key(misplaced(HSTS_ON_HTTP), "-", "HTTPS listeners only."),
+  ...TLS_LISTENER_KEYS,
   max_rx_datagram_size: key(
     integer(1, DATAGRAM_BYTES_MAX, "bytes"),
     "`1500`",
@@ -244,8 +239,7 @@ export const FRONTEND_KEYS = {
   ),
   position: key(word(POSITIONS), "`TREE`", "Before, after or in the tree of hosts."),
   tags: key(stringTable(), "none", "Copied to access lines."),
-  ...laterKeys(["certificate", "key", "certificate_chain", "tls_versions"], "TLS."),
-  hsts: key(misplaced(HSTS_ON_HTTP), "-", "HTTPS frontends only."),
+  ...TLS_FRONTEND_KEYS,
   redirect: key(
     word(REDIRECTS, [], (given) => foldWord(given, "_")),
     "`forward`",
@@ -357,13 +351,10 @@ export const KEY_TABLES: readonly { readonly title: string; readonly keys: KeyTa
   { title: "a frontend of a cluster", keys: FRONTEND_KEYS },
   { title: "a frontend of a tcp cluster", keys: STREAM_FRONTEND_KEYS },
   { title: "headers of a frontend", keys: HEADER_KEYS },
+  { title: "hsts of a listener or frontend", keys: HSTS_KEYS },
   { title: "health_check of a cluster", keys: HEALTH_CHECK_KEYS },
   { title: "a backend of a cluster", keys: BACKEND_KEYS },
 ];
-
-function laterKeys<N extends string>(names: readonly N[], doc: string): Record<N, ReturnType<typeof laterKey>> {
-  return sameKeys(names, laterKey(doc));
-}
 
 function sameKeys<N extends string, K>(names: readonly N[], one: K): Record<N, K> {
   return Object.fromEntries(names.map((name) => [name, one])) as Record<N, K>;

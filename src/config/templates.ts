@@ -32,7 +32,7 @@ export class Templates {
 
   /** The text of a value; empty after a problem. */
   text(value: string, place: ConfigPath): string {
-    return value.startsWith(SCHEME) ? this.#file(value.slice(SCHEME.length), place) : value;
+    return value.startsWith(SCHEME) ? this.file(value.slice(SCHEME.length), place) : value;
   }
 
   /** The answers of a table: those of `answers` win over those of `answer_<status>`; empty ones are skipped. */
@@ -47,7 +47,7 @@ export class Templates {
     for (const name of Object.keys(values)) {
       const status = /^answer_([0-9]{3})$/.exec(name)?.[1];
       const place = [...path, name];
-      if (status !== undefined) put(status, this.#file(values[name] as string, place), place);
+      if (status !== undefined) put(status, this.file(values[name] as string, place), place);
     }
     const map = values["answers"] as ReadonlyMap<string, string> | undefined;
     let left = ANSWERS_MAX + 1;
@@ -58,7 +58,8 @@ export class Templates {
     return { texts, places };
   }
 
-  #file(path: string, place: ConfigPath): string {
+  /** The text of a file; empty after a problem. */
+  file(path: string, place: ConfigPath): string {
     const text = this.#readFile(absolutePath(path, this.#folder));
     if (typeof text === "string") return text;
     this.#problems.error(place, `${String(place.at(-1))}: ${text.reason}`);

@@ -35,7 +35,11 @@ export async function queryClusters(targets: ClusterQueryTargets, ids: readonly 
       const sum = sums.get(id);
       return sum != null && hashes.get(id) === join(sum.low, sum.high);
     });
-    map[worker] = { contentType: clusters(same.map(([, each]) => ({ ...each, tcpFrontends: [], udpFrontends: [] }))) };
+    map[worker] = {
+      contentType: clusters(
+        same.map(([, each]) => ({ ...each, httpsFrontends: [], tcpFrontends: [], udpFrontends: [] })),
+      ),
+    };
   }
   return okResponse(QUERIED, { case: "workerResponses", value: { map } });
 }

@@ -2,19 +2,24 @@
 // requests (spec 4.5, 4.7). Pure: a state in, the content of an answer out. Lists are sorted, so that equal states give
 // equal answers.
 
+import { clearField, clone, isFieldSet } from "@bufbuild/protobuf";
 import { addressToMessage } from "../command/address.ts";
+import { coversHost, normalizeFingerprint } from "../command/certificate.ts";
 import type {
   AddBackend,
+  CertificateAndKey,
   Cluster,
   FrontendFilters,
   HealthCheckConfig,
+  QueryCertificatesFilters,
   RequestHttpFrontend,
   RequestTcpFrontend,
   RequestUdpFrontend,
 } from "../command/gen/sozu_pb.ts";
+import { HttpsListenerConfigSchema } from "../command/gen/sozu_pb.ts";
 import { setEntry } from "../command/map-entry.ts";
 import type { ContentInit } from "../command/messages.ts";
-import type { BackendHealth } from "../command/objects.ts";
+import type { BackendHealth, HttpFrontendObject } from "../command/objects.ts";
 import { compareBackends } from "../command/state/clusters.ts";
 import type { Table } from "../command/state/table.ts";
 import { type ConfigState, sortedEntries } from "../command/state.ts";
@@ -22,25 +27,36 @@ import { type ConfigState, sortedEntries } from "../command/state.ts";
 /** Frontends by protocol (none chosen: all) and by a part of the host name, which TCP and UDP frontends have none of. */
 export function listFrontends(state: ConfigState, filters: FrontendFilters): ContentInit {
   const all = !filters.http && !filters.https && !filters.tcp;
-  const httpFrontends: RequestHttpFrontend[] = [];
-  if (filters.http || all) {
-    const part = filters.domain.toLowerCase();
-    for (const { message, object } of sortedEntries(state.httpFrontends.entries)) {
-      if (object.hostname.includes(part)) httpFrontends.push(message);
-    }
-  }
+  const part = filters.domain.toLowerCase();
+  const httpFrontends = filters.http || all ? ofDomain(state.httpFrontends, part) : [];
+  const httpsFrontends = filters.https || all ? ofDomain(state.httpsFrontends, part) : [];
   const streams = (filters.tcp || all) && filters.domain === "";
   const tcpFrontends = streams ? messagesOf(state.tcpFrontends) : [];
   const udpFrontends = streams ? messagesOf(state.udpFrontends) : [];
-  return { case: "frontendList", value: { httpFrontends, tcpFrontends, udpFrontends } };
+  return { case: "frontendList", value: { httpFrontends, httpsFrontends, tcpFrontends, udpFrontends } };
 }
 
-/** All listeners, by address. */
+function ofDomain<O extends HttpFrontendObject>(
+  table: Table<RequestHttpFrontend, O>,
+  part: string,
+): RequestHttpFrontend[] {
+  const found = sortedEntries(table.entries).filter(({ object }) => object.hostname.includes(part));
+  return found.map(({ message }) => message);
+}
+
+/** All listeners, by address; private keys are left out. */
 export function listListeners(state: ConfigState): ContentInit {
   const httpListeners = byKey(state.httpListeners);
+  const httpsListeners = byKey(state.httpsListeners);
+  for (const [address, listener] of Object.entries(httpsListeners)) {
+    if (!isFieldSet(listener, HttpsListenerConfigSchema.field.key)) continue;
+    const shown = clone(HttpsListenerConfigSchema, listener);
+    clearField(shown, HttpsListenerConfigSchema.field.key);
+    httpsListeners[address] = shown;
+  }
   const tcpListeners = byKey(state.tcpListeners);
   const udpListeners = byKey(state.udpListeners);
-  return { case: "listenersList", value: { httpListeners, tcpListeners, udpListeners } };
+  return { case: "listenersList", value: { httpListeners, httpsListeners, tcpListeners, udpListeners } };
 }
 
 function messagesOf<M, O extends object>(table: Table<M, O>): M[] {
@@ -51,6 +67,22 @@ function byKey<M, O extends object>(table: Table<M, O>): Record<string, M> {
   const map: Record<string, M> = {};
   for (const [key, { message }] of table.entries.entries()) map[key] = message;
   return map;
+}
+
+/**
+ * Certificates by fingerprint: all, one, or those that are chosen for a host name. Private keys are left out: what can be
+ * asked for ends up in terminals and logs.
+ */
+export function listCertificates(state: ConfigState, filters: QueryCertificatesFilters): ContentInit {
+  const wanted = filters.fingerprint === "" ? null : normalizeFingerprint(filters.fingerprint);
+  const host = filters.domain.toLowerCase();
+  const certs: Record<string, CertificateAndKey> = {};
+  for (const { message, object } of sortedEntries(state.certificates.entries)) {
+    if (filters.fingerprint !== "" && object.fingerprint !== wanted) continue;
+    if (host !== "" && !coversHost(object.names, host)) continue;
+    certs[object.fingerprint] = { ...message.certificate!, key: "" };
+  }
+  return { case: "certificatesWithFingerprints", value: { certs } };
 }
 
 /** The health checks of all clusters, or of one. */
@@ -81,6 +113,7 @@ export function countRequests(state: ConfigState): ContentInit {
 export interface ClusterFacts {
   readonly configuration: Cluster;
   readonly httpFrontends: RequestHttpFrontend[];
+  readonly httpsFrontends: RequestHttpFrontend[];
   readonly tcpFrontends: RequestTcpFrontend[];
   readonly udpFrontends: RequestUdpFrontend[];
   readonly backends: AddBackend[];
@@ -93,11 +126,21 @@ export function describeClusters(state: ConfigState, ids: Iterable<string>): Map
     const entry = state.clusters.get(id);
     if (entry === undefined) continue;
     const configuration = entry.message;
-    found.set(id, { configuration, httpFrontends: [], tcpFrontends: [], udpFrontends: [], backends: [] });
+    found.set(id, {
+      configuration,
+      httpFrontends: [],
+      httpsFrontends: [],
+      tcpFrontends: [],
+      udpFrontends: [],
+      backends: [],
+    });
   }
   if (found.size === 0) return found;
   for (const { message, object } of sortedEntries(state.httpFrontends.entries)) {
     if (object.clusterId !== null) found.get(object.clusterId)?.httpFrontends.push(message);
+  }
+  for (const { message, object } of sortedEntries(state.httpsFrontends.entries)) {
+    if (object.clusterId !== null) found.get(object.clusterId)?.httpsFrontends.push(message);
   }
   for (const { message } of sortedEntries(state.tcpFrontends.entries)) {
     found.get(message.clusterId)?.tcpFrontends.push(message);
@@ -116,9 +159,11 @@ export function describeClusters(state: ConfigState, ids: Iterable<string>): Map
 export function clustersByDomain(state: ConfigState, hostname: string, path: string | null): string[] {
   const host = hostname.toLowerCase();
   const ids = new Set<string>();
-  for (const { object } of state.httpFrontends.entries.values()) {
-    if (object.clusterId === null || object.hostname !== host) continue;
-    if (path === null || object.path === path) ids.add(object.clusterId);
+  for (const table of [state.httpFrontends, state.httpsFrontends]) {
+    for (const { object } of table.entries.values()) {
+      if (object.clusterId === null || object.hostname !== host) continue;
+      if (path === null || object.path === path) ids.add(object.clusterId);
+    }
   }
   return [...ids].sort();
 }

@@ -24,6 +24,7 @@ import {
   clustersByDomain,
   countRequests,
   healthContent,
+  listCertificates,
   listFrontends,
   listHealthChecks,
   listListeners,
@@ -103,6 +104,8 @@ async function answer(
       return okResponse("Successfully listed frontends", listFrontends(state, value));
     case "listListeners":
       return okResponse("Successfully listed listeners", listListeners(state));
+    case "queryCertificatesFromTheState":
+      return okResponse("Successfully queried certificates", listCertificates(state, value));
     case "countRequests":
       return okResponse("Successfully counted requests", countRequests(state));
     case "queryHealthChecks": {

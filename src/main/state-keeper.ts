@@ -11,6 +11,7 @@ import {
   type Response,
 } from "../command/gen/sozu_pb.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
+import { storedNotes } from "../command/notes.ts";
 import type { Change, SocketAddress } from "../command/objects.ts";
 import { encodeChanges, encodeState } from "../command/snapshot.ts";
 import type { Step } from "../command/state/table.ts";
@@ -88,8 +89,9 @@ export class StateKeeper {
       case "unbound":
         return failureResponse(submission.reason);
       case "unchanged":
-      case "stored":
         return okResponse(APPLIED);
+      case "stored":
+        return okResponse([APPLIED, ...storedNotes(this.state, request, Date.now() / 1000)].join("; "));
       case "published": {
         progress("Processing worker request...");
         trail?.published();
@@ -256,9 +258,11 @@ export class StateKeeper {
   }
 }
 
-/** The listeners that a request for a new frontend needs. */
-const FRONTEND_PROTOCOLS: Readonly<Record<string, "http" | "tcp" | "udp">> = {
+/** The listeners that requests for new objects need. */
+const FRONTEND_PROTOCOLS: Readonly<Record<string, "http" | "https" | "tcp" | "udp">> = {
   addHttpFrontend: "http",
+  addHttpsFrontend: "https",
+  addCertificate: "https",
   addTcpFrontend: "tcp",
   addUdpFrontend: "udp",
 };

@@ -237,3 +237,19 @@ test("ids that are names of JavaScript objects are plain data", () => {
   }
   assert.deepEqual([...table.all()].map((cluster) => cluster.id).sort(), ["__proto__", "constructor", "toString"]);
 });
+
+test("a cluster whose backends speak HTTP/2 picks none of them, and all again once they do not", () => {
+  const transport = { proxyProtocol: null, http2: true, udp: null };
+  for (const count of [1, 3]) {
+    const cluster = clusterOf(ROUND_ROBIN, new Array<number>(count).fill(100));
+    const config = cluster.config!;
+    assert.notEqual(cluster.pick(0, random), null);
+    cluster.configure({ ...config, transport });
+    assert.equal(cluster.pick(0, random), null);
+    assert.equal(cluster.pickSticky("b0", 0), null);
+    cluster.addBackend(backendObject("later"));
+    assert.equal(cluster.pick(0, random), null);
+    cluster.configure(config);
+    assert.equal(shares(cluster, 20, random).size, count + 1);
+  }
+});

@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { addressToMessage, parseAddress } from "../../src/command/address.ts";
 import type { Request, SocketAddress } from "../../src/command/gen/sozu_pb.ts";
 import { request } from "../../src/command/messages.ts";
+import { type MadeCertificate, makeCertificate } from "./certs.ts";
 
 export function address(text: string): SocketAddress {
   return addressToMessage(parseAddress(text)!);
@@ -91,7 +92,97 @@ export function onListener(verb: "removeListener" | "activateListener" | "deacti
   return request({ case: verb, value: { address: address(at), proxy: 0, toScm: false } });
 }
 
-/** `type`: TCP 2, UDP 3. */
+export function addHttpsListener(at: string, more: object = {}): Request {
+  const value = {
+    address: address(at),
+    stickyName: "SOZUBALANCEID",
+    expectProxy: false,
+    frontTimeout: 60,
+    backTimeout: 30,
+    connectTimeout: 3,
+    requestTimeout: 10,
+    active: false,
+    sendTls13Tickets: 4n,
+    ...more,
+  };
+  return request({ case: "addHttpsListener", value });
+}
+
+export function updateHttpsListener(at: string, more: object): Request {
+  return request({ case: "updateHttpsListener", value: { address: address(at), ...more } });
+}
+
+export function addHttpsFrontend(hostname: string, path = "/", more: object = {}): Request {
+  return request({
+    case: "addHttpsFrontend",
+    value: frontend(hostname, path, { address: address("0.0.0.0:8443"), ...more }) as never,
+  });
+}
+
+export function removeHttpsFrontend(hostname: string, path = "/", more: object = {}): Request {
+  return request({
+    case: "removeHttpsFrontend",
+    value: frontend(hostname, path, { address: address("0.0.0.0:8443"), ...more }) as never,
+  });
+}
+
+/** Certificates are dear to make: two for all properties. */
+const CERTIFICATES = [makeCertificate({ names: ["a.test"] }), makeCertificate({ names: ["*.test"] })] as const;
+
+/** Requests about HTTPS, over the same names as those of anyRequest. */
+function anyHttpsRequest(): fc.Arbitrary<Request> {
+  const at = fc.constantFrom("127.0.0.1:80", "127.0.0.1:81");
+  const hsts = fc.option(fc.constantFrom({ enabled: true }, { enabled: false }, { enabled: true, maxAge: 0 }), {
+    nil: undefined,
+  });
+  const tls = fc.record({
+    hsts,
+    disableHttp11: fc.option(fc.boolean(), { nil: undefined }),
+    h2MaxConcurrentStreams: fc.option(fc.constantFrom(1, 100), { nil: undefined }),
+    backTimeout: fc.constantFrom(1, 60),
+    answers: anyAnswers(),
+  });
+  const alpn = fc.subarray(["h2", "http/1.1"]);
+  const front = fc.record({ hsts, clusterId: fc.constantFrom("a", "b", undefined), address: at.map(address) });
+  const host = fc.constantFrom("a.test", "*.test");
+  const made = fc.constantFrom(...CERTIFICATES);
+  const pair = ({ pem, key }: MadeCertificate) => ({
+    certificate: pem,
+    certificateChain: [],
+    key,
+    versions: [],
+    names: [],
+  });
+  return fc.oneof(
+    fc.tuple(at, tls, alpn).map(([where, more, alpnProtocols]) => addHttpsListener(where, { ...more, alpnProtocols })),
+    fc
+      .tuple(at, tls, fc.option(alpn, { nil: undefined }))
+      .map(([where, more, values]) =>
+        updateHttpsListener(where, { ...more, alpnProtocols: values === undefined ? undefined : { values } }),
+      ),
+    fc
+      .tuple(fc.constantFrom("removeListener", "activateListener", "deactivateListener"), at)
+      .map(([name, where]) => onOther(name as "removeListener", 1, where)),
+    fc.tuple(host, front).map(([name, more]) => addHttpsFrontend(name, "/", more)),
+    fc.tuple(host, front).map(([name, more]) => removeHttpsFrontend(name, "/", more)),
+    fc
+      .tuple(at, made)
+      .map(([where, one]) =>
+        request({ case: "addCertificate", value: { address: address(where), certificate: pair(one) } }),
+      ),
+    fc.tuple(at, made, made).map(([where, one, old]) => {
+      const value = { address: address(where), newCertificate: pair(one), oldFingerprint: old.fingerprint };
+      return request({ case: "replaceCertificate", value });
+    }),
+    fc
+      .tuple(at, made)
+      .map(([where, { fingerprint }]) =>
+        request({ case: "removeCertificate", value: { address: address(where), fingerprint } }),
+      ),
+  );
+}
+
+/** `type`: HTTPS 1, TCP 2, UDP 3. */
 export function onOther(
   verb: "removeListener" | "activateListener" | "deactivateListener",
   type: 1 | 2 | 3,
@@ -183,6 +274,7 @@ export function anyRequest(): fc.Arbitrary<Request> {
   const weight = fc.option(fc.record({ weight: fc.integer({ min: 0, max: 255 }) }), { nil: undefined });
   return fc.oneof(
     anyStreamRequest(),
+    anyHttpsRequest(),
     fc.tuple(id, anyClusterPart()).map(([name, more]) => addCluster(name, more)),
     fc.tuple(id, anyHealthCheck()).map(([name, more]) => setHealthCheck(name, more)),
     id.map(removeHealthCheck),

@@ -14,7 +14,6 @@ import {
   addTcpListener,
   addUdpListener,
   onOther,
-  removeCluster,
   streamFrontend,
   updateTcpListener,
   updateUdpListener,
@@ -110,22 +109,6 @@ test("the hash of a cluster covers its TCP frontends, not its UDP frontends (spe
   state.apply(streamFrontend("removeTcpFrontend", "db", AT), "socket");
   assert.equal(state.clusterHash("db"), bare);
   assert.equal(state.clusterHash("other"), null);
-});
-
-test("a cluster whose backends speak HTTP/2 stays on main, and is taken from workers when it becomes one", () => {
-  const state = stateOf(addCluster("grpc", { http2: true }));
-  assert.equal(state.mirror.size, 0);
-  assert.notEqual(state.clusterHash("grpc"), null);
-  const kinds = (one: Request): string[] => {
-    const result = state.apply(one, "socket");
-    assert.ok(result.ok);
-    return result.changes.map((change) => change.kind);
-  };
-  assert.deepEqual(kinds(addCluster("grpc")), ["add_cluster"]);
-  assert.deepEqual(kinds(addCluster("grpc", { http2: true })), ["remove_cluster"]);
-  assert.deepEqual([...state.toChanges()], []);
-  assert.deepEqual(kinds(removeCluster("grpc")), []);
-  assert.deepEqual(state.hash(), new ConfigState().hash());
 });
 
 test("bad values are refused with the field's name", () => {

@@ -13,6 +13,7 @@ export function clustersText(names: readonly string[], of: (name: string) => rea
   const configurations = new Presence(names.length);
   const backends = new Presence(names.length);
   const frontends = new Map<string, ClusterInformation["httpFrontends"][number]>();
+  const https: ClusterInformation["httpsFrontends"] = [];
   const tcp: ClusterInformation["tcpFrontends"] = [];
   const udp: ClusterInformation["udpFrontends"] = [];
   names.forEach((name, column) => {
@@ -26,6 +27,7 @@ export function clustersText(names: readonly string[], of: (name: string) => rea
       for (const backend of info.backends) {
         backends.mark(toJson(AddBackendSchema, backend), backendCells(backend), column);
       }
+      https.push(...info.httpsFrontends);
       tcp.push(...info.tcpFrontends);
       udp.push(...info.udpFrontends);
       for (const frontend of info.httpFrontends) frontends.set(toJson(RequestHttpFrontendSchema, frontend), frontend);
@@ -35,6 +37,7 @@ export function clustersText(names: readonly string[], of: (name: string) => rea
   const cluster = renderTable(["id", "sticky_session", "https_redirect", ...columns], configurations.rows());
   const parts = [`Cluster level configuration\n${cluster}`];
   if (frontends.size > 0) parts.push(`HTTP frontends\n${httpFrontendsTable([...frontends.values()])}`);
+  if (https.length > 0) parts.push(`HTTPS frontends\n${httpFrontendsTable(https)}`);
   if (tcp.length > 0) parts.push(`TCP frontends\n${streamFrontendsTable(tcp)}`);
   if (udp.length > 0) parts.push(`UDP frontends\n${streamFrontendsTable(udp)}`);
   if (backends.size > 0) {

@@ -4,6 +4,7 @@ import { addressFromMessage, formatAddress } from "../../command/address.ts";
 import type { HealthCheckConfig, ResponseContent } from "../../command/gen/sozu_pb.ts";
 import { ResponseContentSchema } from "../../command/gen/sozu_pb.ts";
 import { oneofToPrettyJson } from "../../command/json.ts";
+import { certificatesText } from "./certificates.ts";
 import { changeReportText } from "./change-report.ts";
 import { clustersText, hashesText } from "./clusters.ts";
 import { frontendsText, listenersText, shown } from "./objects.ts";
@@ -38,6 +39,8 @@ export function contentText(content: ResponseContent | undefined): string {
         counts.map(([name, count]) => [name, String(count)]),
       );
     }
+    case "certificatesWithFingerprints":
+      return certificatesText(held.value.certs);
     case "healthChecksList":
       return healthChecksText(held.value.map);
     case "maxConnectionsPerIpLimit":

@@ -3,8 +3,10 @@
 
 import { addressFromMessage, formatAddress } from "../../command/address.ts";
 import { answersOf, httpAnswers } from "../../command/answer-texts.ts";
+import { HSTS_MAX_AGE_DEFAULT } from "../../command/convert-https.ts";
 import type {
   HttpListenerConfig,
+  HttpsListenerConfig,
   ListedFrontends,
   ListenersList,
   RequestHttpFrontend,
@@ -14,6 +16,7 @@ import type {
   TcpListenerConfig,
   UdpListenerConfig,
 } from "../../command/gen/sozu_pb.ts";
+import { TLS_VERSIONS } from "../../command/words.ts";
 import { renderTable } from "./table.ts";
 
 const PATH_KINDS: readonly string[] = ["PREFIX", "REGEX", "EQUALS"];
@@ -53,11 +56,13 @@ export function streamFrontendsTable(frontends: readonly (RequestTcpFrontend | R
   return renderTable(["Cluster ID", "address", "tags"], rows);
 }
 
-/** A section per protocol that has listeners; HTTP listeners as keys and values, the others as rows. */
+/** A section per protocol that has listeners; HTTP and HTTPS listeners as keys and values, the others as rows. */
 export function listenersText(list: ListenersList): string {
   const parts: string[] = [];
   const http = sorted(list.httpListeners).map(httpListenerTable);
   if (http.length > 0) parts.push(`HTTP LISTENERS\n================\n${http.join("\n")}`);
+  const https = sorted(list.httpsListeners).map(httpListenerTable);
+  if (https.length > 0) parts.push(`HTTPS LISTENERS\n================\n${https.join("\n")}`);
   const tcp = sorted(list.tcpListeners);
   if (tcp.length > 0) parts.push(`TCP LISTENERS\n================\n${tcpListenersTable(tcp)}`);
   const udp = sorted(list.udpListeners);
@@ -101,7 +106,7 @@ function udpListenersTable(listeners: readonly UdpListenerConfig[]): string {
   );
 }
 
-function httpListenerTable(listener: HttpListenerConfig): string {
+function httpListenerTable(listener: HttpListenerConfig | HttpsListenerConfig): string {
   const given = [...answersOf(listener.answers, httpAnswers(listener.httpAnswers))].sort();
   const answers = given.filter(([, text]) => text !== "");
   const rows = [
@@ -119,8 +124,28 @@ function httpListenerTable(listener: HttpListenerConfig): string {
     ["send X-Real-IP", String(listener.sendXRealIp)],
     ["answers", answers.map(([status]) => shown(status)).join(", ")],
     ["trusted proxies", listener.trustedProxies.map(shown).join(", ")],
+    ...(listener.$typeName === "command.HttpsListenerConfig" ? tlsRows(listener) : []),
   ];
   return renderTable(["key", "value"], rows);
+}
+
+function tlsRows(listener: HttpsListenerConfig): string[][] {
+  const list = (names: readonly string[]): string => (names.length === 0 ? "default" : names.map(shown).join(", "));
+  const { hsts } = listener;
+  return [
+    ["TLS versions", list(listener.versions.map((version) => TLS_VERSIONS[version] ?? String(version)))],
+    ["cipher list", list(listener.cipherList)],
+    ["groups list", list(listener.groupsList)],
+    ["ALPN protocols", list(listener.alpnProtocols)],
+    ["TLS 1.3 tickets", String(listener.sendTls13Tickets)],
+    ["strict SNI binding", String(!Object.hasOwn(listener, "strictSniBinding") || listener.strictSniBinding)],
+    ["HTTP/1.1", listener.disableHttp11 ? "refused" : "served"],
+    ["HSTS", hsts === undefined ? "" : hsts.enabled ? `max-age ${hstsAge(hsts)}` : "disabled"],
+  ];
+}
+
+function hstsAge(hsts: NonNullable<HttpsListenerConfig["hsts"]>): number {
+  return Object.hasOwn(hsts, "maxAge") ? hsts.maxAge : HSTS_MAX_AGE_DEFAULT;
 }
 
 /** `ip:port`. */

@@ -2,32 +2,17 @@
 
 import { type Command, Option } from "commander";
 import type { FrontendListOptions, FrontendOptions, StreamFrontendOptions } from "../frontend.ts";
-import { flag, given, laterVerbs, misplacedFlags, port, repeated } from "../options.ts";
+import { flag, given, hstsOptions, misplacedFlags, port, repeated } from "../options.ts";
 
 export function addFrontendVerbs(program: Command): void {
   const frontend = program.command("frontend").description("decide which requests go to which cluster");
   const http = frontend.command("http").description("frontends of HTTP listeners");
-  const add = rule(http, "add", "route requests to a cluster, or deny them")
-    .option("--tags <key=value,...>", "copied to access lines")
-    .option("--redirect <policy>", "forward, permanent, found, permanent_redirect or unauthorized")
-    .option("--redirect-scheme <scheme>", "use-same, use-http or use-https")
-    .option("--redirect-template <response>", "response of the redirect, written out or file://path")
-    .option("--rewrite-host <template>", "host for the backend or the redirect, with $HOST[n] and $PATH[n]")
-    .option("--rewrite-path <template>", "the same for the path")
-    .option("--rewrite-port <port>", "port in the redirect", port)
-    .addOption(new Option("--required-auth [bool]", "ask for credentials of the cluster").argParser(flag))
-    .option("--header <position=name=value>", "edit a field of request, response or both; may be repeated", repeated)
-    .option("--append-header <position=name=value>", "the same, but keep what is there; may be repeated", repeated)
-    .addHelpText("after", HELP);
-  misplacedFlags(add, HSTS_FLAGS, "plain HTTP cannot carry it (RFC 6797 7.2): it belongs to HTTPS frontends");
-  target(add, async (options, clusterId) => {
-    const { addHttpFrontend } = await import("../frontend.ts");
-    await addHttpFrontend(options, clusterId);
-  });
-  target(rule(http, "remove", "remove the frontend with this address, host, path and method"), async (options, id) => {
-    const { removeHttpFrontend } = await import("../frontend.ts");
-    await removeHttpFrontend(options, id);
-  });
+  misplacedFlags(
+    addRuleVerbs(http, "http"),
+    HSTS_FLAGS,
+    "plain HTTP cannot carry it (RFC 6797 7.2): it belongs to HTTPS frontends",
+  );
+  hstsOptions(addRuleVerbs(frontend.command("https").description("frontends of HTTPS listeners"), "https"));
   frontend
     .command("list")
     .description("show frontends, all or some")
@@ -40,7 +25,32 @@ export function addFrontendVerbs(program: Command): void {
       await listFrontends(given<FrontendListOptions>(command));
     });
   for (const protocol of ["tcp", "udp"] as const) addStreamVerbs(frontend, protocol);
-  laterVerbs(frontend, ["https"]);
+}
+
+/** `add` and `remove`; returns `add`. */
+function addRuleVerbs(parent: Command, protocol: "http" | "https"): Command {
+  const add = rule(parent, "add", "route requests to a cluster, or deny them")
+    .option("--tags <key=value,...>", "copied to access lines")
+    .option("--redirect <policy>", "forward, permanent, found, permanent_redirect or unauthorized")
+    .option("--redirect-scheme <scheme>", "use-same, use-http or use-https")
+    .option("--redirect-template <response>", "response of the redirect, written out or file://path")
+    .option("--rewrite-host <template>", "host for the backend or the redirect, with $HOST[n] and $PATH[n]")
+    .option("--rewrite-path <template>", "the same for the path")
+    .option("--rewrite-port <port>", "port in the redirect", port)
+    .addOption(new Option("--required-auth [bool]", "ask for credentials of the cluster").argParser(flag))
+    .option("--header <position=name=value>", "edit a field of request, response or both; may be repeated", repeated)
+    .option("--append-header <position=name=value>", "the same, but keep what is there; may be repeated", repeated)
+    .addHelpText("after", HELP);
+  target(add, async (options, clusterId) => {
+    const { addFrontend } = await import("../frontend.ts");
+    await addFrontend(protocol, options, clusterId);
+  });
+  const text = "remove the frontend with this address, host, path and method";
+  target(rule(parent, "remove", text), async (options, clusterId) => {
+    const { removeFrontend } = await import("../frontend.ts");
+    await removeFrontend(protocol, options, clusterId);
+  });
+  return add;
 }
 
 function addStreamVerbs(frontend: Command, protocol: "tcp" | "udp"): void {

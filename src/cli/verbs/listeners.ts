@@ -3,11 +3,12 @@
 import { type Command, Option } from "commander";
 import type { ListenerOptions, Protocol } from "../listener.ts";
 import type { ListenerUpdateOptions } from "../listener-update.ts";
-import { count, flag, given, globals, laterVerbs, repeated, seconds } from "../options.ts";
+import { count, flag, given, globals, hstsOptions, repeated, seconds } from "../options.ts";
 
 export function addListenerVerbs(program: Command): void {
   const listener = program.command("listener").description("decide on which addresses the proxy accepts");
   addHttpVerbs(listener);
+  addHttpsVerbs(listener);
   addTcpVerbs(listener);
   addUdpVerbs(listener);
   listener
@@ -17,7 +18,6 @@ export function addListenerVerbs(program: Command): void {
       const { control } = await import("../control.ts");
       await control(globals(command), { case: "listListeners", value: {} });
     });
-  laterVerbs(listener, ["https"]);
 }
 
 function addHttpVerbs(listener: Command): void {
@@ -44,6 +44,22 @@ function addHttpOptions(add: Command, update: Command): void {
   for (const status of ANSWER_FLAGS) update.option(`--answer-${status} <path>`, "file of that answer");
   for (const name of HTTP2_FLAGS) update.addOption(new Option(`--h2-${name} <n>`).argParser(count).hideHelp());
   for (const verb of [add, update]) changeable(verb);
+}
+
+function addHttpsVerbs(listener: Command): void {
+  const { add, update } = addVerbs(listener.command("https").description("HTTPS listeners"), "https");
+  addHttpOptions(add, update);
+  add
+    .option("--tls-versions <version>", "TLS_V12 or TLS_V13; may be repeated; default: both", repeated)
+    .option("--tls-cipher-list <name,...>", "default: the built-in ones");
+  update
+    .option("--alpn-protocols <name,...>", "of h2 and http/1.1, in order of preference")
+    .option("--reset-alpn", "both")
+    .option("--strict-sni-binding", "requests must be for the host that the client asked for")
+    .option("--no-strict-sni-binding", "or for any other of the listener")
+    .option("--disable-http11", "refuse clients that do not speak HTTP/2")
+    .option("--enable-http11", "serve them");
+  for (const verb of [add, update]) hstsOptions(verb);
 }
 
 function addTcpVerbs(listener: Command): void {

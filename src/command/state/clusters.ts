@@ -1,7 +1,6 @@
 // Clusters and backends of the state (spec 4.7). AddCluster and AddBackend replace, but answers are laid over those that
 // the cluster had (spec 5.9); removing a cluster leaves its frontends and backends in place; a backend may come before
-// its cluster. A cluster whose backends speak HTTP/2 is stored on main only, as long as that is not built: workers answer
-// its requests as those of a cluster that does not exist (503), instead of speaking HTTP/1.1 to its backends.
+// its cluster.
 
 import { clone } from "@bufbuild/protobuf";
 import { compareAddresses } from "../address.ts";
@@ -14,7 +13,6 @@ import type { AddBackend, Cluster, HealthCheckConfig, RemoveBackend, SetHealthCh
 import { ClusterSchema } from "../gen/sozu_pb.ts";
 import { setEntry } from "../map-entry.ts";
 import type { BackendObject, Change, ClusterObject } from "../objects.ts";
-import type { StoredHash } from "../stored-hash.ts";
 import { backendKey } from "./keys.ts";
 import { type Entry, type Origin, type Step, sameObject, Table } from "./table.ts";
 
@@ -23,17 +21,11 @@ export type BackendTable = Table<AddBackend, BackendObject>;
 export type ClusterEntry = Entry<Cluster, ClusterObject>;
 export type BackendEntry = Entry<AddBackend, BackendObject>;
 
-export function clusterTable(hash: StoredHash): ClusterTable {
-  return new Table("Cluster", clusterChanges, {
-    hash,
-    isServed: ({ transport }) => transport === null || !transport.http2,
-    clusterOf: ({ clusterId }) => clusterId,
+export function clusterTable(): ClusterTable {
+  return new Table("Cluster", (before, after): Change[] => {
+    if (after !== undefined) return [{ kind: "add_cluster", cluster: after }];
+    return before === undefined ? [] : [{ kind: "remove_cluster", clusterId: before.clusterId }];
   });
-}
-
-function clusterChanges(before: ClusterObject | undefined, after: ClusterObject | undefined): Change[] {
-  if (after !== undefined) return [{ kind: "add_cluster", cluster: after }];
-  return before === undefined ? [] : [{ kind: "remove_cluster", clusterId: before.clusterId }];
 }
 
 export function backendTable(): BackendTable {

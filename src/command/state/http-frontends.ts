@@ -1,9 +1,9 @@
-// HTTP frontends of the state (spec 4.7): identity is address, host, path rule and method; neither the cluster nor the
-// position belong to it. A second frontend of one identity is refused, and so is removing one that is not there.
+// HTTP and HTTPS frontends of the state (spec 4.7): identity is address, host, path rule and method; neither the cluster nor
+// the position belong to it. A second frontend of one identity is refused, and so is removing one that is not there.
 
 import { formatAddress } from "../address.ts";
-import { toHttpFrontend } from "../convert.ts";
-import { isError } from "../convert-checks.ts";
+import { toFrontend } from "../convert.ts";
+import { type Converted, isError } from "../convert-checks.ts";
 import { commandError } from "../errors.ts";
 import type { RequestHttpFrontend } from "../gen/sozu_pb.ts";
 import type { Change, HttpFrontendObject } from "../objects.ts";
@@ -23,21 +23,26 @@ export function httpFrontendTable(): HttpFrontendTable {
   });
 }
 
-export function addHttpFrontend(
-  table: HttpFrontendTable,
+export function addHttpFrontend<O extends HttpFrontendObject>(
+  table: Table<RequestHttpFrontend, O>,
+  toObject: (message: RequestHttpFrontend) => Converted<O>,
   message: RequestHttpFrontend,
   origin: Origin,
   revision: number,
 ): Outcome {
-  const object = toHttpFrontend(message);
+  const object = toObject(message);
   if (isError(object)) return object;
   const key = frontendKey(object);
   if (table.get(key) !== undefined) return commandError("EXISTS", table.kind, stateKey(object));
   return [table.step(key, { message, object, origin, revision })];
 }
 
-export function removeHttpFrontend(table: HttpFrontendTable, message: RequestHttpFrontend): Outcome {
-  const object = toHttpFrontend(message);
+export function removeHttpFrontend<O extends HttpFrontendObject>(
+  table: Table<RequestHttpFrontend, O>,
+  message: RequestHttpFrontend,
+): Outcome {
+  // What else the frontend had does not matter here, so HSTS may be in it or not.
+  const object = toFrontend(message);
   if (isError(object)) return object;
   const key = frontendKey(object);
   if (table.get(key) === undefined) return commandError("NOT_FOUND", table.kind, stateKey(object));

@@ -19,3 +19,8 @@ export function backendKey(clusterId: string, backendId: string, address: Socket
 export function streamFrontendKey(clusterId: string, address: SocketAddress): string {
   return `${clusterId}\0${formatAddress(address)}`;
 }
+
+/** Address and fingerprint. */
+export function certificateKey(address: SocketAddress, fingerprint: string): string {
+  return `${formatAddress(address)}\0${fingerprint}`;
+}

@@ -21,12 +21,10 @@ export interface Entry<M, O> {
 /** Turns two records, before and after, into the changes that take a worker from one to the other. */
 export type Transition<O> = (before: O | undefined, after: O | undefined) => Change[];
 
-/** Which objects of a table stay on main. */
+/** What makes a table one of main alone: its objects are no business of workers. */
 export interface Storage<O> {
   readonly hash: StoredHash;
-  /** Whether workers get it. */
-  readonly isServed: (object: O) => boolean;
-  /** The cluster in whose hash it counts, or null. */
+  /** The cluster in whose hash an object counts, or null. */
   readonly clusterOf: (object: O) => string | null;
 }
 
@@ -35,19 +33,14 @@ export class Table<M, O extends object> {
   readonly entries: ShardedMap<Entry<M, O>> = new ShardedMap();
   /** Sozu's name of the kind, as refusals show it. */
   readonly kind: string;
-  readonly #transition: Transition<O>;
+  readonly transition: Transition<O>;
   readonly #storage: Storage<O> | null;
 
   /** `storage` null: workers get every object. */
   constructor(kind: string, transition: Transition<O>, storage: Storage<O> | null = null) {
     this.kind = kind;
-    this.#transition = transition;
+    this.transition = transition;
     this.#storage = storage;
-  }
-
-  /** What a worker without the object has to do to have it. */
-  changesFor(object: O): Change[] {
-    return this.#isServed(object) ? this.#transition(undefined, object) : [];
   }
 
   get(key: string): Entry<M, O> | undefined {
@@ -78,16 +71,11 @@ export class Table<M, O extends object> {
 
   #follow(from: O | undefined, to: O | undefined): Change[] {
     const storage = this.#storage;
-    if (storage === null) return this.#transition(from, to);
-    const before = from === undefined || this.#isServed(from) ? undefined : from;
-    const after = to === undefined || this.#isServed(to) ? undefined : to;
-    if (before !== undefined) storage.hash.subtract(this.kind, before, storage.clusterOf(before));
-    if (after !== undefined) storage.hash.add(this.kind, after, storage.clusterOf(after));
-    return this.#transition(from === before ? undefined : from, to === after ? undefined : to);
-  }
-
-  #isServed(object: O): boolean {
-    return this.#storage === null || this.#storage.isServed(object);
+    if (storage !== null) {
+      if (from !== undefined) storage.hash.subtract(this.kind, from, storage.clusterOf(from));
+      if (to !== undefined) storage.hash.add(this.kind, to, storage.clusterOf(to));
+    }
+    return this.transition(from, to);
   }
 }
 

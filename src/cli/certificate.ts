@@ -1,0 +1,121 @@
+// `sozu certificate add`, `replace`, `remove` and `list`. Files are read here; what the proxy gets is their text. The
+// private key goes to the proxy and nowhere else.
+
+import { readFileSync, statSync } from "node:fs";
+import { fingerprintOfPem, normalizeFingerprint } from "../command/certificate.ts";
+import { TlsVersion } from "../command/gen/sozu_pb.ts";
+import { CERTIFICATE_BYTES_MAX } from "../command/limits.ts";
+import { CERTIFICATE, pemBlocks } from "../command/pem.ts";
+import { control } from "./control.ts";
+import { CliError } from "./errors.ts";
+import type { GlobalOptions } from "./options.ts";
+import { readAddress, readTlsVersions } from "./values.ts";
+
+/** What `certificate add` was given; the files are paths. */
+export interface CertificateOptions extends GlobalOptions {
+  readonly address: string;
+  readonly certificate: string;
+  readonly certificateChain: string;
+  readonly key: string;
+  readonly tlsVersions?: readonly string[];
+}
+
+/** What `certificate replace` was given; exactly one of the last two. */
+export interface ReplacementOptions extends GlobalOptions {
+  readonly address: string;
+  readonly newCertificate: string;
+  readonly newCertificateChain: string;
+  readonly newKey: string;
+  readonly tlsVersions?: readonly string[];
+  readonly oldCertificate?: string;
+  readonly oldCert?: string;
+  readonly fingerprint?: string;
+}
+
+/** What `certificate remove` was given; exactly one of certificate and fingerprint. */
+export interface RemovalOptions extends GlobalOptions {
+  readonly address: string;
+  readonly certificate?: string;
+  readonly cert?: string;
+  readonly fingerprint?: string;
+}
+
+/** What `certificate list` was given. */
+export interface CertificateListOptions extends GlobalOptions {
+  readonly fingerprint?: string;
+  readonly domain?: string;
+  readonly workers?: boolean;
+}
+
+/** Adds a certificate to an HTTPS listener. @throws CliError for files that cannot be used */
+export async function addCertificate(options: CertificateOptions): Promise<void> {
+  const { certificate, certificateChain, key } = options;
+  const value = certificateAndKey(certificate, certificateChain, key, options.tlsVersions);
+  const address = readAddress(options.address);
+  await control(options, { case: "addCertificate", value: { address, certificate: value } });
+}
+
+/** Puts a certificate in the place of another. @throws CliError */
+export async function replaceCertificate(options: ReplacementOptions): Promise<void> {
+  const { newCertificate, newCertificateChain, newKey, fingerprint } = options;
+  const old = oneFingerprint(options.oldCertificate ?? options.oldCert, fingerprint, "--old-certificate");
+  const value = certificateAndKey(newCertificate, newCertificateChain, newKey, options.tlsVersions);
+  const address = readAddress(options.address);
+  await control(options, {
+    case: "replaceCertificate",
+    value: { address, newCertificate: value, oldFingerprint: old },
+  });
+}
+
+/** Removes a certificate; new handshakes no longer get it. @throws CliError */
+export async function removeCertificate(options: RemovalOptions): Promise<void> {
+  const fingerprint = oneFingerprint(options.certificate ?? options.cert, options.fingerprint, "--certificate");
+  const address = readAddress(options.address);
+  await control(options, { case: "removeCertificate", value: { address, fingerprint } });
+}
+
+/** Shows certificates, without their keys. */
+export async function listCertificates(options: CertificateListOptions): Promise<void> {
+  const filters = {
+    ...(options.fingerprint === undefined ? {} : { fingerprint: options.fingerprint }),
+    ...(options.domain === undefined ? {} : { domain: options.domain }),
+  };
+  const name = options.workers === true ? "queryCertificatesFromWorkers" : "queryCertificatesFromTheState";
+  await control(options, { case: name, value: filters });
+}
+
+function certificateAndKey(certificate: string, chain: string, key: string, versions: readonly string[] = []) {
+  const numbers: TlsVersion[] = readTlsVersions(versions);
+  if (numbers.some((number) => number < TlsVersion.TLS_V1_2)) {
+    process.stderr.write("warning: only TLS 1.2 and 1.3 are spoken\n");
+  }
+  return {
+    certificate: readPem(certificate),
+    certificateChain: pemBlocks(readPem(chain), CERTIFICATE),
+    key: readPem(key),
+    versions: numbers,
+    names: [],
+  };
+}
+
+function oneFingerprint(path: string | undefined, given: string | undefined, flag: string): string {
+  if ((path === undefined) === (given === undefined)) {
+    throw new CliError(`give exactly one of ${flag} and --fingerprint`, "sozu certificate list shows fingerprints");
+  }
+  const fingerprint = path === undefined ? normalizeFingerprint(given!) : fingerprintOfPem(readPem(path));
+  if (fingerprint !== null) return fingerprint;
+  if (path !== undefined) throw new CliError(`${path} holds no certificate in PEM`);
+  throw new CliError(`"${given}" is not a fingerprint`, "write its 64 hexadecimal digits");
+}
+
+function readPem(path: string): string {
+  try {
+    const { size } = statSync(path);
+    if (size > CERTIFICATE_BYTES_MAX) throw new CliError(`${path} is larger than ${CERTIFICATE_BYTES_MAX} bytes`);
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new CliError(code === "ENOENT" ? `there is no file ${path}` : `${path} cannot be read: ${message}`);
+  }
+}

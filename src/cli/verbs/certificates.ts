@@ -1,0 +1,60 @@
+// The verbs for the certificates of HTTPS listeners.
+
+import { type Command, Option } from "commander";
+import type { CertificateListOptions, CertificateOptions, RemovalOptions, ReplacementOptions } from "../certificate.ts";
+import { given, repeated } from "../options.ts";
+
+export function addCertificateVerbs(program: Command): void {
+  const certificate = program.command("certificate").description("certificates of HTTPS listeners");
+  at(certificate, "add", "add a certificate; it is chosen for the names it has")
+    .requiredOption("--certificate <path>", "PEM file of the certificate")
+    .requiredOption("--certificate-chain <path>", "PEM file of the certificates behind it")
+    .requiredOption("--key <path>", "PEM file of its private key, without a passphrase")
+    .option("--tls-versions <version>", "TLS_V12 or TLS_V13; may be repeated", repeated)
+    .addHelpText("after", HELP)
+    .action(async (_own: object, command: Command) => {
+      const { addCertificate } = await import("../certificate.ts");
+      await addCertificate(given<CertificateOptions>(command));
+    });
+  at(certificate, "replace", "put a certificate in the place of another; the old one stays when the new one is refused")
+    .requiredOption("--new-certificate <path>", "PEM file of the certificate")
+    .requiredOption("--new-certificate-chain <path>", "PEM file of the certificates behind it")
+    .requiredOption("--new-key <path>", "PEM file of its private key, without a passphrase")
+    .option("--old-certificate <path>", "PEM file of the one it replaces")
+    .addOption(new Option("--old-cert <path>").hideHelp())
+    .option("-f, --fingerprint <hex>", "or its SHA-256")
+    .option("--tls-versions <version>", "TLS_V12 or TLS_V13; may be repeated", repeated)
+    .action(async (_own: object, command: Command) => {
+      const { replaceCertificate } = await import("../certificate.ts");
+      await replaceCertificate(given<ReplacementOptions>(command));
+    });
+  at(certificate, "remove", "remove a certificate; one that is not there is fine")
+    .option("--certificate <path>", "PEM file of the certificate")
+    .addOption(new Option("--cert <path>").hideHelp())
+    .option("-f, --fingerprint <hex>", "or its SHA-256")
+    .action(async (_own: object, command: Command) => {
+      const { removeCertificate } = await import("../certificate.ts");
+      await removeCertificate(given<RemovalOptions>(command));
+    });
+  certificate
+    .command("list")
+    .description("show certificates, without their keys")
+    .option("-f, --fingerprint <hex>", "this one")
+    .option("-d, --domain <host>", "those that are chosen for a host")
+    .option("-w, --workers", "as the workers have them")
+    .action(async (_own: object, command: Command) => {
+      const { listCertificates } = await import("../certificate.ts");
+      await listCertificates(given<CertificateListOptions>(command));
+    });
+}
+
+function at(parent: Command, verb: string, text: string): Command {
+  return parent
+    .command(verb)
+    .description(text)
+    .requiredOption("-a, --address <ip:port>", "address of the HTTPS listener");
+}
+
+const HELP = `
+Example:
+  sozu certificate add --address 0.0.0.0:8443 --certificate cert.pem --certificate-chain chain.pem --key key.pem`;

@@ -1,0 +1,86 @@
+// The records of what belongs to HTTPS: listeners, frontends, certificates. Like those of objects.ts every default is
+// resolved; main alone has them as long as no worker speaks TLS.
+
+import type { HttpFrontendObject, HttpListenerObject, SocketAddress } from "./objects.ts";
+
+/** An HTTPS listener (spec 2.4): an HTTP listener with TLS and HTTP/2 on top. Identity: its address. */
+export interface HttpsListenerObject extends HttpListenerObject {
+  readonly tls: TlsObject;
+  readonly http2: Http2Object;
+  /** For frontends that say nothing of it; null: none. */
+  readonly hsts: HstsObject | null;
+}
+
+/** How a listener speaks TLS (spec 8). */
+export interface TlsObject {
+  /** TlsVersion of the schema; others than 4 (1.2) and 5 (1.3) are never spoken. Never empty. */
+  readonly versions: readonly number[];
+  /** As given; unknown names are skipped where they are used. Empty: the built-in ones. */
+  readonly cipherList: readonly string[];
+  readonly cipherSuites: readonly string[];
+  readonly signatureAlgorithms: readonly string[];
+  readonly groupsList: readonly string[];
+  /** Of `h2` and `http/1.1`, in order of preference; never empty. */
+  readonly alpnProtocols: readonly string[];
+  readonly sendTls13Tickets: number;
+  readonly strictSniBinding: boolean;
+  readonly disableHttp11: boolean;
+}
+
+/** HTTP/2 limits of a listener (spec 2.4.1), each under its name in the schema without the prefix. */
+export interface Http2Object {
+  readonly maxRstStreamPerWindow: number;
+  readonly maxPingPerWindow: number;
+  readonly maxSettingsPerWindow: number;
+  readonly maxEmptyDataPerWindow: number;
+  readonly maxWindowUpdateStream0PerWindow: number;
+  readonly maxContinuationFrames: number;
+  readonly maxGlitchCount: number;
+  /** Bytes, from 65535 to 2147483647. */
+  readonly initialConnectionWindow: number;
+  readonly maxConcurrentStreams: number;
+  readonly streamShrinkRatio: number;
+  readonly maxRstStreamLifetime: number;
+  readonly maxRstStreamAbusiveLifetime: number;
+  readonly maxRstStreamEmittedLifetime: number;
+  readonly maxHeaderListSize: number;
+  readonly maxHeaderTableSize: number;
+  readonly maxHeaderFields: number;
+  readonly streamIdleTimeoutSeconds: number;
+  readonly gracefulShutdownDeadlineSeconds: number;
+}
+
+/** Strict-Transport-Security (RFC 6797; spec 2.8). */
+export interface HstsObject {
+  /** False: the field is not sent, whatever the listener says. */
+  readonly enabled: boolean;
+  /** Seconds. */
+  readonly maxAge: number;
+  readonly includeSubdomains: boolean;
+  readonly preload: boolean;
+  readonly forceReplaceBackend: boolean;
+}
+
+/** An HTTPS frontend. Identity: as of an HTTP frontend. */
+export interface HttpsFrontendObject extends HttpFrontendObject {
+  /** null: what the listener says. */
+  readonly hsts: HstsObject | null;
+}
+
+/** A certificate of an HTTPS listener (spec 8.1). Identity: address and fingerprint. Never shown: `key`. */
+export interface CertificateObject {
+  readonly address: SocketAddress;
+  /** SHA-256 of the DER form, lower-case hexadecimal. */
+  readonly fingerprint: string;
+  /** Host names it is chosen for, normalised: those that were given, else its own. */
+  readonly names: readonly string[];
+  /** Seconds since 1970; of several certificates for a name the one with the latest is served. */
+  readonly expiresAt: number;
+  readonly notBefore: number;
+  readonly notAfter: number;
+  readonly versions: readonly number[];
+  /** PEM: the leaf, what follows it, the private key. */
+  readonly certificate: string;
+  readonly chain: readonly string[];
+  readonly key: string;
+}
