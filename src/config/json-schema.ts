@@ -15,10 +15,12 @@ import {
   UDP_HEALTH_KEYS,
   UDP_KEYS,
 } from "./tables.ts";
+import { HSTS_KEYS } from "./tables-tls.ts";
 
 /** The whole schema. */
 export function configSchema(): JsonSchema {
-  const frontend = tableSchema(FRONTEND_KEYS, { headers: listOf(tableSchema(HEADER_KEYS)) });
+  const hsts = tableSchema(HSTS_KEYS);
+  const frontend = tableSchema(FRONTEND_KEYS, { headers: listOf(tableSchema(HEADER_KEYS)), hsts });
   const cluster = tableSchema(CLUSTER_KEYS, {
     frontends: listOf({ anyOf: [frontend, tableSchema(STREAM_FRONTEND_KEYS)] }),
     udp: tableSchema(UDP_KEYS, { health: tableSchema(UDP_HEALTH_KEYS) }),
@@ -29,7 +31,7 @@ export function configSchema(): JsonSchema {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "Configuration of sozu",
     ...tableSchema(GLOBAL_KEYS, {
-      listeners: listOf(tableSchema(LISTENER_KEYS)),
+      listeners: listOf(tableSchema(LISTENER_KEYS, { hsts })),
       clusters: { type: "object", additionalProperties: cluster },
     }),
   };

@@ -117,7 +117,7 @@ function expectedWord(words: readonly string[]): string {
 export function words<W extends string>(list: readonly W[]): Typed<z.ZodType<readonly W[]>> {
   const item = word(list);
   const schema = z.array(item.schema, { error: (issue) => `expected an array, got ${kindOf(issue.input)}` });
-  return { schema, type: `array of ${item.type}` };
+  return { schema, json: { type: "array", items: item.json }, type: `array of ${item.type}` };
 }
 
 /** `ip:port` or `[v6]:port`; names are not resolved. */
