@@ -12,6 +12,7 @@ import type {
   AddBackend,
   Cluster,
   HttpListenerConfig,
+  HttpsListenerConfig,
   Request,
   RequestHttpFrontend,
   RequestTcpFrontend,
@@ -21,8 +22,10 @@ import type {
 } from "./gen/sozu_pb.ts";
 import {
   AddBackendSchema,
+  AddCertificateSchema,
   ClusterSchema,
   HttpListenerConfigSchema,
+  HttpsListenerConfigSchema,
   ListenerType,
   RequestHttpFrontendSchema,
   RequestSchema,
@@ -33,7 +36,8 @@ import {
 } from "./gen/sozu_pb.ts";
 import { setEntry } from "./map-entry.ts";
 import { request } from "./messages.ts";
-import type { SocketAddress, StreamFrontendObject } from "./objects.ts";
+import type { HttpFrontendObject, SocketAddress, StreamFrontendObject } from "./objects.ts";
+import type { CertificateObject } from "./objects-tls.ts";
 import type { ShardedMap } from "./sharded-map.ts";
 import { stateKey } from "./state/http-frontends.ts";
 import { type Entry, sameObject } from "./state/table.ts";
@@ -63,7 +67,7 @@ export interface Planned {
 
 /** One kind of objects. */
 export interface DiffKind {
-  /** `listener`, `cluster`, `frontend` or `backend`. */
+  /** `listener`, `cluster`, `certificate`, `frontend` or `backend`. */
   readonly name: string;
   readonly schema: GenMessage<Message>;
   /** Whether adding an object that is there replaces it (spec 4.7). */
@@ -137,7 +141,7 @@ function listenerKind<M extends Message, O extends { readonly address: SocketAdd
     schema,
     upserts: false,
     tableOf,
-    label: (object) => formatAddress(object.address),
+    label: ({ address }) => protocolPrefix(type) + formatAddress(address),
     isSame,
     isActive: (object) => object.active,
     put: (before, after) => {
@@ -158,19 +162,58 @@ function listenerKind<M extends Message, O extends { readonly address: SocketAdd
   });
 }
 
+/** HTTP is what is meant when nothing is said. */
+function protocolPrefix(type: ListenerType): string {
+  return PREFIXES[type];
+}
+
+const PREFIXES: Readonly<Record<ListenerType, string>> = {
+  [ListenerType.HTTP]: "",
+  [ListenerType.HTTPS]: "https ",
+  [ListenerType.TCP]: "tcp ",
+  [ListenerType.UDP]: "udp ",
+};
+
+interface StreamRequests<M> {
+  readonly type: ListenerType;
+  readonly add: (message: M) => Request;
+  readonly remove: (message: M) => Request;
+}
+
 function streamKind<M extends Message>(
   schema: GenMessage<M>,
   tableOf: (state: ConfigState) => ShardedMap<Entry<M, StreamFrontendObject>>,
-  { add, remove }: { readonly add: (message: M) => Request; readonly remove: (message: M) => Request },
+  { type, add, remove }: StreamRequests<M>,
 ): DiffKind {
   return kind<M, StreamFrontendObject>({
     name: "frontend",
     schema,
     upserts: true,
     tableOf,
-    label: ({ clusterId, address }) => `${formatAddress(address)} of ${clusterId}`,
+    label: ({ clusterId, address }) => `${protocolPrefix(type)}${formatAddress(address)} of ${clusterId}`,
     put: (_before, { message }) => [{ phase: PHASE.FRONTENDS, requests: [add(message)] }],
     remove: ({ message }) => [{ phase: PHASE.REMOVE_FRONTENDS, requests: [remove(message)] }],
+  });
+}
+
+function frontendKind<O extends HttpFrontendObject>(
+  tableOf: (state: ConfigState) => ShardedMap<Entry<RequestHttpFrontend, O>>,
+  type: ListenerType,
+  add: "addHttpFrontend" | "addHttpsFrontend",
+  remove: "removeHttpFrontend" | "removeHttpsFrontend",
+): DiffKind {
+  return kind<RequestHttpFrontend, O>({
+    name: "frontend",
+    schema: RequestHttpFrontendSchema,
+    upserts: false,
+    tableOf,
+    label: (object) => protocolPrefix(type) + stateKey(object),
+    put: (before, { message }) => {
+      const added = of({ case: add, value: message });
+      const requests = before === undefined ? [added] : [of({ case: remove, value: before.message }), added];
+      return [{ phase: PHASE.FRONTENDS, requests }];
+    },
+    remove: ({ message }) => [{ phase: PHASE.REMOVE_FRONTENDS, requests: [of({ case: remove, value: message })] }],
   });
 }
 
@@ -180,6 +223,11 @@ export const DIFF_KINDS: readonly DiffKind[] = [
     type: ListenerType.HTTP,
     add: (value: HttpListenerConfig) => of({ case: "addHttpListener", value }),
     replace: (value) => request({ case: "replaceListener", value: { listener: { case: "http", value } } }),
+  }),
+  listenerKind(HttpsListenerConfigSchema, (state) => state.httpsListeners.entries, {
+    type: ListenerType.HTTPS,
+    add: (value: HttpsListenerConfig) => of({ case: "addHttpsListener", value }),
+    replace: (value) => request({ case: "replaceListener", value: { listener: { case: "https", value } } }),
   }),
   listenerKind(TcpListenerConfigSchema, (state) => state.tcpListeners.entries, {
     type: ListenerType.TCP,
@@ -211,24 +259,30 @@ export const DIFF_KINDS: readonly DiffKind[] = [
     put: (_before, { message }) => [{ phase: PHASE.BACKENDS, requests: [of({ case: "addBackend", value: message })] }],
     remove: ({ message }) => [{ phase: PHASE.REMOVE_BACKENDS, requests: [removeBackend(message)] }],
   }),
+  frontendKind((state) => state.httpFrontends.entries, ListenerType.HTTP, "addHttpFrontend", "removeHttpFrontend"),
   kind({
-    name: "frontend",
-    schema: RequestHttpFrontendSchema,
+    name: "certificate",
+    schema: AddCertificateSchema,
+    // One that is there stays as it is, whatever else the request says (spec 4.7).
     upserts: false,
-    tableOf: (state) => state.httpFrontends.entries,
-    label: stateKey,
+    tableOf: (state) => state.certificates.entries,
+    label: ({ address, fingerprint }) => `${formatAddress(address)} ${fingerprint.slice(0, 16)}`,
     put: (before, { message }) => {
-      const add = of({ case: "addHttpFrontend", value: message });
-      const requests = before === undefined ? [add] : [removeFrontend(before.message), add];
-      return [{ phase: PHASE.FRONTENDS, requests }];
+      const add = of({ case: "addCertificate", value: message });
+      return [
+        { phase: PHASE.BACKENDS, requests: before === undefined ? [add] : [removeCertificate(before.object), add] },
+      ];
     },
-    remove: ({ message }) => [{ phase: PHASE.REMOVE_FRONTENDS, requests: [removeFrontend(message)] }],
+    remove: ({ object }) => [{ phase: PHASE.REMOVE_BACKENDS, requests: [removeCertificate(object)] }],
   }),
+  frontendKind((state) => state.httpsFrontends.entries, ListenerType.HTTPS, "addHttpsFrontend", "removeHttpsFrontend"),
   streamKind(RequestTcpFrontendSchema, (state) => state.tcpFrontends.entries, {
+    type: ListenerType.TCP,
     add: (value: RequestTcpFrontend) => of({ case: "addTcpFrontend", value }),
     remove: (value) => of({ case: "removeTcpFrontend", value }),
   }),
   streamKind(RequestUdpFrontendSchema, (state) => state.udpFrontends.entries, {
+    type: ListenerType.UDP,
     add: (value: RequestUdpFrontend) => of({ case: "addUdpFrontend", value }),
     remove: (value) => of({ case: "removeUdpFrontend", value }),
   }),
@@ -249,8 +303,8 @@ function removeBackend({ clusterId, backendId, address }: AddBackend): Request {
   return request({ case: "removeBackend", value: { clusterId, backendId, address: address! } });
 }
 
-function removeFrontend(value: RequestHttpFrontend): Request {
-  return of({ case: "removeHttpFrontend", value });
+function removeCertificate({ address, fingerprint }: CertificateObject): Request {
+  return request({ case: "removeCertificate", value: { address: addressToMessage(address), fingerprint } });
 }
 
 /** A request around a message of the state, which is never changed: no copy. */

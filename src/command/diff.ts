@@ -11,7 +11,7 @@ import type { ConfigState } from "./state.ts";
 /** What happens to one object. */
 export interface ObjectChange {
   readonly action: "add" | "change" | "remove";
-  /** `listener`, `cluster`, `frontend` or `backend`. */
+  /** `listener`, `cluster`, `certificate`, `frontend` or `backend`. */
   readonly kind: string;
   readonly name: string;
   /** It was changed since the file was last loaded, and the file wins. */

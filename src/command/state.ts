@@ -261,14 +261,14 @@ export class ConfigState {
     switch (listener.case) {
       case "http":
         return this.#http.replace(listener.value, origin, revision);
+      case "https":
+        return this.#https.replace(listener.value, origin, revision);
       case "tcp":
         return this.#tcp.replace(listener.value, origin, revision);
       case "udp":
         return this.#udp.replace(listener.value, origin, revision);
       case undefined:
         return commandError("INVALID_VALUE", "listener", "it is missing");
-      default:
-        return commandError("NOT_SUPPORTED", "a listener of type HTTPS");
     }
   }
 

@@ -12,7 +12,7 @@ import {
   RunState,
 } from "../command/gen/sozu_pb.ts";
 import { type ContentInit, failureResponse, okResponse } from "../command/messages.ts";
-import { changesState, requestName } from "../command/state.ts";
+import { type ConfigState, changesState, requestName } from "../command/state.ts";
 import type { AuditClient } from "../observe/audit.ts";
 import { parseFilter } from "../observe/filter.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -100,18 +100,6 @@ async function answer(
       return targets.reloader.reload(value, progress, trail);
     case "transaction":
       return applyTransaction(targets.keeper, value.requests, progress, trail);
-    case "listFrontends":
-      return okResponse("Successfully listed frontends", listFrontends(state, value));
-    case "listListeners":
-      return okResponse("Successfully listed listeners", listListeners(state));
-    case "queryCertificatesFromTheState":
-      return okResponse("Successfully queried certificates", listCertificates(state, value));
-    case "countRequests":
-      return okResponse("Successfully counted requests", countRequests(state));
-    case "queryHealthChecks": {
-      const id = isFieldSet(value, QueryHealthChecksSchema.field.clusterId) ? value.clusterId : null;
-      return okResponse("Successfully queried health checks", listHealthChecks(state, id));
-    }
     case "queryClusterById":
       progress(QUERYING);
       return queryClusters(queryTargets(targets), [value]);
@@ -134,7 +122,28 @@ async function answer(
       return failureResponse(commandError("EMPTY_REQUEST").message);
     default:
       if (changesState(name)) return targets.keeper.apply(request, "socket", progress, trail);
-      return failureResponse(commandError("NOT_SUPPORTED", requestName(name)).message);
+      return list(state, request) ?? failureResponse(commandError("NOT_SUPPORTED", requestName(name)).message);
+  }
+}
+
+/** What the state alone can tell; null: the request does not ask for that. */
+function list(state: ConfigState, request: Request): Response | null {
+  const { case: name, value } = request.requestType;
+  switch (name) {
+    case "listFrontends":
+      return okResponse("Successfully listed frontends", listFrontends(state, value));
+    case "listListeners":
+      return okResponse("Successfully listed listeners", listListeners(state));
+    case "queryCertificatesFromTheState":
+      return okResponse("Successfully queried certificates", listCertificates(state, value));
+    case "countRequests":
+      return okResponse("Successfully counted requests", countRequests(state));
+    case "queryHealthChecks": {
+      const id = isFieldSet(value, QueryHealthChecksSchema.field.clusterId) ? value.clusterId : null;
+      return okResponse("Successfully queried health checks", listHealthChecks(state, id));
+    }
+    default:
+      return null;
   }
 }
 
