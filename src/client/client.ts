@@ -82,6 +82,11 @@ export class Client {
     socket.on("close", () => this.#end(new ClientError("CLOSED", "")));
   }
 
+  /** Nothing can be sent any more. */
+  get isEnded(): boolean {
+    return this.#ended !== null;
+  }
+
   /**
    * Sends a request and resolves with its final answer, OK or FAILURE. Rejects with a ClientError when no answer can
    * come; after TIMEOUT, CLOSED, BAD_ANSWER or a too large answer the client is unusable and every later send()

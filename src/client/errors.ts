@@ -1,5 +1,5 @@
-// What can go wrong between a client and main: one table of codes, causes and next steps. A FAILURE answer is not an
-// error of the client: it is a Response with a message. docs/errors.md lists every code.
+// What can go wrong between a client and main: one table of codes, causes and next steps. A FAILURE answer is an error
+// only for those who ask for contents (control.ts); send() gives it as the Response it is. docs/errors.md lists every code.
 
 /** Codes of client errors. */
 export type ClientErrorCode = keyof typeof TEXTS;
@@ -67,6 +67,10 @@ export const TEXTS = {
   BAD_ANSWER: {
     what: "the answer cannot be decoded{0}",
     nextStep: "Check that the socket belongs to sozu",
+  },
+  REFUSED: {
+    what: "the proxy refused the request: {0}",
+    nextStep: "Nothing has changed, unless the message says so",
   },
   BAD_REQUEST: {
     what: "the request cannot be encoded: {0}",

@@ -1,5 +1,13 @@
 // What others may import of the configuration room, and what the package exports as `sozu/config`.
 
+export {
+  type BackendInput,
+  type ClusterInput,
+  type ConfigInput,
+  defineConfig,
+  type FrontendInput,
+  type ListenerInput,
+} from "./define.ts";
 export { type LoadedSocketSettings, loadConfig, loadSocketSettings } from "./load.ts";
 export type { BrokenConfig, ConfigResult, ParsedConfig, ParseOptions } from "./parse.ts";
 export { type ConfigProblem, renderProblem, renderProblems } from "./problems.ts";

@@ -10,7 +10,7 @@ import { resolveSocketSettings, type SocketSettings, scanSocketSettings } from "
 
 /** Reads and parses `path`. A file that cannot be read is a result, not an exception. */
 export async function loadConfig(path: string, options: Pick<ParseOptions, "unknownKeys"> = {}): Promise<ConfigResult> {
-  const text = await readText(path);
+  const text = await readConfigText(path);
   if (typeof text !== "string") return unreadable(text.reason);
   const { parseConfig } = await import("./parse.ts");
   const folder = dirname(resolve(path));
@@ -41,9 +41,16 @@ export interface LoadedSocketSettings {
 /** Reads only the socket keys. A missing or broken file gives the defaults beside it (decisions 7). Never rejects. */
 export async function loadSocketSettings(path: string): Promise<LoadedSocketSettings> {
   const folder = dirname(resolve(path));
-  const text = await readText(path);
+  const text = await readConfigText(path);
   if (typeof text === "string") return { settings: scanSocketSettings(text, folder), problem: null };
   return { settings: resolveSocketSettings({}, folder), problem: text.reason };
+}
+
+/** The text of a TOML file, or what a module stands for. */
+async function readConfigText(path: string): Promise<string | { readonly reason: string }> {
+  if (!/\.[cm]?[jt]s$/.test(path)) return readText(path);
+  const { readModule } = await import("./module-file.ts");
+  return readModule(path);
 }
 
 async function readText(path: string): Promise<string | { readonly reason: string }> {
