@@ -3,10 +3,12 @@
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createServer } from "node:http";
 import { createConnection } from "node:net";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type Client, connect, ResponseStatus, request } from "../src/client/index.ts";
+import { EventKind } from "../src/command/gen/sozu_pb.ts";
 import { eventName } from "../src/command/messages.ts";
 import { httpBackend } from "./lib/backend.ts";
 import { hashes, httpListener, local, order } from "./lib/changes.ts";
@@ -109,26 +111,93 @@ test("events of health checks reach clients, and status shows the verdict of eac
   );
 });
 
+/** `sozu events` with these flags, entered for sure; what it has printed so far. */
+async function watch(t: TestContext, proxy: RunningProxy, ...flags: string[]): Promise<() => string> {
+  const release = currentRelease();
+  const all = [join(release, "js", "cli", "main.js"), "-c", join(proxy.folder, "config.toml"), ...flags, "events"];
+  const child = spawn(join(release, "bin", "node"), all, { stdio: ["ignore", "pipe", "ignore"] });
+  t.after(() => child.kill());
+  let output = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await until("it has heard something", async () => {
+    await order(proxy.socketPath, { case: "Logging", value: "info" });
+    return output.includes("\n");
+  });
+  return () => output;
+}
+
 test("sozu events prints a line for each event, with --json an object", async (t) => {
   const proxy = await startProxy(t, { clusters: { app: { backends: [] } } });
-  const release = currentRelease();
-  const outputs = ["", ""];
-  [[], ["--json"]].forEach((flags, i) => {
-    const all = [join(release, "js", "cli", "main.js"), "-c", join(proxy.folder, "config.toml"), ...flags, "events"];
-    const child = spawn(join(release, "bin", "node"), all, { stdio: ["ignore", "pipe", "ignore"] });
-    t.after(() => child.kill());
-    child.stdout.on("data", (chunk: Buffer) => {
-      outputs[i] += chunk.toString();
+  const [plain, json] = [await watch(t, proxy), await watch(t, proxy, "--json")];
+  assert.match(plain(), /^\d{4}-\d\d-\d\dT[0-9:.]+Z LOGGING_LEVEL_CHANGED$/m);
+  assert.equal(JSON.parse(json().split("\n")[0] ?? "").EVENT.kind, EventKind.LOGGING_LEVEL_CHANGED);
+});
+
+/** The events of `output`, about what they are, those about log levels left out. */
+function told(output: string): string[] {
+  const events = output
+    .split("\n")
+    .slice(0, -1)
+    .map((line) => JSON.parse(line).EVENT);
+  return events
+    .filter(({ kind }) => kind !== EventKind.LOGGING_LEVEL_CHANGED)
+    .map((event) => {
+      const about = event.backend_id === null ? "" : ` ${event.backend_id} ${event.address.port}`;
+      return `${eventName(event.kind)} ${event.cluster_id}${about}`;
     });
+}
+
+// Six connections with back-off between them must fail until a backend is down, which takes from 5 s to a minute, by
+// chance: of 200 clusters the first few are awaited.
+test("spec 7.3, 7.6: backends that go down and come back, in sozu events --json", async (t) => {
+  const port = await freePort();
+  const names = Array.from({ length: 200 }, (_, i) => `c${i}`);
+  const clusters = names.map((id) => [id, { frontends: [`${id}.test`], backends: [{ port, id: "b0" }] }]);
+  const proxy = await startProxy(t, { clusters: Object.fromEntries(clusters) });
+  const output = await watch(t, proxy, "--json");
+  const ask = async (): Promise<void> => {
+    for (const id of names) await once(proxy.port, GET.replace("localhost", `${id}.test`));
+  };
+  await until("ten are down", () => ask().then(() => told(output()).length >= 20), 60_000);
+  const clock = told(output()).length;
+  const backend = createServer((_request, response) => response.end("ok"));
+  await new Promise<void>((resolve) => backend.listen(port, "127.0.0.1", resolve));
+  t.after(() => void backend.close().closeAllConnections());
+  await until("one is up", () => ask().then(() => told(output()).length > clock + 1), 60_000);
+  const all = told(output());
+  const recovered = all.find((text) => text.startsWith("BACKEND_UP"))?.split(" ")[1];
+  assert.deepEqual(
+    all.filter((text) => text.split(" ")[1] === recovered),
+    [
+      `BACKEND_DOWN ${recovered} b0 ${port}`,
+      `NO_AVAILABLE_BACKENDS ${recovered}`,
+      `BACKEND_UP ${recovered} b0 ${port}`,
+      `CLUSTER_RECOVERED ${recovered}`,
+    ],
+  );
+});
+
+test("spec 7.6: verdicts of health checks and what they mean to the cluster, in sozu events --json", async (t) => {
+  let status = 500;
+  const { port } = await httpBackend(t, (_request, response) => {
+    response.statusCode = status;
+    response.end("ok");
   });
-  let n = 0;
-  await until("both have heard", async () => {
-    await order(proxy.socketPath, { case: "Logging", value: n++ % 2 === 0 ? "info" : "debug" });
-    return outputs.every((output) => /LOGGING|"kind":16/.test(output));
-  });
-  assert.match(outputs[0] ?? "", /^\d{4}-\d\d-\d\dT[0-9:.]+Z LOGGING_LEVEL_CHANGED$/m);
-  const line = outputs[1]?.split("\n").find((text) => text.includes('"kind":16'));
-  assert.equal(JSON.parse(line ?? "").EVENT.kind, 16);
+  const proxy = await startProxy(t, { clusters: { app: { backends: [{ port, id: "b0" }] } } });
+  const output = await watch(t, proxy, "--json");
+  const config = { uri: "/", interval: 1, timeout: 1, healthyThreshold: 1, unhealthyThreshold: 1, expectedStatus: 0 };
+  await order(proxy.socketPath, { case: "setHealthCheck", value: { clusterId: "app", config } });
+  await until("it is unhealthy", () => told(output()).length >= 2);
+  status = 200;
+  await until("it is healthy", () => told(output()).length >= 4);
+  assert.deepEqual(told(output()), [
+    `HEALTH_CHECK_UNHEALTHY app b0 ${port}`,
+    "NO_AVAILABLE_BACKENDS app",
+    `HEALTH_CHECK_HEALTHY app b0 ${port}`,
+    "CLUSTER_RECOVERED app",
+  ]);
 });
 
 test("CP-05 a subscriber that does not read is dropped, the others and the changes go on", async (t) => {
