@@ -7,9 +7,9 @@ import { hashBytes } from "../balancing/hash.ts";
 import { AFFINITY_COOKIE, AFFINITY_HEADER } from "../command/objects.ts";
 import { COOKIE } from "../wire/http1/head.ts";
 import type { TrafficContext } from "./context.ts";
-import type { FrontStream } from "./exchange.ts";
 import { type CookieSpan, findCookie } from "./http/cookies.ts";
 import type { RequestMessage } from "./messages.ts";
+import type { FrontStream } from "./streams.ts";
 
 /** Bytes of a header or cookie that count: enough for any id, and no work for the client to give us. */
 const KEY_BYTES_MAX = 256;

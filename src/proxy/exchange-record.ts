@@ -14,26 +14,11 @@ import {
 } from "../observe/stats-layout.ts";
 import { countLocalAnswer, countStatus } from "../observe/status-counters.ts";
 import { ascii } from "../wire/http1/bytes.ts";
-import { type Exchange, type FrontStream, NOTE_COMPLETE, NOTE_UPGRADE } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import { noteOutcome } from "./health/ejections.ts";
+import { NOTE_COMPLETE, NOTE_IS_ERROR, NOTE_TEXTS, NOTE_UPGRADE } from "./notes.ts";
+import type { FrontStream } from "./streams.ts";
 
-/** Indexed by the NOTE_ constants; a tunnel that ended as it should has no message. */
-const NOTES: readonly (Uint8Array | null)[] = [
-  "H1::Complete",
-  "client_timeout",
-  "client_timeout_during_response",
-  "backend_timeout",
-  "backend_response_timeout",
-  "session close",
-  "backend_closed",
-  "H1::Upgrade",
-  null,
-  "front socket read error",
-  "front socket write error",
-  "back socket read error",
-].map((note) => (note === null ? null : ascii(note)));
-/** Notes of responses that were not complete, and of tunnels that broke: error lines (spec 5.12, 10.5). */
-const IS_ERROR = [0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1];
 const PROTOCOL = ascii("http");
 const PROTOCOL_WS = ascii("WS");
 
@@ -46,7 +31,7 @@ export function recordExchange(exchange: Exchange, front: FrontStream): void {
   const requestUs = Math.round(nowUs - exchange.startUs);
   const responseUs = exchange.backend !== null && !exchange.isLocal ? Math.round(endUs - exchange.connectUs) : -1;
   const serviceUs = responseUs === -1 ? requestUs : requestUs - responseUs;
-  const isError = IS_ERROR[exchange.note] === 1;
+  const isError = NOTE_IS_ERROR[exchange.note] === 1;
   count(exchange, requestUs, serviceUs, responseUs, isError);
   const { cluster } = exchange;
   if (cluster !== null && cluster.ejectAfter !== 0) noteOutcome(exchange, cluster);
@@ -109,8 +94,8 @@ function writeLine(
   line.pathLength = exchange.pathLength;
   line.status = exchange.status;
   line.protocol = protocol;
-  line.message = NOTES[exchange.note];
-  line.error = IS_ERROR[exchange.note] === 1;
+  line.message = NOTE_TEXTS[exchange.note];
+  line.error = NOTE_IS_ERROR[exchange.note] === 1;
   accessLog.write(line, context.realtimeUs);
 }
 

@@ -28,120 +28,39 @@ import { affinityKeyOf } from "./affinity.ts";
 import { noteFailOpen } from "./availability.ts";
 import type { Connection } from "./connection.ts";
 import type { TrafficContext } from "./context.ts";
+import type { ExchangePool } from "./exchange-pool.ts";
 import { countUnlinked, recordExchange, recordTunnel } from "./exchange-record.ts";
-import type { HttpListener, HttpRoute } from "./http-listener.ts";
-import { type Countable, refuseAddress } from "./ip-limits.ts";
+import type { HttpRoute } from "./http-listener.ts";
+import { refuseAddress } from "./ip-limits.ts";
 import { shed } from "./load-shedder.ts";
 import { answerLocally } from "./local-answer.ts";
 import type { RequestMessage, ResponseMessage } from "./messages.ts";
+import {
+  NOTE_BACKEND_CLOSED,
+  NOTE_BACKEND_RESPONSE_TIMEOUT,
+  NOTE_BACKEND_TIMEOUT,
+  NOTE_COMPLETE,
+  NOTE_TUNNEL_END,
+  NOTE_UPGRADE,
+} from "./notes.ts";
 import type { Outbox } from "./outbox.ts";
 import { PATH_TOO_LONG } from "./path-too-long.ts";
-import type { PublicPlace } from "./public-place.ts";
 import { decide, httpsLocation } from "./route-policy.ts";
-
-/** The client's side of an exchange. */
-export interface FrontStream extends Countable {
-  readonly listener: HttpListener;
-  readonly place: PublicPlace;
-  /** Round trip to the client in microseconds, -1 when unknown. */
-  rtt(): number;
-  /** False while earlier bytes wait for the client: the backend is not read then. */
-  canSend(): boolean;
-  sendInterim(message: ResponseMessage, base: number): void;
-  sendHead(message: ResponseMessage, base: number): void;
-  sendBody(offset: number, length: number): void;
-  sendTrailers(head: Head, base: number): void;
-  sendEnd(): void;
-  /** Writes what was sent since the last flush. A failure ends in `exchange.frontGone`. */
-  flush(): void;
-  /** The answer to a local answer: may the connection live on, given what of the request is still to come? */
-  mayKeepAlive(status: number): boolean;
-  /** A whole local answer was encoded at `context.toFront.at`, ending at `end`. Sends it. */
-  sendAnswer(end: number, close: boolean): void;
-  /** The backend takes request body again. */
-  resumeRequest(): void;
-  /** The response cannot be completed: make the client see that. */
-  abort(): void;
-  /** A backend's 101 can be followed now. */
-  canUpgrade(): boolean;
-  /** The 101 was sent: this connection and `back` become a raw pipe, until `exchange.frontGone`. */
-  beginTunnel(back: Connection): void;
-  /** The exchange is over and forgotten; `complete`: the request was read to its end. */
-  exchangeDone(complete: boolean): void;
-}
-
-/** The backend's side of an exchange. */
-export interface BackStream {
-  readonly backend: Backend;
-  /** The connection had served another request before. */
-  readonly reused: boolean;
-  /** Bytes of this request that the kernel has taken. */
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
-  rtt(): number;
-  /** Takes the request whose head lies in the exchange's slot. Nothing is written before `flush`. */
-  begin(exchange: Exchange): void;
-  /** Like begin, for a request whose first bytes were queued on a connection that failed before sending any. */
-  beginQueued(exchange: Exchange, queued: Outbox): void;
-  canSend(): boolean;
-  sendBody(offset: number, length: number): void;
-  sendTrailers(head: Head, base: number): void;
-  sendEnd(): void;
-  /** Writes what was sent since the last flush. A failure ends in `exchange.backLost`. */
-  flush(): void;
-  /** The client takes response bytes again. */
-  resumeResponse(): void;
-  /** Nobody waits for the response any more. */
-  cancel(): void;
-  /** The connection is not up yet. */
-  readonly isConnecting: boolean;
-  /** Bytes of the request that the backend's host has acknowledged. */
-  takenBytes(): number;
-}
-
-/** Where exchanges get their back streams. */
-export interface BackendConnector {
-  /** A stream to this backend, or null when none can be had (no descriptor, no address): a failed attempt. */
-  acquire(backend: Backend, exchange: Exchange): BackStream | null;
-}
-
-/** Writes a request's head, as the backend's protocol wants it, into a head slot and the exchange's spans. */
-export interface RequestEncoder {
-  /** False when no slot of that size is free. */
-  encode(exchange: Exchange, message: RequestMessage, base: number): boolean;
-}
-
-/** Why a back stream was lost. */
-export const LOST_CONNECT = 1;
-export const LOST_CLOSED = 2;
-export const LOST_MALFORMED = 3;
-export const LOST_TIMEOUT = 4;
-/** The response ended before its end. */
-export const LOST_TRUNCATED = 5;
-/** No pooled buffer for bytes that the backend did not take. */
-export const LOST_BUFFERS = 6;
-/** The backend says that it has not begun to process the request (HTTP/2: GOAWAY, REFUSED_STREAM). */
-export const LOST_UNPROCESSED = 7;
+import {
+  type BackStream,
+  type FrontStream,
+  LOST_BUFFERS,
+  LOST_CLOSED,
+  LOST_CONNECT,
+  LOST_MALFORMED,
+  LOST_TIMEOUT,
+  LOST_UNPROCESSED,
+} from "./streams.ts";
 
 /** Connection attempts of one request (spec 7.4). */
 const ATTEMPTS_MAX = 3;
 /** Interim responses of one request; a backend that sends more is broken. */
 const INTERIM_MAX = 64;
-
-/** What the access line says at its end (spec 5.6, 5.12). */
-export const NOTE_COMPLETE = 0;
-export const NOTE_CLIENT_TIMEOUT = 1;
-export const NOTE_CLIENT_TIMEOUT_DURING_RESPONSE = 2;
-export const NOTE_BACKEND_TIMEOUT = 3;
-export const NOTE_BACKEND_RESPONSE_TIMEOUT = 4;
-export const NOTE_SESSION_CLOSE = 5;
-export const NOTE_BACKEND_CLOSED = 6;
-export const NOTE_UPGRADE = 7;
-/** How a tunnel ended: in an orderly way, or because a side failed (spec 10.5). */
-export const NOTE_TUNNEL_END = 8;
-export const NOTE_FRONT_READ_ERROR = 9;
-export const NOTE_FRONT_WRITE_ERROR = 10;
-export const NOTE_BACK_READ_ERROR = 11;
 
 export class Exchange {
   readonly context: TrafficContext;
@@ -659,41 +578,4 @@ function statusOfLoss(reason: number): number {
   if (reason === LOST_TIMEOUT) return 504;
   if (reason === LOST_CONNECT || reason === LOST_BUFFERS) return 503;
   return 502;
-}
-
-/** Lends exchanges; they are reused, so a request allocates nothing. */
-export class ExchangePool {
-  readonly context: TrafficContext;
-  readonly connector: BackendConnector;
-  readonly encoder: RequestEncoder;
-  /** Exchanges in flight, tunnels included. */
-  active: number;
-  tunnels: number;
-  #free: Exchange | null;
-
-  constructor(context: TrafficContext, connector: BackendConnector, encoder: RequestEncoder) {
-    this.context = context;
-    this.connector = connector;
-    this.encoder = encoder;
-    this.active = 0;
-    this.tunnels = 0;
-    this.#free = null;
-  }
-
-  take(): Exchange {
-    this.active++;
-    const exchange = this.#free;
-    if (exchange === null) {
-      return new Exchange(this);
-    }
-    this.#free = exchange.next;
-    exchange.next = null;
-    return exchange;
-  }
-
-  give(exchange: Exchange): void {
-    this.active--;
-    exchange.next = this.#free;
-    this.#free = exchange;
-  }
 }

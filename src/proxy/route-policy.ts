@@ -10,8 +10,9 @@ import { DENIED, type RoutePolicy } from "../routing/route-policy.ts";
 import { latin1 } from "../wire/http1/bytes.ts";
 import { AUTHORIZATION } from "../wire/http1/head.ts";
 import type { TrafficContext } from "./context.ts";
-import type { Exchange, FrontStream } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import type { RequestMessage } from "./messages.ts";
+import type { FrontStream } from "./streams.ts";
 
 /**
  * The status with which a request of a route with a policy is answered, or 0: it goes to its cluster. Called when the

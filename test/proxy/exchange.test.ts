@@ -6,11 +6,13 @@ import { after, beforeEach, test } from "node:test";
 import { AnswerSet } from "../../src/answers/template.ts";
 import type { Backend } from "../../src/balancing/backend.ts";
 import { Cluster } from "../../src/balancing/cluster.ts";
+import type { Exchange } from "../../src/proxy/exchange.ts";
+import { ExchangePool } from "../../src/proxy/exchange-pool.ts";
+import type { HttpListener } from "../../src/proxy/http-listener.ts";
+import type { RequestMessage, ResponseMessage } from "../../src/proxy/messages.ts";
 import {
   type BackendConnector,
   type BackStream,
-  type Exchange,
-  ExchangePool,
   type FrontStream,
   LOST_CLOSED,
   LOST_MALFORMED,
@@ -18,9 +20,7 @@ import {
   LOST_TRUNCATED,
   LOST_UNPROCESSED,
   type RequestEncoder,
-} from "../../src/proxy/exchange.ts";
-import type { HttpListener } from "../../src/proxy/http-listener.ts";
-import type { RequestMessage, ResponseMessage } from "../../src/proxy/messages.ts";
+} from "../../src/proxy/streams.ts";
 import { Head } from "../../src/wire/http1/head.ts";
 import { backendOf, clusterOf, Rig } from "./rig.ts";
 

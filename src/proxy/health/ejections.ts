@@ -8,12 +8,8 @@ import { Timed } from "../../loop/timer-wheel.ts";
 import { ROW_BACKEND_EJECTED } from "../../observe/metrics.ts";
 import { noteAvailability, noteBackendAvailable } from "../availability.ts";
 import type { TrafficContext } from "../context.ts";
-import {
-  type Exchange,
-  NOTE_BACKEND_CLOSED,
-  NOTE_BACKEND_RESPONSE_TIMEOUT,
-  NOTE_BACKEND_TIMEOUT,
-} from "../exchange.ts";
+import type { Exchange } from "../exchange.ts";
+import { NOTE_BACKEND_CLOSED, NOTE_BACKEND_RESPONSE_TIMEOUT, NOTE_BACKEND_TIMEOUT } from "../notes.ts";
 
 /** A request to this cluster is over. */
 export function noteOutcome(exchange: Exchange, cluster: Cluster): void {

@@ -25,10 +25,19 @@ import { WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import { BODY as BODY_KIND, type ResponseDecoder } from "../../wire/http1/response-decoder.ts";
 import { Connection } from "../connection.ts";
-import type { BackStream, Exchange, FrontStream } from "../exchange.ts";
-import { LOST_BUFFERS, LOST_CLOSED, LOST_CONNECT, LOST_MALFORMED, LOST_TIMEOUT, LOST_TRUNCATED } from "../exchange.ts";
+import type { Exchange } from "../exchange.ts";
 import type { HttpListener } from "../http-listener.ts";
 import type { Outbox } from "../outbox.ts";
+import {
+  type BackStream,
+  type FrontStream,
+  LOST_BUFFERS,
+  LOST_CLOSED,
+  LOST_CONNECT,
+  LOST_MALFORMED,
+  LOST_TIMEOUT,
+  LOST_TRUNCATED,
+} from "../streams.ts";
 import type { BackPool } from "./back-pool.ts";
 import type { BodyReader } from "./body-reader.ts";
 import { gatherChunk, gatherLastChunk } from "./chunks.ts";

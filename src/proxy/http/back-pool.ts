@@ -31,8 +31,9 @@ import {
   TCP6,
 } from "../../os/sockets.ts";
 import { noteBackendDown, noteBackendUp, noteDrained } from "../availability.ts";
-import type { Exchange, FrontStream } from "../exchange.ts";
+import type { Exchange } from "../exchange.ts";
 import { recordConnectionTime } from "../exchange-record.ts";
+import type { FrontStream } from "../streams.ts";
 import { BackConnection } from "./back-connection.ts";
 import type { HttpContext } from "./http-context.ts";
 

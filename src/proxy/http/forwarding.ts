@@ -32,7 +32,8 @@ import {
 } from "../../wire/http1/head.ts";
 import { BLOCK_BYTES_MAX } from "../client-records.ts";
 import type { TrafficContext } from "../context.ts";
-import type { Exchange, FrontStream } from "../exchange.ts";
+import type { Exchange } from "../exchange.ts";
+import type { FrontStream } from "../streams.ts";
 
 const FOR_NAME = new Constant("X-Forwarded-For: ");
 const FORWARDED_NAME = new Constant("Forwarded: ");

@@ -34,18 +34,19 @@ import { METHOD } from "../../wire/http1/methods.ts";
 import type { RequestDecoder } from "../../wire/http1/request-decoder.ts";
 import { MALFORMED } from "../../wire/proxy-protocol/decoder.ts";
 import { Connection, PROGRESS_BYTES } from "../connection.ts";
-import type { Exchange, FrontStream } from "../exchange.ts";
+import type { Exchange } from "../exchange.ts";
+import type { HttpListener, HttpRoute } from "../http-listener.ts";
+import type { Counted } from "../ip-limits.ts";
+import { keepsConnection } from "../local-answer.ts";
+import type { ResponseMessage } from "../messages.ts";
 import {
   NOTE_CLIENT_TIMEOUT,
   NOTE_CLIENT_TIMEOUT_DURING_RESPONSE,
   NOTE_COMPLETE,
   NOTE_SESSION_CLOSE,
-} from "../exchange.ts";
-import type { HttpListener, HttpRoute } from "../http-listener.ts";
-import type { Counted } from "../ip-limits.ts";
-import { keepsConnection } from "../local-answer.ts";
-import type { ResponseMessage } from "../messages.ts";
+} from "../notes.ts";
 import { type PublicPlace, placeOf } from "../public-place.ts";
+import type { FrontStream } from "../streams.ts";
 import type { BodyReader } from "./body-reader.ts";
 import { gatherChunk, gatherLastChunk } from "./chunks.ts";
 import type { HttpContext } from "./http-context.ts";

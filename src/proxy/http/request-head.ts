@@ -30,8 +30,9 @@ import {
 } from "../../wire/http1/head.ts";
 import { isIdempotent, METHOD } from "../../wire/http1/methods.ts";
 import type { TrafficContext } from "../context.ts";
-import type { Exchange, FrontStream, RequestEncoder } from "../exchange.ts";
+import type { Exchange } from "../exchange.ts";
 import type { RequestMessage } from "../messages.ts";
+import type { FrontStream, RequestEncoder } from "../streams.ts";
 import { type CookieSpan, findCookie, stickyIdOf } from "./cookies.ts";
 import { Forwarding } from "./forwarding.ts";
 

@@ -19,9 +19,10 @@ import {
 } from "../../wire/http1/encoder.ts";
 import { type Head, UPGRADE } from "../../wire/http1/head.ts";
 import type { TrafficContext } from "../context.ts";
-import type { Exchange, FrontStream } from "../exchange.ts";
+import type { Exchange } from "../exchange.ts";
 import type { Gather } from "../gather.ts";
 import type { ResponseMessage } from "../messages.ts";
+import type { FrontStream } from "../streams.ts";
 import { stickyLine } from "./cookies.ts";
 
 const UPGRADE_NAME = new Constant("Upgrade: ");

@@ -22,8 +22,8 @@ import { recv, SHUT_WR, setLinger, shutdown, unsentBytes } from "../../os/socket
 import type { Connection } from "../connection.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange } from "../exchange.ts";
-import { NOTE_BACK_READ_ERROR, NOTE_FRONT_READ_ERROR, NOTE_FRONT_WRITE_ERROR, NOTE_TUNNEL_END } from "../exchange.ts";
 import type { Gather } from "../gather.ts";
+import { NOTE_BACK_READ_ERROR, NOTE_FRONT_READ_ERROR, NOTE_FRONT_WRITE_ERROR, NOTE_TUNNEL_END } from "../notes.ts";
 import type { FrontConnection } from "./front-connection.ts";
 
 /** Reads of one event: then other connections get their turn. */
