@@ -28,6 +28,7 @@ import { toleranceOf } from "../routing/tolerance-of.ts";
 import { ascii, latin1 } from "../wire/http1/bytes.ts";
 import { Constant } from "../wire/http1/encoder.ts";
 import type { Admission } from "./admission.ts";
+import type { ClientConnection } from "./client-connection.ts";
 import { FrontConnection } from "./http/front-connection.ts";
 import type { HttpContext } from "./http/http-context.ts";
 import type { RequestMessage } from "./messages.ts";
@@ -76,7 +77,7 @@ export class HttpListener {
   /** The public address as `by=` wants it: IPv6 quoted and in brackets. */
   publicIpQuoted: Constant;
   /** First of the list of its connections. */
-  #connections: FrontConnection | null;
+  #connections: ClientConnection | null;
   readonly #sockets: ListenSocket[];
   readonly #clusters: ClusterTable;
   /** Its routes, whose clusters it holds. */
@@ -319,7 +320,7 @@ export class HttpListener {
   }
 
   /** A connection of this listener has closed. */
-  closed(connection: FrontConnection): void {
+  closed(connection: ClientConnection): void {
     if (connection.previous !== null) connection.previous.following = connection.following;
     else this.#connections = connection.following;
     if (connection.following !== null) connection.following.previous = connection.previous;
@@ -337,10 +338,10 @@ export class HttpListener {
   }
 
   /** Calls `visit` for each connection; it may close the one it is called with. */
-  forEachConnection(visit: (connection: FrontConnection) => void): void {
+  forEachConnection(visit: (connection: ClientConnection) => void): void {
     let connection = this.#connections;
     while (connection !== null) {
-      const following: FrontConnection | null = connection.following;
+      const following: ClientConnection | null = connection.following;
       visit(connection);
       connection = following;
     }

@@ -27,10 +27,6 @@ export class Outbox {
     this.secondEnd = 0;
     this.next = null;
   }
-
-  get isEmpty(): boolean {
-    return this.first === -1;
-  }
 }
 
 /** Lends outboxes and fills them from the buffer pool. */

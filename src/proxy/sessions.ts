@@ -7,11 +7,11 @@
 
 import { TICK_MS } from "../loop/timer-wheel.ts";
 import { METRIC_SESSIONS_EVICTED, METRIC_ZOMBIES } from "../observe/metrics.ts";
+import type { ClientConnection } from "./client-connection.ts";
 import type { TrafficContext } from "./context.ts";
-import type { FrontConnection } from "./http/front-connection.ts";
 
 /** Calls `visit` for each client connection, those of a listener from the latest to the first. */
-export type ForEachSession = (visit: (connection: FrontConnection) => void) => void;
+export type ForEachSession = (visit: (connection: ClientConnection) => void) => void;
 
 export class Sessions {
   readonly #context: TrafficContext;
@@ -35,7 +35,7 @@ export class Sessions {
     });
     if (count === 0) return 0;
     const newest = ticks.subarray(0, count).sort()[Math.min(wanted, count) - 1];
-    const found: FrontConnection[] = [];
+    const found: ClientConnection[] = [];
     this.#forEach((connection) => {
       if (connection.activeTick <= newest) found.push(connection);
     });

@@ -99,10 +99,6 @@ export class BackConnection extends Connection implements BackStream {
     this.#connectStartUs = http.context.loop.nowUs;
   }
 
-  get isOpen(): boolean {
-    return this.#state !== CLOSED;
-  }
-
   // ---- events
 
   override onReady(events: number): void {
@@ -265,7 +261,7 @@ export class BackConnection extends Connection implements BackStream {
       return;
     }
     this.#state = HEAD;
-    this.pool.connected(this, this.context.loop.nowUs - this.#connectStartUs);
+    this.pool.connected(this.context.loop.nowUs - this.#connectStartUs);
     this.#armResponse();
     if (!this.#drainOutbox()) return;
     if ((events & (EPOLLIN | EPOLLRDHUP)) !== 0) {

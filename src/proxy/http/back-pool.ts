@@ -128,12 +128,11 @@ export class BackPool {
     if (connections.length === 0) this.#http.owned.delete(owner);
   }
 
-  connected(connection: BackConnection, microseconds: number): void {
+  connected(microseconds: number): void {
     const { context } = this.#http;
     const { backend } = this;
     recordConnectionTime(context.stats, backend, microseconds);
     if (backend.onConnected(context.loop.nowMs, microseconds / 1000)) noteBackendUp(context, this.#cluster, backend);
-    connection.reused = false;
   }
 
   /** `errno` of the socket, 0: it took too long. */

@@ -12,7 +12,8 @@ import { noteDrained } from "../availability.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange } from "../exchange.ts";
 import { ExchangePool } from "../exchange-pool.ts";
-import type { BackendConnector, BackStream, FrontStream } from "../streams.ts";
+import type { Countable } from "../ip-limits.ts";
+import type { BackendConnector, BackStream } from "../streams.ts";
 import type { BackConnection } from "./back-connection.ts";
 import { BackPool } from "./back-pool.ts";
 import { BodyReaders } from "./body-reader.ts";
@@ -28,7 +29,7 @@ export class HttpContext implements BackendConnector {
   /** Pools that may hold idle connections. */
   readonly pools: Set<BackPool>;
   /** Idle backend connections that only one client may use (decisions 19). */
-  readonly owned: Map<FrontStream, BackConnection[]>;
+  readonly owned: Map<Countable, BackConnection[]>;
 
   constructor(context: TrafficContext) {
     this.context = context;
@@ -69,7 +70,7 @@ export class HttpContext implements BackendConnector {
   }
 
   /** The client is gone, and with it the backend connections that were only its own. */
-  releaseOwned(front: FrontStream): void {
+  releaseOwned(front: Countable): void {
     if (this.owned.size === 0) return;
     const connections = this.owned.get(front);
     if (connections === undefined) return;
