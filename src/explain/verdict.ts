@@ -147,9 +147,8 @@ class Run {
     const length = this.#decoder.decode(this.#bytes, 0, 0, this.#length);
     if (length < 0) return -length;
     if (length === 0 || length > this.#site.bufferSize) return HEAD_TOO_LARGE;
-    const { pathStart, head } = this.#decoder;
     const tolerance = toleranceOf(this.#site.listener);
-    return tolerance === null ? 0 : tolerance.check(head, this.#bytes, 0, pathStart, this.#pathEnd);
+    return tolerance === null ? 0 : tolerance.check(this.#decoder, this.#bytes, 0);
   }
 
   /** False: there are too many expressions for such a path. */

@@ -2,8 +2,10 @@
 // `_` (CGI and WSGI read them as `-`), paths with dot segments or with encoded slashes (one reader decodes and resolves
 // them, another compares them as they are).
 
+import { TARGET_MARKED } from "../wire/http1/bytes.ts";
 import { WireError } from "../wire/http1/errors.ts";
 import { DROP, FIELD_STRIDE, type Head, UNKNOWN } from "../wire/http1/head.ts";
+import type { RequestDecoder } from "../wire/http1/request-decoder.ts";
 
 const UNDERSCORE = 0x5f;
 const DOT = 0x2e;
@@ -14,14 +16,14 @@ const PERCENT = 0x25;
 /** What one listener looks for. */
 export class Tolerance {
   /** It concerns names of fields, not only paths. */
-  readonly concernsNames: boolean;
+  readonly #concernsNames: boolean;
   readonly #refusesUnderscores: boolean;
   readonly #dropsUnderscores: boolean;
   readonly #refusesDots: boolean;
   readonly #refusesSlashes: boolean;
 
   constructor(refusesUnderscores: boolean, dropsUnderscores: boolean, refusesDots: boolean, refusesSlashes: boolean) {
-    this.concernsNames = refusesUnderscores || dropsUnderscores;
+    this.#concernsNames = refusesUnderscores || dropsUnderscores;
     this.#refusesUnderscores = refusesUnderscores;
     this.#dropsUnderscores = dropsUnderscores;
     this.#refusesDots = refusesDots;
@@ -29,10 +31,15 @@ export class Tolerance {
   }
 
   /**
-   * The wire error with which a request is refused, or 0. The path is [start, end) of `bytes`, without its query; the
-   * head's positions begin at `base`. Fields that are to be dropped are flagged.
+   * The wire error with which a request is refused whose head was decoded at `base`, or 0. Fields that are to be dropped
+   * are flagged.
    */
-  check(head: Head, bytes: Uint8Array, base: number, start: number, end: number): number {
+  check(request: RequestDecoder, bytes: Uint8Array, base: number): number {
+    // Most paths hold neither a dot nor an escape: the decoder has seen that on its way.
+    if (request.pathClasses < TARGET_MARKED && !this.#concernsNames) return 0;
+    const { head } = request;
+    const start = base + request.pathStart;
+    const end = base + (request.queryStart === -1 ? request.pathEnd : request.queryStart);
     if (this.#refusesDots && hasDotSegment(bytes, start, end)) return WireError.DotSegment;
     if (this.#refusesSlashes && hasEncodedSlash(bytes, start, end)) return WireError.EncodedSlash;
     if (this.#refusesUnderscores && findUnderscored(head, bytes, base, false)) return WireError.UnderscoreInName;
@@ -42,7 +49,7 @@ export class Tolerance {
 
   /** Trailers come too late for a refusal: names with `_` are dropped from them in both cases. */
   checkTrailers(head: Head, bytes: Uint8Array, base: number): void {
-    if (this.concernsNames) findUnderscored(head, bytes, base, true);
+    if (this.#concernsNames) findUnderscored(head, bytes, base, true);
   }
 }
 

@@ -19,7 +19,6 @@ import {
 } from "../../observe/metrics.ts";
 import { setLinger } from "../../os/sockets.ts";
 import type { HostLeaf } from "../../routing/router.ts";
-import { TARGET_MARKED } from "../../wire/http1/bytes.ts";
 import { statusOf, WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import { METHOD } from "../../wire/http1/methods.ts";
@@ -216,7 +215,8 @@ export class FrontConnection extends ClientConnection implements FrontStream {
     const cause = this.#causeOf(length, decoder, at);
     if (cause !== 0) {
       this.context.fault.note(true, at, end);
-      this.#malformed(statusOf(cause, false), cause, decoder.method === METHOD.HEAD);
+      this.#count(cause);
+      this.#refuse(statusOf(cause, false), cause, NOTE_COMPLETE, decoder.method === METHOD.HEAD);
       this.context.fault.forget();
       return end;
     }
@@ -249,11 +249,7 @@ export class FrontConnection extends ClientConnection implements FrontStream {
     if (length < 0) return -length;
     if (length === 0 || length > this.context.buffers.bufferSize) return WireError.HeadTooLarge;
     const { tolerance } = this.listener;
-    // Most paths hold neither a dot nor an escape: the decoder has seen that on its way.
-    if (tolerance === null || (decoder.pathClasses < TARGET_MARKED && !tolerance.concernsNames)) return 0;
-    const { bytes } = this.context;
-    const pathEnd = decoder.queryStart === -1 ? decoder.pathEnd : decoder.queryStart;
-    return tolerance.check(decoder.head, bytes, base, base + decoder.pathStart, base + pathEnd);
+    return tolerance === null ? 0 : tolerance.check(decoder, this.context.bytes, base);
   }
 
   /** Forwards, or in DRAIN drops, what belongs to the body. Returns where it stopped. */
@@ -320,11 +316,10 @@ export class FrontConnection extends ClientConnection implements FrontStream {
 
   // ---- refusing
 
-  #malformed(status: number, cause: number, isHead: boolean): void {
-    const values = this.context.stats.values;
+  #count(cause: number): void {
+    const { values } = this.context.stats;
     values[METRIC_HTTP_FRONTEND_PARSE_ERRORS]++;
     values[METRIC_FRONTEND_PARSE_CAUSE + cause]++;
-    this.#refuse(status, cause, NOTE_COMPLETE, isHead);
   }
 
   /** `isHead`: as far as the request was read it is a HEAD, whose answer has no body (RFC 9110 9.3.2). */
@@ -340,9 +335,7 @@ export class FrontConnection extends ClientConnection implements FrontStream {
   }
 
   #badBody(exchange: Exchange, cause: number): void {
-    const values = this.context.stats.values;
-    values[METRIC_HTTP_FRONTEND_PARSE_ERRORS]++;
-    values[METRIC_FRONTEND_PARSE_CAUSE + cause]++;
+    this.#count(cause);
     this.context.toBack.reset();
     this.#keepAlive = false;
     if (exchange.responseStarted) this.lost(NOTE_SESSION_CLOSE);
@@ -443,23 +436,9 @@ export class FrontConnection extends ClientConnection implements FrontStream {
   }
 
   beginTunnel(back: Connection): void {
-    const { context, listener } = this;
     this.enter(METRIC_PROTOCOL_WS);
-    context.stats.values[METRIC_WEBSOCKET_ACTIVE_REQUESTS]++;
-    const { frontTimeoutMs, backTimeoutMs } = listener;
-    const shorter = Math.min(frontTimeoutMs, backTimeoutMs);
-    const tunnel = new Tunnel(
-      this.#exchange as Exchange,
-      this,
-      back,
-      shorter > 0 ? shorter : frontTimeoutMs + backTimeoutMs,
-    );
-    const early = this.held;
-    const length = early === -1 ? 0 : this.heldEnd;
-    this.held = -1;
-    this.heldEnd = 0;
-    tunnel.start(early, length);
-    if (early !== -1) context.buffers.give(early);
+    this.context.stats.values[METRIC_WEBSOCKET_ACTIVE_REQUESTS]++;
+    new Tunnel(this.#exchange as Exchange, this, back).start();
   }
 
   /** The tunnel is over, for whatever reason. */

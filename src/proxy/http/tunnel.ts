@@ -55,20 +55,23 @@ export class Tunnel {
   readonly #exchange: Exchange;
   readonly #front: FrontConnection;
   readonly #back: Connection;
+  /** 0: no timeout. */
   readonly #idleMs: number;
   readonly #up: Flow;
   readonly #down: Flow;
   /** The backend has reset its connection: the client gets what is queued, then a reset. */
   #dying: boolean;
 
-  /** Takes over both connections; `idleMs` 0: no timeout. `start` sets it going. */
-  constructor(exchange: Exchange, front: FrontConnection, back: Connection, idleMs: number) {
+  /** Takes over both connections. `start` sets it going. */
+  constructor(exchange: Exchange, front: FrontConnection, back: Connection) {
     const { context } = exchange;
+    const { frontTimeoutMs, backTimeoutMs } = front.listener;
+    const shorter = Math.min(frontTimeoutMs, backTimeoutMs);
     this.#context = context;
     this.#exchange = exchange;
     this.#front = front;
     this.#back = back;
-    this.#idleMs = idleMs;
+    this.#idleMs = shorter > 0 ? shorter : frontTimeoutMs + backTimeoutMs;
     this.#up = new Flow(front, back, context.toBack, true);
     this.#down = new Flow(back, front, context.toFront, false);
     this.#dying = false;
@@ -76,12 +79,19 @@ export class Tunnel {
     back.tunnel = this;
   }
 
-  /** `early`: bytes of the client that were read before the 101, at `early`, valid during this call. */
-  start(early: number, length: number): void {
-    const { loop } = this.#context;
+  /** What the client sent before it saw the 101 goes first. */
+  start(): void {
+    const { buffers, loop } = this.#context;
+    const front = this.#front;
     loop.wheel.disarm(this.#back);
-    loop.wheel.arm(this.#front, this.#idleMs);
-    if (length > 0 && !this.#pass(this.#up, early, length)) return;
+    loop.wheel.arm(front, this.#idleMs);
+    if (front.held !== -1) {
+      const early = front.held;
+      front.held = -1;
+      const passed = this.#pass(this.#up, early, front.heldEnd);
+      buffers.give(early);
+      if (!passed) return;
+    }
     // In the next pass: this one is in the middle of a read.
     loop.runLater(this.#front);
     loop.runLater(this.#back);
