@@ -19,7 +19,6 @@ import type { Backend } from "../balancing/backend.ts";
 import type { Cluster } from "../balancing/cluster.ts";
 import { FAIL_OPEN_NO } from "../balancing/cluster.ts";
 import { METRIC_HTTP_REQUESTS } from "../observe/metrics.ts";
-import { ULID_LENGTH } from "../observe/ulid.ts";
 import type { HeaderEdits } from "../policies/header-edits.ts";
 import { statusOf } from "../wire/http1/errors.ts";
 import { acceptsProtocol } from "../wire/http1/field-values.ts";
@@ -30,6 +29,7 @@ import type { Connection } from "./connection.ts";
 import type { TrafficContext } from "./context.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
 import { countUnlinked, recordExchange, recordTunnel } from "./exchange-record.ts";
+import { HeadSlot } from "./head-slot.ts";
 import type { HttpRoute } from "./http-listener.ts";
 import { refuseAddress } from "./ip-limits.ts";
 import { shed } from "./load-shedder.ts";
@@ -69,22 +69,8 @@ export class Exchange {
   route: HttpRoute | null;
   cluster: Cluster | null;
   backend: Backend | null;
-  /** Head slot: request ULID, then the encoded head at `headAt`. -1 when free. */
-  slot: number;
-  headAt: number;
-  headLength: number;
-  /** Spans in the slot for the access line; -1 when unknown. */
-  authorityAt: number;
-  authorityLength: number;
-  methodAt: number;
-  methodLength: number;
-  pathAt: number;
-  pathLength: number;
-  userAgentAt: number;
-  userAgentLength: number;
-  /** The protocols that the client offers to switch to; -1 none. */
-  upgradeAt: number;
-  upgradeLength: number;
+  /** The request's head, as it goes to the backend. */
+  readonly slot: HeadSlot;
   /** It was answered with a 101: two connections are a pipe now. */
   isTunnel: boolean;
   isHead: boolean;
@@ -136,19 +122,7 @@ export class Exchange {
     this.route = null;
     this.cluster = null;
     this.backend = null;
-    this.slot = -1;
-    this.headAt = 0;
-    this.headLength = 0;
-    this.authorityAt = -1;
-    this.authorityLength = 0;
-    this.methodAt = -1;
-    this.methodLength = 0;
-    this.pathAt = -1;
-    this.pathLength = 0;
-    this.userAgentAt = -1;
-    this.userAgentLength = 0;
-    this.upgradeAt = -1;
-    this.upgradeLength = 0;
+    this.slot = new HeadSlot(pool.context);
     this.isTunnel = false;
     this.isHead = false;
     this.isIdempotent = false;
@@ -200,18 +174,6 @@ export class Exchange {
   /** It may be sent a second time without harm, and the whole of it is in the slot (decisions 19). */
   get isReplayable(): boolean {
     return this.isIdempotent && !this.hasRequestBody;
-  }
-
-  /** Takes a slot and names the request. False: no slot is free. `size`: bytes wanted after the ULID. */
-  takeSlot(size: number): boolean {
-    const context = this.context;
-    const slot = context.slots.take(ULID_LENGTH + size);
-    if (slot === -1) return false;
-    this.slot = slot;
-    this.headAt = slot + ULID_LENGTH;
-    this.headLength = 0;
-    context.ulids.next(context.loop.realtimeMs, context.bytes, slot);
-    return true;
   }
 
   /** A complete and well-formed request head. Ends in a linked back stream or in a local answer. */
@@ -275,7 +237,7 @@ export class Exchange {
     this.cause = cause;
     this.startUs = startUs;
     this.note = note;
-    if (this.slot === -1) this.takeSlot(0);
+    if (this.slot.at === -1) this.slot.take(0);
     answerLocally(this, status);
   }
 
@@ -358,17 +320,13 @@ export class Exchange {
 
   /** RFC 9110 7.8: a 101 may only switch to a protocol that the client offered. */
   mayUpgrade(message: ResponseMessage, base: number): boolean {
-    if (this.upgradeAt === -1 || !message.upgrade || this.front?.canUpgrade() !== true) return false;
+    const { upgradeAt, upgradeLength } = this.slot;
+    if (upgradeAt === -1 || !message.upgrade || this.front?.canUpgrade() !== true) return false;
     const { head } = message;
     const index = head.indexOf(UPGRADE);
-    const offered = this.upgradeAt;
-    return acceptsProtocol(
-      this.context.bytes,
-      base + head.valueStart(index),
-      base + head.valueEnd(index),
-      offered,
-      offered + this.upgradeLength,
-    );
+    const start = base + head.valueStart(index);
+    const end = base + head.valueEnd(index);
+    return acceptsProtocol(this.context.bytes, start, end, upgradeAt, upgradeAt + upgradeLength);
   }
 
   /** The 101 is written: it gets its access line, and the pipe begins with all counts at zero (spec 5.4). */
@@ -463,7 +421,7 @@ export class Exchange {
     } else recordExchange(this, front);
     const complete = this.requestDone;
     this.front = null;
-    if (this.slot !== -1) this.context.slots.give(this.slot);
+    this.slot.release();
     this.#reset();
     this.#pool.give(this);
     front.exchangeDone(complete);
@@ -532,17 +490,6 @@ export class Exchange {
     this.route = null;
     this.cluster = null;
     this.backend = null;
-    this.slot = -1;
-    this.authorityAt = -1;
-    this.authorityLength = 0;
-    this.methodAt = -1;
-    this.methodLength = 0;
-    this.pathAt = -1;
-    this.pathLength = 0;
-    this.userAgentAt = -1;
-    this.userAgentLength = 0;
-    this.upgradeAt = -1;
-    this.upgradeLength = 0;
     this.isTunnel = false;
     this.isHead = false;
     this.isIdempotent = false;

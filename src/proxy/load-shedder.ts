@@ -118,7 +118,7 @@ export function shed(exchange: Exchange): void {
   const { context, front } = exchange;
   if (front === null) return;
   context.stats.values[METRIC_HTTP_REQUESTS_SHED]++;
-  exchange.takeSlot(0);
+  exchange.slot.take(0);
   exchange.status = 503;
   exchange.isLocal = true;
   const { bytes, toFront } = context;

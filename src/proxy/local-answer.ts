@@ -8,7 +8,6 @@ import type { AnswerTemplate, AnswerValues } from "../answers/template.ts";
 import * as variable from "../answers/variables.ts";
 import { METRIC_HTTP_ANSWERS_TOO_LARGE } from "../observe/metrics.ts";
 import { ULID_LENGTH } from "../observe/ulid.ts";
-import { latin1 } from "../wire/http1/bytes.ts";
 import { WireError, wireErrors } from "../wire/http1/errors.ts";
 import type { Exchange } from "./exchange.ts";
 
@@ -70,7 +69,7 @@ class ExchangeValues implements AnswerValues {
       case variable.ROUTE:
         return routeOf(exchange);
       case variable.REQUEST_ID:
-        return text(exchange, exchange.slot, ULID_LENGTH);
+        return exchange.slot.text(exchange.slot.at, ULID_LENGTH);
       case variable.REDIRECT_LOCATION:
         return exchange.location ?? "";
       case variable.WWW_AUTHENTICATE:
@@ -107,17 +106,18 @@ const values = new ExchangeValues();
 
 /** `METHOD authority/path`, as pages and logs show a request; empty before it was understood. */
 function routeOf(exchange: Exchange): string {
-  if (exchange.methodLength === 0) return "";
-  const method = text(exchange, exchange.methodAt, exchange.methodLength);
-  const authority = text(exchange, exchange.authorityAt, exchange.authorityLength);
-  return `${method} ${authority}${text(exchange, exchange.pathAt, Math.min(exchange.pathLength, PATH_MAX))}`;
+  const { slot } = exchange;
+  if (slot.methodLength === 0) return "";
+  const method = slot.text(slot.methodAt, slot.methodLength);
+  const authority = slot.text(slot.authorityAt, slot.authorityLength);
+  return `${method} ${authority}${slot.text(slot.pathAt, Math.min(slot.pathLength, PATH_MAX))}`;
 }
 
 /** How long it was waited: for the backend once it was asked, else for the request, which may never have come. */
 function durationMs(exchange: Exchange): number {
   const nowUs = exchange.context.loop.nowUs;
   if (exchange.connectUs > 0) return (nowUs - exchange.connectUs) / 1000;
-  if (exchange.methodLength === 0) return exchange.front?.listener.requestTimeoutMs ?? 0;
+  if (exchange.slot.methodLength === 0) return exchange.front?.listener.requestTimeoutMs ?? 0;
   return (nowUs - exchange.startUs) / 1000;
 }
 
@@ -145,10 +145,6 @@ function messageOf(exchange: Exchange): string {
     default:
       return "";
   }
-}
-
-function text(exchange: Exchange, at: number, length: number): string {
-  return at < 0 ? "" : latin1(exchange.context.bytes, at, at + length);
 }
 
 /** Local answers after which the connection may live on (decisions 17). */

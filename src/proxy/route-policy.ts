@@ -52,12 +52,12 @@ function redirectLocation(exchange: Exchange, policy: RoutePolicy): string {
 }
 
 function authorityOf(exchange: Exchange): string {
-  return latin1(exchange.context.bytes, exchange.authorityAt, exchange.authorityAt + exchange.authorityLength);
+  return exchange.slot.text(exchange.slot.authorityAt, exchange.slot.authorityLength);
 }
 
 /** The path that the client asked for; `*` (RFC 9112 3.2.4) is none. */
 function pathOf(exchange: Exchange): string {
-  const path = latin1(exchange.context.bytes, exchange.pathAt, exchange.pathAt + exchange.pathLength);
+  const path = exchange.slot.text(exchange.slot.pathAt, exchange.slot.pathLength);
   return path === "*" ? "/" : path;
 }
 

@@ -172,7 +172,7 @@ class MuxConnector implements BackendConnector {
 const encoder: RequestEncoder = {
   encode: (exchange) => {
     exchange.isIdempotent = true;
-    return exchange.takeSlot(64);
+    return exchange.slot.take(64);
   },
 };
 

@@ -150,7 +150,7 @@ export class BackConnection extends Connection implements BackStream {
 
   begin(exchange: Exchange): void {
     this.#adopt(exchange);
-    this.context.toBack.refer(exchange.headAt, exchange.headLength);
+    this.context.toBack.refer(exchange.slot.headAt, exchange.slot.headLength);
   }
 
   beginQueued(exchange: Exchange, queued: Outbox): void {

@@ -132,7 +132,7 @@ export class Forwarding {
         }
       }
       stats.values[METRIC_HTTP_X_REQUEST_ID_GENERATED]++;
-      return encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
+      return encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot.at, ULID_LENGTH));
     }
     return this.#merge(exchange, front, head, from, base, present, forwardedFor, dropped);
   }
@@ -177,7 +177,7 @@ export class Forwarding {
     countTrust(stats.values, front, bytes, base, head, present);
     if ((there & (1 << X_REQUEST_ID)) === 0) {
       at = encodeConstant(bytes, at, REQUEST_ID_NAME);
-      at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
+      at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot.at, ULID_LENGTH));
     }
     return at;
   }

@@ -31,6 +31,7 @@ import {
 import { isIdempotent, METHOD } from "../../wire/http1/methods.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange } from "../exchange.ts";
+import type { HeadSlot } from "../head-slot.ts";
 import type { RequestMessage } from "../messages.ts";
 import type { FrontStream, RequestEncoder } from "../streams.ts";
 import { type CookieSpan, findCookie, stickyIdOf } from "./cookies.ts";
@@ -65,7 +66,7 @@ export class Http1RequestEncoder implements RequestEncoder {
     const last = head.count === 0 ? message.pathEnd : head.valueEnd(head.count - 1);
     const idName = front.listener.correlationName;
     const room = last + 2 * head.count + ADDED_MAX + idName.length;
-    if (!exchange.takeSlot(policy === null ? room : room + this.#roomOf(policy, message))) return false;
+    if (!exchange.slot.take(policy === null ? room : room + this.#roomOf(policy, message))) return false;
     const bytes = this.#context.bytes;
     let dropped = 0;
     if (policy !== null && policy.request !== null) {
@@ -77,20 +78,20 @@ export class Http1RequestEncoder implements RequestEncoder {
     const sticky = (head.present & (1 << COOKIE)) === 0 ? -1 : this.#takeSticky(exchange, front, head, base);
     const fieldsAt =
       policy === null ? this.#requestLine(exchange, message, base) : this.#editedLine(exchange, policy, message, base);
-    rememberFields(exchange, head, fieldsAt);
+    rememberFields(exchange.slot, head, fieldsAt);
     let at = encodeFields(bytes, fieldsAt, bytes, base, head);
     if (sticky !== -1) at = this.#otherCookies(at, base, head, sticky);
     at = this.#forwarding.add(exchange, front, head, at, base, present, forwardedFor, dropped);
     if (policy !== null) at = this.#addEdits(policy, message, at, base, dropped);
     at = encodeConstant(bytes, at, idName);
-    at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot, ULID_LENGTH));
+    at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot.at, ULID_LENGTH));
     // RFC 9110 10.1.4: TE concerns this hop only, so Connection names it. Behind a switch of protocols are no trailers.
     if (message.upgrade) at = this.#offer(exchange, head, at, base);
     else if (message.teTrailers) at = encodeConstant(bytes, encodeBytes(bytes, at, TE_TRAILERS), CONNECTION_TE);
     if (message.contentLength >= 0) at = encodeContentLength(bytes, at, message.contentLength);
     else if (message.hasBody) at = encodeBytes(bytes, at, TRANSFER_ENCODING_CHUNKED);
     at = encodeLineEnd(bytes, at);
-    exchange.headLength = at - exchange.headAt;
+    exchange.slot.headLength = at - exchange.slot.headAt;
     exchange.isHead = message.method === METHOD.HEAD;
     exchange.isIdempotent = isIdempotent(message.method);
     if (policy !== null) this.#keepOriginals(exchange, policy, message, at, base);
@@ -117,15 +118,16 @@ export class Http1RequestEncoder implements RequestEncoder {
     const setsHost = host !== null || rewritten.hostLength >= 0;
     if (!setsHost && rewritten.pathLength < 0) return this.#requestLine(exchange, message, base);
     const methodLength = message.methodEnd - message.methodStart;
-    let at = exchange.headAt;
-    exchange.methodAt = at;
-    exchange.methodLength = methodLength;
+    const { slot } = exchange;
+    let at = slot.headAt;
+    slot.methodAt = at;
+    slot.methodLength = methodLength;
     at = copySpan(bytes, at, base + message.methodStart, methodLength);
     bytes[at++] = 0x20;
-    exchange.pathAt = at;
+    slot.pathAt = at;
     if (rewritten.pathLength >= 0) at = copySpan(bytes, at, rewritten.pathAt, rewritten.pathLength);
     else at = this.#absolutePath(message, base, at);
-    exchange.pathLength = at - exchange.pathAt;
+    slot.pathLength = at - slot.pathAt;
     at = encodeConstant(bytes, at, VERSION);
     if (!setsHost) return message.hostRewrite ? this.#hostLine(exchange, message, base, at) : at;
     message.head.drop(HOST);
@@ -152,41 +154,43 @@ export class Http1RequestEncoder implements RequestEncoder {
   #keepOriginals(exchange: Exchange, policy: RoutePolicy, message: RequestMessage, from: number, base: number): void {
     const { bytes, rewritten } = this.#context;
     const { request } = policy;
+    const { slot } = exchange;
     let at = from;
     if (rewritten.hostLength >= 0 || (request !== null && request.host !== null)) {
-      exchange.authorityAt = at;
-      exchange.authorityLength = message.authorityEnd - message.authorityStart;
-      at = copySpan(bytes, at, base + message.authorityStart, exchange.authorityLength);
+      slot.authorityAt = at;
+      slot.authorityLength = message.authorityEnd - message.authorityStart;
+      at = copySpan(bytes, at, base + message.authorityStart, slot.authorityLength);
     }
     if (rewritten.pathLength >= 0) {
-      exchange.pathAt = at;
+      slot.pathAt = at;
       at = this.#absolutePath(message, base, at);
-      exchange.pathLength = at - exchange.pathAt;
+      slot.pathLength = at - slot.pathAt;
     }
     const agent = message.head.lastIndexOf(USER_AGENT);
     if (agent === -1 || (message.head.flags(agent) & DROP) === 0) return;
-    exchange.userAgentAt = at;
-    exchange.userAgentLength = message.head.valueEnd(agent) - message.head.valueStart(agent);
-    copySpan(bytes, at, base + message.head.valueStart(agent), exchange.userAgentLength);
+    slot.userAgentAt = at;
+    slot.userAgentLength = message.head.valueEnd(agent) - message.head.valueStart(agent);
+    copySpan(bytes, at, base + message.head.valueStart(agent), slot.userAgentLength);
   }
 
   #requestLine(exchange: Exchange, message: RequestMessage, base: number): number {
     const bytes = this.#context.bytes;
-    let at = exchange.headAt;
+    const { slot } = exchange;
+    let at = slot.headAt;
     const methodLength = message.methodEnd - message.methodStart;
     const pathLength = message.pathEnd - message.pathStart;
-    exchange.methodAt = at;
-    exchange.methodLength = methodLength;
+    slot.methodAt = at;
+    slot.methodLength = methodLength;
     if (message.pathStart === message.methodEnd + 1 && pathLength > 0) {
       at = copySpan(bytes, at, base + message.methodStart, methodLength + 1 + pathLength);
-      exchange.pathAt = at - pathLength;
-      exchange.pathLength = pathLength;
+      slot.pathAt = at - pathLength;
+      slot.pathLength = pathLength;
     } else {
       at = copySpan(bytes, at, base + message.methodStart, methodLength);
       bytes[at++] = 0x20;
-      exchange.pathAt = at;
+      slot.pathAt = at;
       at = this.#absolutePath(message, base, at);
-      exchange.pathLength = at - exchange.pathAt;
+      slot.pathLength = at - slot.pathAt;
     }
     at = encodeConstant(bytes, at, VERSION);
     return message.hostRewrite ? this.#hostLine(exchange, message, base, at) : at;
@@ -196,8 +200,8 @@ export class Http1RequestEncoder implements RequestEncoder {
     const bytes = this.#context.bytes;
     const length = message.authorityEnd - message.authorityStart;
     const at = encodeConstant(bytes, from, HOST_NAME);
-    exchange.authorityAt = at;
-    exchange.authorityLength = length;
+    exchange.slot.authorityAt = at;
+    exchange.slot.authorityLength = length;
     return encodeLineEnd(bytes, copySpan(bytes, at, base + message.authorityStart, length));
   }
 
@@ -220,8 +224,8 @@ export class Http1RequestEncoder implements RequestEncoder {
     const index = head.indexOf(UPGRADE);
     const length = head.valueEnd(index) - head.valueStart(index);
     const at = encodeConstant(bytes, encodeBytes(bytes, from, CONNECTION_UPGRADE), UPGRADE_NAME);
-    exchange.upgradeAt = at;
-    exchange.upgradeLength = length;
+    exchange.slot.upgradeAt = at;
+    exchange.slot.upgradeLength = length;
     return encodeLineEnd(bytes, copySpan(bytes, at, base + head.valueStart(index), length));
   }
 
@@ -253,16 +257,16 @@ export class Http1RequestEncoder implements RequestEncoder {
 }
 
 /** Remembers where the encoded fields, which begin at `fieldsAt`, hold what the access line shows. */
-function rememberFields(exchange: Exchange, head: Head, fieldsAt: number): void {
+function rememberFields(slot: HeadSlot, head: Head, fieldsAt: number): void {
   const host = head.indexOf(HOST);
   if (host !== -1 && (head.flags(host) & DROP) === 0) {
-    exchange.authorityAt = encodedValueAt(head, host, fieldsAt);
-    exchange.authorityLength = head.valueEnd(host) - head.valueStart(host);
+    slot.authorityAt = encodedValueAt(head, host, fieldsAt);
+    slot.authorityLength = head.valueEnd(host) - head.valueStart(host);
   }
   const agent = head.lastIndexOf(USER_AGENT);
   if (agent !== -1 && (head.flags(agent) & DROP) === 0) {
-    exchange.userAgentAt = encodedValueAt(head, agent, fieldsAt);
-    exchange.userAgentLength = head.valueEnd(agent) - head.valueStart(agent);
+    slot.userAgentAt = encodedValueAt(head, agent, fieldsAt);
+    slot.userAgentLength = head.valueEnd(agent) - head.valueStart(agent);
   }
 }
 

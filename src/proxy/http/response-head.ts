@@ -49,7 +49,7 @@ export function encodeResponseHead(
   let at = encodeStatusAndFields(bytes, toFront.at, message, base);
   if (responseEdits !== null) at = encodeConstant(bytes, at, responseEdits.lines);
   at = encodeConstant(bytes, at, front.listener.correlationName);
-  at = encodeSpan(bytes, at, bytes, exchange.slot, exchange.slot + ULID_LENGTH);
+  at = encodeSpan(bytes, at, bytes, exchange.slot.at, exchange.slot.at + ULID_LENGTH);
   at = encodeLineEnd(bytes, at);
   const stickyId = exchange.newStickyId;
   if (stickyId !== null) at = encodeBytes(bytes, at, stickyLine(front.listener.config.stickyName, stickyId));
