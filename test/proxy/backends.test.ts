@@ -303,7 +303,7 @@ for (const [name, loadBalancing] of [
     ] as const) {
       const port = rig.listen(ports, { cluster: { loadBalancing, tuning } });
       const used = new Set<string>();
-      for (let user = 0; user < 20; user++) {
+      for (let user = 0; user < 40; user++) {
         const first = await bodyOf(port, field(`u${user}`));
         assert.equal(await bodyOf(port, field(`u${user}`)), first);
         used.add(first);
