@@ -116,6 +116,45 @@ test("automatic_state_save: what was changed is there after a stop", async (t) =
   assert.equal((await started).code, 0);
 });
 
+test("decisions 11: at start the file comes first, then the saved state: clusters as saved, listeners as in the file", async (t) => {
+  const settings = { saved_state: "state.json" };
+  const proxy = await startProxy(t, { settings, listener: { front_timeout: 50 }, clusters: { app: {} } });
+  const spare = await freePort();
+  const timeouts = async (): Promise<Map<number, number>> => {
+    const { content } = await order(proxy.socketPath, { case: "listListeners", value: {} });
+    const held = content?.contentType;
+    assert.ok(held?.case === "listenersList");
+    const found = Object.entries(held.value.httpListeners);
+    return new Map(found.map(([at, { frontTimeout }]) => [Number(at.split(":")[1]), frontTimeout]));
+  };
+  await order(proxy.socketPath, { case: "addHttpListener", value: httpListener(spare) });
+  for (const port of [proxy.port, spare]) {
+    await order(proxy.socketPath, { case: "updateHttpListener", value: { address: local(port), frontTimeout: 7 } });
+  }
+  const cluster = { clusterId: "app", stickySession: true, httpsRedirect: false, loadBalancing: 0 } as const;
+  await order(proxy.socketPath, { case: "addCluster", value: cluster });
+  const before = (await hashes(proxy.socketPath)).get("main");
+  assert.equal((await proxy.run("state", "save", "--file", "state.json")).code, 0);
+  assert.equal((await proxy.run("shutdown")).code, 0);
+  await proxy.waitForExit();
+  const started = proxy.run("start");
+  const after = await until("it serves again", async () => {
+    return (await hashes(proxy.socketPath).catch(() => null))?.get("main");
+  });
+  assert.deepEqual(after, before);
+  assert.deepEqual(
+    await timeouts(),
+    new Map([
+      [proxy.port, 50],
+      [spare, 7],
+    ]),
+  );
+  assert.equal((await proxy.run("shutdown")).code, 0);
+  const { stdout, stderr } = await started;
+  assert.match(stdout + stderr, new RegExp(`HttpListener 127.0.0.1:${proxy.port} is as the configuration file has it`));
+  assert.match(stdout + stderr, /Cluster app is as it was saved/);
+});
+
 test("CP-18 main is killed while it saves: the file is the old or the new one", async (t) => {
   const proxy = await startProxy(t, { clusters: { app: {} } });
   const path = join(proxy.folder, "state.json");
