@@ -39,11 +39,12 @@ test("decisions 7: every field from tag 1000 up is in the registry, with its tag
   const ours = file_sozu.messages.flatMap(({ name, fields }) =>
     fields.filter(({ number }) => number >= 1000).map((field) => `${name}.${field.name} ${field.number}`),
   );
-  const named = rows("Command protocol").flatMap(([message, fields, tags]) => {
+  const named = rows("Command protocol").flatMap(([messages, fields, tags]) => {
     const start = Number(/^1\d\d\d/.exec(tags as string)?.[0] ?? 0);
-    return start === 0
-      ? []
-      : quoted(fields as string).map((field, i) => `${quoted(message as string)[0]}.${field} ${start + i}`);
+    if (start === 0) return [];
+    return quoted(messages as string).flatMap((message) =>
+      quoted(fields as string).map((field, i) => `${message}.${field} ${start + i}`),
+    );
   });
   assert.deepEqual(named.sort(), ours.sort());
 });
