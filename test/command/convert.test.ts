@@ -92,6 +92,9 @@ test("spec 5.9: adding a cluster again merges its answers, an empty one goes, Re
   ]);
   const without = addCluster("app", { answers: { 502: "", 503: "" } });
   assert.deepEqual(cluster(first, second, without).policy?.answers, [["404", answer("404")]]);
+  const contradicts = addCluster("app", { answer503: answer("503", "old"), answers: { 503: "" } });
+  assert.equal(cluster(contradicts).policy, null);
+  assert.equal(cluster(addCluster("app", { answers: { 503: answer("503") } }), contradicts).policy, null);
   assert.equal(cluster(first, removeCluster("app"), addCluster("app")).policy, null);
 });
 

@@ -2,7 +2,7 @@
 // the cluster had (spec 5.9); removing a cluster leaves its frontends and backends in place; a backend may come before
 // its cluster.
 
-import { clone } from "@bufbuild/protobuf";
+import { clearField, clone } from "@bufbuild/protobuf";
 import { compareAddresses } from "../address.ts";
 import { clusterAnswers } from "../answer-texts.ts";
 import { toBackend, toBackendIdentity, toCluster } from "../convert.ts";
@@ -114,7 +114,12 @@ function keepAnswers(before: Cluster, after: Cluster): Cluster {
   const merged = clone(ClusterSchema, after);
   const later = clusterAnswers(after);
   for (const [status, text] of earlier) if (!later.has(status)) setEntry(merged.answers, status, text);
-  for (const [status, text] of later) if (text === "") delete merged.answers[status];
+  for (const [status, text] of later) {
+    if (text !== "") continue;
+    delete merged.answers[status];
+    // Without the empty text that stood before it, the deprecated field would count.
+    if (status === "503") clearField(merged, ClusterSchema.field.answer503);
+  }
   return merged;
 }
 
