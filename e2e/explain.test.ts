@@ -41,6 +41,9 @@ test("explain says what the running proxy does, also after changes over the sock
     return (await once(proxy.port, head))?.status;
   };
 
+  const active = await proxy.run("explain", "GET", at("app.test", "/"));
+  assert.match(active.stdout, new RegExp(`^listener  127\\.0\\.0\\.1:${proxy.port}: it accepts`, "m"));
+
   const redirect = await explain("GET", at("app.test", "/old/x"));
   assert.equal(redirect.source, "the running proxy");
   assert.equal(redirect.answer.status, 301);

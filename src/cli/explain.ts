@@ -184,7 +184,12 @@ async function fetchRules(client: Client): Promise<ConfigState> {
   const state = new ConfigState();
   const listeners = (await asked(client, request({ case: "listListeners", value: {} }))).content?.contentType;
   if (listeners?.case === "listenersList") {
-    for (const value of Object.values(listeners.value.httpListeners)) put(state, { case: "addHttpListener", value });
+    for (const value of Object.values(listeners.value.httpListeners)) {
+      const { address, active } = value;
+      put(state, { case: "addHttpListener", value });
+      // A listener that is added is not active yet, whatever its message says (spec 2.10).
+      if (active) put(state, { case: "activateListener", value: { address: address!, proxy: 0, fromScm: false } });
+    }
   }
   const filters = { http: true, https: false, tcp: false };
   const frontends = (await asked(client, request({ case: "listFrontends", value: filters }))).content?.contentType;
