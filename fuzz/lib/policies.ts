@@ -3,18 +3,7 @@
 
 import type { AnswerTexts, FrontendPolicyObject, HttpFrontendObject } from "../../src/command/objects.ts";
 import { TOLERANCE_DROP, TOLERANCE_REFUSE } from "../../src/command/objects.ts";
-import { clusterOf, frontendOf, type Rig } from "../../test/proxy/rig.ts";
-
-const PLAIN: FrontendPolicyObject = {
-  redirect: 0,
-  redirectScheme: 0,
-  redirectTemplate: null,
-  rewriteHost: null,
-  rewritePath: null,
-  rewritePort: null,
-  requiredAuth: false,
-  headers: [],
-};
+import { clusterOf, FORWARD, frontendOf, type Rig } from "../../test/proxy/rig.ts";
 
 const EDITS: FrontendPolicyObject["headers"] = [
   { position: 1, name: "X-Set", value: "request", append: false },
@@ -38,7 +27,7 @@ export function addPolicies(rig: Rig, port: number): void {
   const address = { ip: "127.0.0.1", port };
   const app = `app-${port}`;
   const route = (path: string, policy: Partial<FrontendPolicyObject>, more: Partial<HttpFrontendObject> = {}): void => {
-    const frontend = { ...frontendOf(app, address), path, policy: { ...PLAIN, ...policy }, ...more };
+    const frontend = { ...frontendOf(app, address), path, policy: { ...FORWARD, ...policy }, ...more };
     rig.must({ kind: "add_http_frontend", frontend });
   };
   rig.must({ kind: "remove_http_frontend", frontend: frontendOf(app, address) });

@@ -7,11 +7,9 @@
 import type { AnswerTexts } from "../command/objects.ts";
 import { TemplateCompiler, type TemplateProblem } from "./compiler.ts";
 import { CONTEXT_HEADER, CONTEXT_HTML, escapeValue } from "./escape.ts";
+import { TEMPLATE_BYTES_MAX } from "./limits.ts";
 import { PART_CONNECTION, PART_LENGTH, type Part, writeText } from "./parts.ts";
 import { VARIABLES } from "./variables.ts";
-
-/** Bytes of a template's text. */
-export const TEMPLATE_BYTES_MAX = 65_536;
 
 /** What a template shows: the text of a variable (variables.ts), as it is; "" when there is none. */
 export interface AnswerValues {

@@ -1,8 +1,8 @@
 // Verbs that talk to a running proxy: one request over the command socket, its answer on standard output.
 
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { connect } from "../client/index.ts";
-import type { RequestSchema, Response, ResponseContent } from "../command/gen/sozu_pb.ts";
+import { type Client, connect } from "../client/index.ts";
+import type { Request, RequestSchema, Response, ResponseContent } from "../command/gen/sozu_pb.ts";
 import { ResponseStatus } from "../command/gen/sozu_pb.ts";
 import { request } from "../command/messages.ts";
 import { loadSocketSettings } from "../config/load.ts";
@@ -29,17 +29,27 @@ export async function ask(options: GlobalOptions, verb: RequestInit): Promise<Pa
   return (await send(options, verb, null)).content ?? {};
 }
 
-async function send(options: GlobalOptions, verb: RequestInit, next: string | null): Promise<Response> {
+/** A connection to the proxy that the configuration names. @throws the client's errors when it cannot be reached */
+export async function openClient(options: GlobalOptions): Promise<Client> {
   const { settings } = await loadSocketSettings(options.config);
-  const client = await connect({
+  return connect({
     socketPath: settings.commandSocket,
     timeoutMs: options.timeout ?? settings.ctlCommandTimeoutMs,
     maxMessageBytes: settings.maxCommandBufferSizeBytes,
   });
+}
+
+/** The answer to a request that was carried out. @throws CliError when the proxy refuses; `next` is what to do then */
+export async function sendOver(client: Client, question: Request, next: string | null): Promise<Response> {
+  const answer = await client.send(question);
+  if (answer.status === ResponseStatus.OK) return answer;
+  throw new CliError(`Request failed: ${answer.message}`, next);
+}
+
+async function send(options: GlobalOptions, verb: RequestInit, next: string | null): Promise<Response> {
+  const client = await openClient(options);
   try {
-    const answer = await client.send(request(verb));
-    if (answer.status !== ResponseStatus.OK) throw new CliError(`Request failed: ${answer.message}`, next);
-    return answer;
+    return await sendOver(client, request(verb), next);
   } finally {
     client.close();
   }

@@ -1,11 +1,10 @@
 // `sozu events`: what happens in the proxy, a line each, until the proxy or the reader ends.
 
-import { connect } from "../client/index.ts";
 import { addressFromMessage, formatAddress } from "../command/address.ts";
 import { type Event, EventSchema, type Response } from "../command/gen/sozu_pb.ts";
 import { toJson } from "../command/json.ts";
 import { eventName, request } from "../command/messages.ts";
-import { loadSocketSettings } from "../config/load.ts";
+import { openClient } from "./control.ts";
 import { shown } from "./display/objects.ts";
 import { CliError } from "./errors.ts";
 import type { GlobalOptions } from "./options.ts";
@@ -15,12 +14,7 @@ import type { GlobalOptions } from "./options.ts";
  * @throws CliError when the proxy refuses, the client's errors when it cannot be reached or goes away.
  */
 export async function showEvents(options: GlobalOptions): Promise<void> {
-  const { settings } = await loadSocketSettings(options.config);
-  const client = await connect({
-    socketPath: settings.commandSocket,
-    timeoutMs: options.timeout ?? settings.ctlCommandTimeoutMs,
-    maxMessageBytes: settings.maxCommandBufferSizeBytes,
-  });
+  const client = await openClient(options);
   // `sozu events | head` is no error.
   process.stdout.on("error", () => process.exit(0));
   const onProcessing = (response: Response): void => {

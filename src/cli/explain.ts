@@ -1,17 +1,17 @@
 // `sozu explain`: what the proxy does with a request and why, without sending one. The state comes from the running proxy,
 // or from the configuration file when none runs or with --file; the verdict from the code of the workers (src/explain).
 
-import { type Client, ClientError, connect } from "../client/index.ts";
+import { type Client, ClientError } from "../client/index.ts";
 import { formatAddress, parseAddress } from "../command/address.ts";
 import type { BackendHealth as BackendHealthMessage, Request, Response } from "../command/gen/sozu_pb.ts";
 import { ResponseStatus } from "../command/gen/sozu_pb.ts";
 import { request } from "../command/messages.ts";
 import type { BackendObject, HttpListenerObject } from "../command/objects.ts";
 import { ConfigState } from "../command/state.ts";
-import { loadSocketSettings } from "../config/load.ts";
 import { askedRequest, believes, chooseListener } from "../explain/request.ts";
 import { Explainer, type Verdict } from "../explain/verdict.ts";
 import { readConfig } from "./check.ts";
+import { openClient, sendOver } from "./control.ts";
 import { explanationJson, explanationText } from "./display/explanation.ts";
 import { CliError } from "./errors.ts";
 import type { GlobalOptions } from "./options.ts";
@@ -151,12 +151,7 @@ async function openSource(options: ExplainOptions): Promise<Source> {
 const BUFFER_SIZE = 16_393;
 
 async function runningProxy(options: ExplainOptions): Promise<Source> {
-  const { settings } = await loadSocketSettings(options.config);
-  const client = await connect({
-    socketPath: settings.commandSocket,
-    timeoutMs: options.timeout ?? settings.ctlCommandTimeoutMs,
-    maxMessageBytes: settings.maxCommandBufferSizeBytes,
-  });
+  const client = await openClient(options);
   try {
     const state = await fetchRules(client);
     return {
@@ -174,10 +169,8 @@ async function runningProxy(options: ExplainOptions): Promise<Source> {
   }
 }
 
-async function asked(client: Client, question: Request): Promise<Response> {
-  const answer = await client.send(question);
-  if (answer.status === ResponseStatus.OK) return answer;
-  throw new CliError(`Request failed: ${answer.message}`, "with --file the configuration file is judged instead");
+function asked(client: Client, question: Request): Promise<Response> {
+  return sendOver(client, question, "with --file the configuration file is judged instead");
 }
 
 async function fetchRules(client: Client): Promise<ConfigState> {

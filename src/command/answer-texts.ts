@@ -3,11 +3,12 @@
 // another. An empty text is no answer: laid over another, it takes that one away.
 
 import { isFieldSet } from "@bufbuild/protobuf";
+import { TEMPLATE_BYTES_MAX } from "../answers/limits.ts";
 import { compileAnswer } from "../answers/template.ts";
 import { type CommandError, commandError } from "./errors.ts";
 import type { Cluster, CustomHttpAnswers } from "./gen/sozu_pb.ts";
 import { ClusterSchema, CustomHttpAnswersSchema } from "./gen/sozu_pb.ts";
-import { ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ANSWERS_MAX } from "./limits.ts";
+import { ANSWERS_BYTES_MAX, ANSWERS_MAX } from "./limits.ts";
 import type { AnswerTexts } from "./objects.ts";
 import { checkLines, utf8Length } from "./text.ts";
 
@@ -55,7 +56,7 @@ export function toAnswers(answers: AnswerMap): AnswerTexts | CommandError {
 
 /** Why a text is no template for this status ("": a redirect's); null when it is one. */
 export function checkTemplate(status: string, text: string): string | null {
-  const bad = checkLines(text, ANSWER_BYTES_MAX);
+  const bad = checkLines(text, TEMPLATE_BYTES_MAX);
   if (bad !== null) return bad;
   const compiled = compileAnswer(status, text);
   return "reason" in compiled ? `line ${compiled.line} of the template: ${compiled.reason}` : null;

@@ -26,8 +26,7 @@ export const TAG_KEY_BYTES_MAX = 128;
 export const TAG_VALUE_BYTES_MAX = 1024;
 /** Answers of one listener or cluster: more than there are statuses with a use for one. */
 export const ANSWERS_MAX = 64;
-/** Bytes of one answer, and of all answers of one object: a saved record and a command must hold them. */
-export const ANSWER_BYTES_MAX = 65_536;
+/** Bytes of all answers of one object: a saved record and a command must hold them. */
 export const ANSWERS_BYTES_MAX = 262_144;
 /** Bytes of `www_authenticate`: the answer's head must fit in a buffer. */
 export const WWW_AUTHENTICATE_BYTES_MAX = 4096;

@@ -4,7 +4,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { ANSWER_BYTES_MAX } from "../command/limits.ts";
+import { TEMPLATE_BYTES_MAX } from "../answers/limits.ts";
 import type { BrokenConfig, ConfigResult, ParseOptions } from "./parse.ts";
 import { resolveSocketSettings, type SocketSettings, scanSocketSettings } from "./socket.ts";
 
@@ -22,7 +22,7 @@ export function readAnswerFile(path: string): string | { readonly reason: string
   try {
     const stats = statSync(path);
     if (!stats.isFile()) return { reason: `${path} is not a file` };
-    if (stats.size > ANSWER_BYTES_MAX) return { reason: `${path} is larger than ${ANSWER_BYTES_MAX} bytes` };
+    if (stats.size > TEMPLATE_BYTES_MAX) return { reason: `${path} is larger than ${TEMPLATE_BYTES_MAX} bytes` };
     return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;

@@ -19,7 +19,7 @@ import {
   METRIC_HTTP_503_ERRORS,
   METRIC_HTTP_ANSWERS_TOO_LARGE,
 } from "../../src/observe/metrics.ts";
-import { clusterOf, frontendOf, Rig } from "./rig.ts";
+import { clusterOf, FORWARD, frontendOf, Rig } from "./rig.ts";
 import { connect, RawBackend } from "./wire-peers.ts";
 
 const rig = new Rig({ maxBuffers: 40 });
@@ -241,16 +241,7 @@ test("a template of 60 kB arrives whole", async () => {
   assert.ok((await ask(port)).endsWith(`\r\n\r\n${page}`));
 });
 
-const REDIRECT: FrontendPolicyObject = {
-  redirect: REDIRECT_PERMANENT,
-  redirectScheme: SCHEME_HTTPS,
-  redirectTemplate: null,
-  rewriteHost: null,
-  rewritePath: null,
-  rewritePort: null,
-  requiredAuth: false,
-  headers: [],
-};
+const REDIRECT = { ...FORWARD, redirect: REDIRECT_PERMANENT, redirectScheme: SCHEME_HTTPS };
 
 function redirects(port: number, policy: Partial<FrontendPolicyObject>): string | null {
   const frontend = { ...frontendOf(`app-${port}`, addressOf(port)), hostname: "old.test" };

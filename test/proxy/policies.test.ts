@@ -11,7 +11,7 @@ import type {
   HttpFrontendObject,
 } from "../../src/command/objects.ts";
 import { MemoryTarget } from "../observe/memory-target.ts";
-import { backendOf, clusterOf, frontendOf, Rig } from "./rig.ts";
+import { backendOf, clusterOf, FORWARD, frontendOf, Rig } from "./rig.ts";
 import { connect, type Peer, RawBackend } from "./wire-peers.ts";
 
 const log = new MemoryTarget();
@@ -19,16 +19,6 @@ const rig = new Rig({}, log);
 after(() => rig.stop());
 
 const OK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-const FORWARD: FrontendPolicyObject = {
-  redirect: 0,
-  redirectScheme: 0,
-  redirectTemplate: null,
-  rewriteHost: null,
-  rewritePath: null,
-  rewritePort: null,
-  requiredAuth: false,
-  headers: [],
-};
 
 interface Site {
   readonly port: number;

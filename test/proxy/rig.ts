@@ -5,6 +5,7 @@ import { randomFillSync } from "node:crypto";
 import type {
   BackendObject,
   ClusterObject,
+  FrontendPolicyObject,
   HttpFrontendObject,
   HttpListenerObject,
   SocketAddress,
@@ -175,6 +176,18 @@ export function clusterOf(clusterId: string): ClusterObject {
     transport: null,
   };
 }
+
+/** A policy that changes nothing, to be spread. */
+export const FORWARD: FrontendPolicyObject = {
+  redirect: 0,
+  redirectScheme: 0,
+  redirectTemplate: null,
+  rewriteHost: null,
+  rewritePath: null,
+  rewritePort: null,
+  requiredAuth: false,
+  headers: [],
+};
 
 export function frontendOf(clusterId: string, address: { ip: string; port: number }): HttpFrontendObject {
   return {
