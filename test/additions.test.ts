@@ -128,5 +128,22 @@ const STOCK = new Set(
   protocol.proxy.expect websocket.active_requests pipe.errors proxy_protocol.errors requests
   connections_per_backend backend.up backend.down backend.available backends.fail_open cluster.available_backends
   cluster.total_backends cluster.no_available_backends cluster.available_recovered health_check.success
-  health_check.failure health_check.up health_check.down health_check.healthy_backends`.split(/\s+/),
+  health_check.failure health_check.up health_check.down health_check.healthy_backends
+  listener.accepted.https protocol.https protocol.tls.handshake protocol.wss http.sni_authority_mismatch
+  http.hsts.frontend_added http.hsts.frontend_refreshed http.hsts.listener_default_patched
+  http.hsts.suppressed_plaintext http.hsts.unrendered http.alpn.h2 http.alpn.http11
+  https.alpn.rejected.http11_disabled https.alpn.rejected.unsupported rustls.read.error rustls.write.error
+  tls.version.TLSv1_2 tls.version.TLSv1_3 tls.version.Unknown tls.cipher.TLS13_AES_256_GCM_SHA384
+  tls.cipher.TLS13_AES_128_GCM_SHA256 tls.cipher.TLS13_CHACHA20_POLY1305_SHA256
+  tls.cipher.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 tls.cipher.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+  tls.cipher.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 tls.cipher.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384
+  tls.cipher.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 tls.cipher.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256
+  tls.cipher.Unsupported tls.default_cert_used tls.cert.min_expires_at_seconds
+  tls.handshake.failed.alert_received tls.handshake.failed.peer_incompatible
+  tls.handshake.failed.peer_misbehaved tls.handshake.failed.invalid_message
+  tls.handshake.failed.inappropriate_message tls.handshake.failed.inappropriate_handshake_message
+  tls.handshake.failed.oversized_record tls.handshake.failed.no_alpn tls.handshake.failed.invalid_certificate
+  tls.handshake.failed.decrypt_error tls.handshake.failed.no_certificates_present tls.handshake.failed.other`.split(
+    /\s+/,
+  ),
 );

@@ -4,6 +4,8 @@
 // constants are added to a row's base. Constants instead of a table: the compiler folds them into the instruction.
 // Invariant: places are only ever appended, because a page may be read by a newer main than the worker that writes it.
 
+import { TLS_METRICS } from "./metrics-tls.ts";
+
 /** Kinds of metrics. A gauge is a level, a counter only grows. */
 export const KIND_COUNTER = 0;
 export const KIND_GAUGE = 1;
@@ -317,6 +319,7 @@ export const METRICS: readonly MetricInfo[] = [
   { name: "websocket.active_requests", kind: KIND_GAUGE, at: METRIC_WEBSOCKET_ACTIVE_REQUESTS },
   { name: "pipe.errors", kind: KIND_COUNTER, at: METRIC_PIPE_ERRORS },
   { name: "proxy_protocol.errors", kind: KIND_COUNTER, at: METRIC_PROXY_PROTOCOL_ERRORS },
+  ...TLS_METRICS,
 ];
 
 /** Every counter and gauge of a row. */

@@ -39,6 +39,7 @@ export const TIME_REGEX_MATCHING = GROUP_A + 3;
 export const TIME_ACCEPT_QUEUE_WAIT = GROUP_B;
 export const TIME_EPOLL = GROUP_B + 1;
 export const TIME_EVENT_LOOP = GROUP_B + 2;
+export const TIME_TLS_HANDSHAKE = GROUP_B + 3;
 
 // Times of a row: add the row's base.
 export const ROW_TIME_REQUEST = ROW_COUNTERS;
@@ -55,6 +56,7 @@ export const TIMES: readonly { readonly name: string; readonly at: number }[] = 
   { name: "accept_queue.wait_time", at: TIME_ACCEPT_QUEUE_WAIT },
   { name: "epoll_time", at: TIME_EPOLL },
   { name: "event_loop_time", at: TIME_EVENT_LOOP },
+  { name: "tls.handshake_ms", at: TIME_TLS_HANDSHAKE },
 ];
 
 /** Names of the times of a row and their offsets in it. */
