@@ -86,7 +86,7 @@ nothing at %ROUTE
 """
 \`\`\`
 
-Listeners with the protocol \`https\`, \`tcp\` or \`udp\` are checked and stored, listed and saved; they cannot be activated
+Listeners with the protocol \`tcp\` or \`udp\` are checked and stored, listed and saved; they cannot be activated
 before their traffic is built, and the file gets a warning that says so.
 
 A template is a whole HTTP/1.1 response: status line, header fields, an empty line, body. Ends of lines may be bare. The

@@ -42,6 +42,8 @@ export function toCertificate(
     certificate: message.certificate,
     chain: message.certificateChain,
     key: message.key,
+    isDefault: false,
+    ocspResponse: null,
   };
 }
 

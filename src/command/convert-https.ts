@@ -43,7 +43,7 @@ export function toHttpsListener(message: HttpsListenerConfig): Converted<HttpsLi
   if (isError(tls)) return tls;
   const hsts = message.hsts === undefined ? null : toHsts(message.hsts);
   if (hsts instanceof CommandError) return hsts;
-  return { ...listener, tls, http2: toHttp2(message), hsts };
+  return { ...listener, tls, http2: toHttp2(message), hsts, clientAuth: null };
 }
 
 export function toHttpsFrontend(message: RequestHttpFrontend): Converted<HttpsFrontendObject> {

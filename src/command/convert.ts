@@ -46,6 +46,7 @@ export function toCluster(message: Cluster): Converted<ClusterObject> {
     healthCheck,
     tuning,
     transport,
+    tls: null,
   };
 }
 

@@ -49,13 +49,15 @@ export const PHASE = {
   CLUSTERS: 1,
   BACKENDS: 2,
   FRONTENDS: 3,
-  ACTIVATE: 4,
-  REMOVE_FRONTENDS: 5,
-  REMOVE_BACKENDS: 6,
-  REMOVE_CLUSTERS: 7,
-  REMOVE_LISTENERS: 8,
+  /** Before another protocol takes the address over. */
+  DEACTIVATE: 4,
+  ACTIVATE: 5,
+  REMOVE_FRONTENDS: 6,
+  REMOVE_BACKENDS: 7,
+  REMOVE_CLUSTERS: 8,
+  REMOVE_LISTENERS: 9,
 } as const;
-export const PHASES = 9;
+export const PHASES = 10;
 
 export type AnyEntry = Entry<Message, object>;
 
@@ -151,13 +153,14 @@ function listenerKind<M extends Message, O extends { readonly address: SocketAdd
       const wasActive = before?.object.active === true;
       if (after.object.active && !wasActive) planned.push({ phase: PHASE.ACTIVATE, requests: [activate(after)] });
       if (!after.object.active && wasActive) {
-        planned.push({ phase: PHASE.REMOVE_LISTENERS, requests: [deactivate(after)] });
+        planned.push({ phase: PHASE.DEACTIVATE, requests: [deactivate(after)] });
       }
       return planned;
     },
     remove: (before) => {
-      const requests = before.object.active ? [deactivate(before), remove(before)] : [remove(before)];
-      return [{ phase: PHASE.REMOVE_LISTENERS, requests }];
+      const removal = { phase: PHASE.REMOVE_LISTENERS, requests: [remove(before)] };
+      if (!before.object.active) return [removal];
+      return [{ phase: PHASE.DEACTIVATE, requests: [deactivate(before)] }, removal];
     },
   });
 }

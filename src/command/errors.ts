@@ -43,6 +43,8 @@ export const TEXTS = {
   NOT_SUPPORTED: "{0} is not supported yet",
   /** {0} protocol. */
   NOT_BUILT: "the listener is stored, but {0} traffic is not built yet: activation refused",
+  /** {0} kind of the other one, {1} address. */
+  ADDRESS_IN_USE: "the {0} at {1} is active: deactivate it first",
   EMPTY_REQUEST: "the request is empty or of a kind this version does not know",
   UNDISPATCHABLE: "the request does not change the state",
   MALFORMED: "the message cannot be decoded: {0}",

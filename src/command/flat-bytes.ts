@@ -42,6 +42,11 @@ export class FlatBytes {
     this.length += 4;
   }
 
+  f64(value: number): void {
+    DOUBLE[0] = value;
+    for (let i = 0; i < 8; i++) this.u8(DOUBLE_BYTES[i]!);
+  }
+
   address(address: SocketAddress): void {
     this.u16(address.port);
     this.text(address.ip);
@@ -150,6 +155,11 @@ export class FlatCursor {
     return readU32(this.bytes, at);
   }
 
+  f64(): number {
+    for (let i = 0; i < 8; i++) DOUBLE_BYTES[i] = this.u8();
+    return DOUBLE[0]!;
+  }
+
   address(): SocketAddress {
     const port = this.u16();
     if (port === 0) this.bad = true;
@@ -224,6 +234,8 @@ interface SlicingBuffer {
   utf8Slice(from: number, to: number): string;
 }
 
+const DOUBLE: Float64Array = new Float64Array(1);
+const DOUBLE_BYTES: Uint8Array = new Uint8Array(DOUBLE.buffer);
 const utf8: TextEncoder = new TextEncoder();
 const TEXTS: TextCache = new TextCache();
 /** No bytes at all; reading from them keeps no memory alive. */

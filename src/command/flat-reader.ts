@@ -14,7 +14,9 @@ import {
   readTransport,
   readTuning,
 } from "./flat-policies.ts";
-import type { Change, HttpFrontendObject, SocketAddress } from "./objects.ts";
+import { readBackendTls, readCertificate, readClientAuth, readHsts, readHttp2, readTls } from "./flat-tls.ts";
+import type { Change, HttpFrontendObject, HttpListenerObject, SocketAddress } from "./objects.ts";
+import type { BackendTlsObject, CertificateObject, HttpsFrontendObject, HttpsListenerObject } from "./objects-tls.ts";
 
 /** Reads encoded batches or states: open() one, check `error` (END when the header is good), then next() to its end. */
 export class ChangeReader extends FlatCursor {
@@ -30,6 +32,8 @@ export class ChangeReader extends FlatCursor {
   /** Its [kind, payload] in `bytes` begins here and ends at `end`; the identity of its object ends before. */
   start: number;
   identityEnd: number;
+  /** Where the part ends that the state hash covers. */
+  hashedEnd: number;
   /** Where what was opened ends. */
   #last: number;
   #seen: number;
@@ -44,6 +48,7 @@ export class ChangeReader extends FlatCursor {
     this.change = null;
     this.start = 0;
     this.identityEnd = 0;
+    this.hashedEnd = 0;
     this.#last = 0;
     this.#seen = 0;
     this.open(bytes);
@@ -79,6 +84,7 @@ export class ChangeReader extends FlatCursor {
     this.start = this.at + 4;
     if (length < 1 || length > this.#last - this.start) return this.#stop(FLAT.TRUNCATED);
     this.end = this.start + length;
+    this.hashedEnd = this.end;
     this.at = this.start + 1;
     const change = this.#content(this.bytes[this.start]!);
     if (change === null) return this.#stop(FLAT.UNKNOWN_KIND);
@@ -96,7 +102,7 @@ export class ChangeReader extends FlatCursor {
   #content(kind: number): Change | null {
     switch (kind) {
       case KIND.ADD_HTTP_LISTENER:
-        return this.#listener();
+        return { kind: "add_http_listener", listener: this.#listener() };
       case KIND.REMOVE_HTTP_LISTENER:
         return { kind: "remove_http_listener", address: this.#identityAddress() };
       case KIND.ACTIVATE_HTTP_LISTENER:
@@ -121,11 +127,34 @@ export class ChangeReader extends FlatCursor {
       case KIND.REMOVE_HTTP_FRONTEND:
         return { kind: "remove_http_frontend", frontend: this.#frontend() };
       default:
+        return this.#tlsContent(kind);
+    }
+  }
+
+  #tlsContent(kind: number): Change | null {
+    switch (kind) {
+      case KIND.ADD_HTTPS_LISTENER:
+        return { kind: "add_https_listener", listener: this.#httpsListener() };
+      case KIND.REMOVE_HTTPS_LISTENER:
+        return { kind: "remove_https_listener", address: this.#identityAddress() };
+      case KIND.ACTIVATE_HTTPS_LISTENER:
+        return { kind: "activate_https_listener", address: this.#identityAddress() };
+      case KIND.DEACTIVATE_HTTPS_LISTENER:
+        return { kind: "deactivate_https_listener", address: this.#identityAddress() };
+      case KIND.ADD_HTTPS_FRONTEND:
+        return { kind: "add_https_frontend", frontend: this.#httpsFrontend() };
+      case KIND.REMOVE_HTTPS_FRONTEND:
+        return { kind: "remove_https_frontend", frontend: this.#httpsFrontend() };
+      case KIND.ADD_CERTIFICATE:
+        return { kind: "add_certificate", certificate: this.#certificate() };
+      case KIND.REMOVE_CERTIFICATE:
+        return { kind: "remove_certificate", fingerprint: this.text(), address: this.#identityAddress() };
+      default:
         return null;
     }
   }
 
-  #listener(): Change {
+  #listener(): HttpListenerObject {
     const address = this.#identityAddress();
     const flags = this.u8();
     const publicAddress = (flags & 8) === 0 ? null : this.address();
@@ -139,27 +168,57 @@ export class ChangeReader extends FlatCursor {
     const answers = readAnswers(this);
     const trustedProxies = readTexts(this);
     return {
-      kind: "add_http_listener",
-      listener: {
-        address,
-        publicAddress,
-        expectProxy: (flags & 1) !== 0,
-        stickyName,
-        frontTimeout,
-        backTimeout,
-        connectTimeout,
-        requestTimeout,
-        active: false,
-        sozuIdHeader,
-        elideXRealIp: (flags & 2) !== 0,
-        sendXRealIp: (flags & 4) !== 0,
-        answers,
-        trustedProxies,
-        underscoreNames: tolerances & 3,
-        dotSegments: (tolerances >>> 2) & 3,
-        encodedSlashes: (tolerances >>> 4) & 3,
-      },
+      address,
+      publicAddress,
+      expectProxy: (flags & 1) !== 0,
+      stickyName,
+      frontTimeout,
+      backTimeout,
+      connectTimeout,
+      requestTimeout,
+      active: false,
+      sozuIdHeader,
+      elideXRealIp: (flags & 2) !== 0,
+      sendXRealIp: (flags & 4) !== 0,
+      answers,
+      trustedProxies,
+      underscoreNames: tolerances & 3,
+      dotSegments: (tolerances >>> 2) & 3,
+      encodedSlashes: (tolerances >>> 4) & 3,
     };
+  }
+
+  #httpsListener(): HttpsListenerObject {
+    const listener = this.#listener();
+    const parts = this.u8();
+    const tls = readTls(this);
+    const http2 = readHttp2(this);
+    const hsts = (parts & 1) === 0 ? null : readHsts(this);
+    const clientAuth = (parts & 2) === 0 ? null : readClientAuth(this);
+    return { ...listener, tls, http2, hsts, clientAuth };
+  }
+
+  #httpsFrontend(): HttpsFrontendObject {
+    const frontend = this.#frontend();
+    const hsts = this.u8() === 0 ? null : readHsts(this);
+    return { ...frontend, hsts };
+  }
+
+  #certificate(): CertificateObject {
+    const fingerprint = this.text();
+    const rest = readCertificate(this, this.#identityAddress(), fingerprint);
+    return { ...rest, key: this.#privateKey() ?? "" };
+  }
+
+  #backendTls(): BackendTlsObject {
+    const rest = readBackendTls(this);
+    return { ...rest, key: this.#privateKey() };
+  }
+
+  /** The last part of an object. */
+  #privateKey(): string | null {
+    this.hashedEnd = this.at;
+    return this.optionalLongText();
   }
 
   #cluster(): Change {
@@ -172,6 +231,7 @@ export class ChangeReader extends FlatCursor {
     const healthCheck = (flags & 16) === 0 ? null : readHealthCheck(this);
     const tuning = (flags & 32) === 0 ? null : readTuning(this);
     const transport = (flags & 64) === 0 ? null : readTransport(this);
+    const tls = (flags & 128) === 0 ? null : this.#backendTls();
     return {
       kind: "add_cluster",
       cluster: {
@@ -186,6 +246,7 @@ export class ChangeReader extends FlatCursor {
         healthCheck,
         tuning,
         transport,
+        tls,
       },
     };
   }

@@ -6,7 +6,8 @@
 // Texts are those of flat-bytes.ts, optional parts of objects those of flat-policies.ts. The hash is the one of the whole
 // state (mirror.ts) after the last change. A payload begins with the identity of its object, encoded alike in "add" and
 // "remove"; the bytes of an "add" are also what the state hash is made of. So the encoding of an object must be
-// canonical: equal objects, equal bytes. The reader never throws on input: it returns CHANGE, END or an error code.
+// canonical: equal objects, equal bytes. A private key comes last and is left out of the hash: the certificate before it
+// belongs to no other. The reader never throws on input: it returns CHANGE, END or an error code.
 
 import { FlatBytes, writeU32 } from "./flat-bytes.ts";
 import {
@@ -18,10 +19,12 @@ import {
   writeTransport,
   writeTuning,
 } from "./flat-policies.ts";
-import type { Change, HttpFrontendObject, SocketAddress } from "./objects.ts";
+import { writeBackendTls, writeCertificate, writeClientAuth, writeHsts, writeHttp2, writeTls } from "./flat-tls.ts";
+import type { Change, ClusterObject, HttpFrontendObject, HttpListenerObject, SocketAddress } from "./objects.ts";
+import type { CertificateObject, HttpsFrontendObject, HttpsListenerObject, TlsChange } from "./objects-tls.ts";
 
 /** Version of the encoding; main and worker must agree on it. */
-export const FLAT_VERSION = 3;
+export const FLAT_VERSION = 4;
 /** Bytes of the header. */
 export const FLAT_HEADER_BYTES = 32;
 
@@ -59,6 +62,14 @@ export const KIND = {
   REMOVE_BACKEND: 8,
   ADD_HTTP_FRONTEND: 9,
   REMOVE_HTTP_FRONTEND: 10,
+  ADD_HTTPS_LISTENER: 11,
+  REMOVE_HTTPS_LISTENER: 12,
+  ACTIVATE_HTTPS_LISTENER: 13,
+  DEACTIVATE_HTTPS_LISTENER: 14,
+  ADD_HTTPS_FRONTEND: 15,
+  REMOVE_HTTPS_FRONTEND: 16,
+  ADD_CERTIFICATE: 17,
+  REMOVE_CERTIFICATE: 18,
 } as const;
 
 /** Encodes changes into one growing buffer. `change()` any number of times, then `finish()`; `reset()` starts over. */
@@ -68,6 +79,8 @@ export class ChangeWriter extends FlatBytes {
   changeStart: number;
   /** Where the identity of its object ends; it begins behind the kind. */
   identityEnd: number;
+  /** Where the part ends that the state hash covers; a private key follows, or nothing. */
+  hashedEnd: number;
   changeEnd: number;
 
   constructor(initialBytes = 1024) {
@@ -76,6 +89,7 @@ export class ChangeWriter extends FlatBytes {
     this.count = 0;
     this.changeStart = 0;
     this.identityEnd = 0;
+    this.hashedEnd = 0;
     this.changeEnd = 0;
   }
 
@@ -89,7 +103,9 @@ export class ChangeWriter extends FlatBytes {
     const at = this.length;
     this.u32(0);
     this.changeStart = this.length;
+    this.hashedEnd = -1;
     this.#content(change);
+    if (this.hashedEnd < 0) this.hashedEnd = this.length;
     this.changeEnd = this.length;
     writeU32(this.bytes, at, this.length - at - 4);
     this.count += 1;
@@ -112,7 +128,7 @@ export class ChangeWriter extends FlatBytes {
   #content(change: Change): void {
     switch (change.kind) {
       case "add_http_listener":
-        this.#listener(change.listener);
+        this.#listener(KIND.ADD_HTTP_LISTENER, change.listener);
         return;
       case "remove_http_listener":
         this.#listenerIdentity(KIND.REMOVE_HTTP_LISTENER, change.address);
@@ -141,17 +157,48 @@ export class ChangeWriter extends FlatBytes {
       case "remove_http_frontend":
         this.#frontend(KIND.REMOVE_HTTP_FRONTEND, change.frontend);
         return;
+      default:
+        this.#tlsContent(change);
+    }
+  }
+
+  #tlsContent(change: TlsChange): void {
+    switch (change.kind) {
+      case "add_https_listener":
+        this.#httpsListener(change.listener);
+        return;
+      case "remove_https_listener":
+        this.#listenerIdentity(KIND.REMOVE_HTTPS_LISTENER, change.address);
+        return;
+      case "activate_https_listener":
+        this.#listenerIdentity(KIND.ACTIVATE_HTTPS_LISTENER, change.address);
+        return;
+      case "deactivate_https_listener":
+        this.#listenerIdentity(KIND.DEACTIVATE_HTTPS_LISTENER, change.address);
+        return;
+      case "add_https_frontend":
+        this.#httpsFrontend(KIND.ADD_HTTPS_FRONTEND, change.frontend);
+        return;
+      case "remove_https_frontend":
+        this.#httpsFrontend(KIND.REMOVE_HTTPS_FRONTEND, change.frontend);
+        return;
+      case "add_certificate":
+        this.#certificate(change.certificate);
+        return;
+      case "remove_certificate":
+        this.#certificateIdentity(KIND.REMOVE_CERTIFICATE, change.address, change.fingerprint);
+        return;
     }
   }
 
   /** `active` is not part of it: activation is a change of its own, and hashed as such. */
-  #listener(listener: (Change & { kind: "add_http_listener" })["listener"]): void {
+  #listener(kind: number, listener: HttpListenerObject): void {
     const flags =
       (listener.expectProxy ? 1 : 0) |
       (listener.elideXRealIp ? 2 : 0) |
       (listener.sendXRealIp ? 4 : 0) |
       (listener.publicAddress !== null ? 8 : 0);
-    this.#listenerIdentity(KIND.ADD_HTTP_LISTENER, listener.address);
+    this.#listenerIdentity(kind, listener.address);
     this.u8(flags);
     if (listener.publicAddress !== null) this.address(listener.publicAddress);
     this.text(listener.stickyName);
@@ -171,8 +218,18 @@ export class ChangeWriter extends FlatBytes {
     this.identityEnd = this.length;
   }
 
-  #cluster(cluster: (Change & { kind: "add_cluster" })["cluster"]): void {
-    const { policy, healthCheck, tuning, transport } = cluster;
+  #httpsListener(listener: HttpsListenerObject): void {
+    const { hsts, clientAuth } = listener;
+    this.#listener(KIND.ADD_HTTPS_LISTENER, listener);
+    this.u8((hsts === null ? 0 : 1) | (clientAuth === null ? 0 : 2));
+    writeTls(this, listener.tls);
+    writeHttp2(this, listener.http2);
+    if (hsts !== null) writeHsts(this, hsts);
+    if (clientAuth !== null) writeClientAuth(this, clientAuth);
+  }
+
+  #cluster(cluster: ClusterObject): void {
+    const { policy, healthCheck, tuning, transport, tls } = cluster;
     const flags =
       (cluster.stickySession ? 1 : 0) |
       (cluster.httpsRedirect ? 2 : 0) |
@@ -180,7 +237,8 @@ export class ChangeWriter extends FlatBytes {
       (policy === null ? 0 : 8) |
       (healthCheck === null ? 0 : 16) |
       (tuning === null ? 0 : 32) |
-      (transport === null ? 0 : 64);
+      (transport === null ? 0 : 64) |
+      (tls === null ? 0 : 128);
     this.#clusterIdentity(KIND.ADD_CLUSTER, cluster.clusterId);
     this.u8(flags);
     this.u8(cluster.loadBalancing);
@@ -190,6 +248,10 @@ export class ChangeWriter extends FlatBytes {
     if (healthCheck !== null) writeHealthCheck(this, healthCheck);
     if (tuning !== null) writeTuning(this, tuning);
     if (transport !== null) writeTransport(this, transport);
+    if (tls !== null) {
+      writeBackendTls(this, tls);
+      this.#privateKey(tls.key);
+    }
   }
 
   #clusterIdentity(kind: number, clusterId: string): void {
@@ -229,5 +291,30 @@ export class ChangeWriter extends FlatBytes {
       this.text(frontend.tags[i]![1]);
     }
     if (frontend.policy !== null) writeFrontendPolicy(this, frontend.policy);
+  }
+
+  #httpsFrontend(kind: number, frontend: HttpsFrontendObject): void {
+    this.#frontend(kind, frontend);
+    this.u8(frontend.hsts === null ? 0 : 1);
+    if (frontend.hsts !== null) writeHsts(this, frontend.hsts);
+  }
+
+  #certificate(certificate: CertificateObject): void {
+    this.#certificateIdentity(KIND.ADD_CERTIFICATE, certificate.address, certificate.fingerprint);
+    writeCertificate(this, certificate);
+    this.#privateKey(certificate.key);
+  }
+
+  #certificateIdentity(kind: number, address: SocketAddress, fingerprint: string): void {
+    this.u8(kind);
+    this.text(fingerprint);
+    this.address(address);
+    this.identityEnd = this.length;
+  }
+
+  /** The last part of an object. */
+  #privateKey(key: string | null): void {
+    this.hashedEnd = this.length;
+    this.longText(key);
   }
 }

@@ -40,7 +40,7 @@ export class StateMirror {
     return this.#objects.size;
   }
 
-  /** Follows a change that was applied, given its flat bytes: [kind, identity, rest] from `start` to `end`. */
+  /** Follows a change that was applied, given the hashed part of its flat bytes: [kind, identity, rest] up to `end`. */
   apply(change: Change, bytes: Uint8Array, start: number, identityEnd: number, end: number): void {
     switch (bytes[start]) {
       case KIND.ADD_CLUSTER:
@@ -48,6 +48,10 @@ export class StateMirror {
       case KIND.ADD_HTTP_FRONTEND:
       case KIND.ADD_HTTP_LISTENER:
       case KIND.ACTIVATE_HTTP_LISTENER:
+      case KIND.ADD_HTTPS_FRONTEND:
+      case KIND.ADD_CERTIFICATE:
+      case KIND.ADD_HTTPS_LISTENER:
+      case KIND.ACTIVATE_HTTPS_LISTENER:
         this.#put(change, bytes, start, identityEnd, end);
         return;
       case KIND.DEACTIVATE_HTTP_LISTENER:
@@ -57,6 +61,19 @@ export class StateMirror {
         // The activation goes with the listener.
         this.#delete(KIND.ACTIVATE_HTTP_LISTENER, bytes, start, identityEnd);
         this.#delete(KIND.ADD_HTTP_LISTENER, bytes, start, identityEnd);
+        return;
+      case KIND.DEACTIVATE_HTTPS_LISTENER:
+        this.#delete(KIND.ACTIVATE_HTTPS_LISTENER, bytes, start, identityEnd);
+        return;
+      case KIND.REMOVE_HTTPS_LISTENER:
+        this.#delete(KIND.ACTIVATE_HTTPS_LISTENER, bytes, start, identityEnd);
+        this.#delete(KIND.ADD_HTTPS_LISTENER, bytes, start, identityEnd);
+        return;
+      case KIND.REMOVE_HTTPS_FRONTEND:
+        this.#delete(KIND.ADD_HTTPS_FRONTEND, bytes, start, identityEnd);
+        return;
+      case KIND.REMOVE_CERTIFICATE:
+        this.#delete(KIND.ADD_CERTIFICATE, bytes, start, identityEnd);
         return;
       case KIND.REMOVE_CLUSTER:
         this.#delete(KIND.ADD_CLUSTER, bytes, start, identityEnd);
@@ -168,6 +185,7 @@ function clusterOf(change: Change): string | null {
     case "add_backend":
       return change.backend.clusterId;
     case "add_http_frontend":
+    case "add_https_frontend":
       return change.frontend.clusterId;
     default:
       return null;

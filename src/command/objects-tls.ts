@@ -1,5 +1,5 @@
-// The records of what belongs to HTTPS: listeners, frontends, certificates. Like those of objects.ts every default is
-// resolved; main alone has them as long as no worker speaks TLS.
+// The records of what belongs to HTTPS: listeners, frontends, certificates, TLS to backends. Like those of objects.ts every
+// default is resolved. Private keys are in `key` members alone: those are in no list, log, hash or audit line.
 
 import type { HttpFrontendObject, HttpListenerObject, SocketAddress } from "./objects.ts";
 
@@ -9,6 +9,32 @@ export interface HttpsListenerObject extends HttpListenerObject {
   readonly http2: Http2Object;
   /** For frontends that say nothing of it; null: none. */
   readonly hsts: HstsObject | null;
+  /** Addition: null: clients are not asked for a certificate. */
+  readonly clientAuth: ClientAuthObject | null;
+}
+
+/** Certificates of clients (addition): whom a listener lets in, and what backends hear of it. */
+export interface ClientAuthObject {
+  /** False: a client without a certificate is let in; one with a bad certificate never is. */
+  readonly required: boolean;
+  /** PEM: the authorities one of which has to have issued the client's certificate. */
+  readonly ca: string;
+  /** Request fields for the subject (RFC 4514) and the SHA-256 fingerprint (lower-case hexadecimal); null: none. */
+  readonly subjectHeader: string | null;
+  readonly fingerprintHeader: string | null;
+}
+
+/** TLS to the backends of a cluster (addition). */
+export interface BackendTlsObject {
+  /** False: any certificate will do. */
+  readonly verify: boolean;
+  /** PEM: the authorities that are believed; null: those of the system. */
+  readonly ca: string | null;
+  /** Sent as SNI, and the name their certificate has to be for; null: no SNI, the certificate is for the IP address. */
+  readonly serverName: string | null;
+  /** PEM of what the proxy shows when it is asked: the leaf and what follows it; null: nothing. */
+  readonly certificate: string | null;
+  readonly key: string | null;
 }
 
 /** How a listener speaks TLS (spec 8). */
@@ -83,4 +109,19 @@ export interface CertificateObject {
   readonly certificate: string;
   readonly chain: readonly string[];
   readonly key: string;
+  /** Addition: clients that send no name, or one that no certificate is for, get it. */
+  readonly isDefault: boolean;
+  /** Addition: a response of the authority's OCSP server for the leaf, DER in base64; null: none is stapled. */
+  readonly ocspResponse: string | null;
 }
+
+/** Changes of what belongs to HTTPS. Adding what is there replaces it. */
+export type TlsChange =
+  | { readonly kind: "add_https_listener"; readonly listener: HttpsListenerObject }
+  | { readonly kind: "remove_https_listener"; readonly address: SocketAddress }
+  | { readonly kind: "activate_https_listener"; readonly address: SocketAddress }
+  | { readonly kind: "deactivate_https_listener"; readonly address: SocketAddress }
+  | { readonly kind: "add_https_frontend"; readonly frontend: HttpsFrontendObject }
+  | { readonly kind: "remove_https_frontend"; readonly frontend: HttpsFrontendObject }
+  | { readonly kind: "add_certificate"; readonly certificate: CertificateObject }
+  | { readonly kind: "remove_certificate"; readonly address: SocketAddress; readonly fingerprint: string };

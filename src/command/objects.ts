@@ -2,6 +2,8 @@
 // Main keeps the protobuf messages (src/command/gen); `toObject` functions in state.ts make these from them, and
 // flat.ts carries them to workers. Field names follow the schema in camelCase; durations are seconds, as in the schema.
 
+import type { BackendTlsObject, TlsChange } from "./objects-tls.ts";
+
 /** An IP address and port. `ip` is canonical text: dotted IPv4, or RFC 5952 IPv6 without brackets. */
 export interface SocketAddress {
   readonly ip: string;
@@ -66,6 +68,8 @@ export interface ClusterObject {
   readonly tuning: BalancingTuningObject | null;
   /** null: backends speak HTTP/1.1, or whatever TCP clients speak, without a PROXY header. */
   readonly transport: ClusterTransportObject | null;
+  /** Addition: null: backends are spoken to without TLS. */
+  readonly tls: BackendTlsObject | null;
 }
 
 /** ProxyProtocolConfig of the schema. */
@@ -289,6 +293,7 @@ export interface HeaderEditObject {
 
 /** One change of the state, as main sends it to workers. */
 export type Change =
+  | TlsChange
   | { readonly kind: "add_http_listener"; readonly listener: HttpListenerObject }
   | { readonly kind: "remove_http_listener"; readonly address: SocketAddress }
   | { readonly kind: "activate_http_listener"; readonly address: SocketAddress }

@@ -51,7 +51,7 @@ export function followChanges(
     const change = reader.change!;
     refusal = take(change);
     if (refusal !== null) break;
-    mirror.apply(change, bytes, reader.start, reader.identityEnd, reader.end);
+    mirror.apply(change, bytes, reader.start, reader.identityEnd, reader.hashedEnd);
     result = reader.next();
   }
   const inStep = result === FLAT.END && mirror.hashLow === reader.hashLow && mirror.hashHigh === reader.hashHigh;

@@ -10,7 +10,7 @@ import { toHttpFrontend } from "./convert.ts";
 import { toHttpsFrontend } from "./convert-https.ts";
 import { CommandError, type CommandErrorCode, commandError } from "./errors.ts";
 import { ChangeWriter } from "./flat.ts";
-import type { ActivateListener, HttpListenerConfig, ReplaceListener, Request, SocketAddress } from "./gen/sozu_pb.ts";
+import type { ActivateListener, ReplaceListener, Request, SocketAddress } from "./gen/sozu_pb.ts";
 import { ListenerType, RequestSchema } from "./gen/sozu_pb.ts";
 import { StateMirror } from "./mirror.ts";
 import type { Change } from "./objects.ts";
@@ -18,8 +18,8 @@ import type { ShardedMap } from "./sharded-map.ts";
 import * as certificates from "./state/certificates.ts";
 import * as clusters from "./state/clusters.ts";
 import * as frontends from "./state/http-frontends.ts";
-import { httpListeners } from "./state/http-listeners.ts";
-import { reattachFrontends } from "./state/reattach.ts";
+import { httpListeners, httpsListeners } from "./state/http-listeners.ts";
+import { reattach } from "./state/reattach.ts";
 import * as stored from "./state/stored.ts";
 import type { Entry, Origin, Step, Table } from "./state/table.ts";
 import { type HashHalves, StoredHash } from "./stored-hash.ts";
@@ -50,7 +50,7 @@ export class ConfigState {
   /** The hash of what workers do not get. */
   readonly stored: StoredHash = new StoredHash();
   readonly #http = httpListeners();
-  readonly #https = stored.httpsListeners(this.stored);
+  readonly #https = httpsListeners();
   readonly #tcp = stored.tcpListeners(this.stored);
   readonly #udp = stored.udpListeners(this.stored);
   readonly #tcpFrontends = stored.tcpFrontends(this.stored);
@@ -61,8 +61,8 @@ export class ConfigState {
   readonly udpListeners = this.#udp.table;
   readonly clusters: clusters.ClusterTable = clusters.clusterTable();
   readonly httpFrontends: frontends.HttpFrontendTable = frontends.httpFrontendTable();
-  readonly httpsFrontends: stored.HttpsFrontendTable = stored.httpsFrontendTable(this.stored);
-  readonly certificates: certificates.CertificateTable = stored.certificateTable(this.stored);
+  readonly httpsFrontends: frontends.HttpsFrontendTable = frontends.httpsFrontendTable();
+  readonly certificates: certificates.CertificateTable = certificates.certificateTable();
   readonly tcpFrontends = this.#tcpFrontends.table;
   readonly udpFrontends = this.#udpFrontends.table;
   readonly backends: clusters.BackendTable = clusters.backendTable();
@@ -137,9 +137,12 @@ export class ConfigState {
     };
     for (const { message } of byAddress(this.httpListeners)) {
       push({ case: "addHttpListener", value: message });
-      if (message.active) push({ case: "activateListener", value: activation(message.address!) });
+      if (message.active) push({ case: "activateListener", value: activation(message.address!, ListenerType.HTTP) });
     }
-    for (const { message } of byAddress(this.httpsListeners)) push({ case: "addHttpsListener", value: message });
+    for (const { message } of byAddress(this.httpsListeners)) {
+      push({ case: "addHttpsListener", value: message });
+      if (message.active) push({ case: "activateListener", value: activation(message.address!, ListenerType.HTTPS) });
+    }
     for (const { message } of byAddress(this.tcpListeners)) push({ case: "addTcpListener", value: message });
     for (const { message } of byAddress(this.udpListeners)) push({ case: "addUdpListener", value: message });
     for (const entry of sortedEntries(this.clusters.entries)) push({ case: "addCluster", value: entry.message });
@@ -163,8 +166,11 @@ export class ConfigState {
   /** The changes that rebuild this state in a worker, unsorted within a kind. */
   *toChanges(): Generator<Change> {
     yield* changesOf(this.httpListeners);
+    yield* changesOf(this.httpsListeners);
     yield* changesOf(this.clusters);
+    yield* changesOf(this.certificates);
     yield* changesOf(this.httpFrontends);
+    yield* changesOf(this.httpsFrontends);
     yield* changesOf(this.backends);
   }
 
@@ -174,7 +180,7 @@ export class ConfigState {
     for (const change of changes) {
       scratch.reset();
       scratch.change(change);
-      this.mirror.apply(change, scratch.bytes, scratch.changeStart, scratch.identityEnd, scratch.changeEnd);
+      this.mirror.apply(change, scratch.bytes, scratch.changeStart, scratch.identityEnd, scratch.hashedEnd);
     }
   }
 
@@ -216,22 +222,10 @@ export class ConfigState {
         return frontends.addHttpFrontend(this.httpFrontends, toHttpFrontend, request.value, origin, revision);
       case "removeHttpFrontend":
         return frontends.removeHttpFrontend(this.httpFrontends, request.value);
-      case "addHttpsFrontend":
-        return frontends.addHttpFrontend(this.httpsFrontends, toHttpsFrontend, request.value, origin, revision);
-      case "removeHttpsFrontend":
-        return frontends.removeHttpFrontend(this.httpsFrontends, request.value);
-      case "addHttpsListener":
-        return this.#https.add(request.value, origin, revision);
-      case "updateHttpsListener":
-        return this.#https.update(request.value, origin, revision);
-      case "addCertificate":
-        return certificates.addCertificate(this.certificates, request.value, origin, revision);
-      case "replaceCertificate":
-        return certificates.replaceCertificate(this.certificates, request.value, origin, revision);
-      case "removeCertificate":
-        return certificates.removeCertificate(this.certificates, request.value);
-      case "addHttpListener":
-        return this.#addHttpListener(request.value, origin, revision);
+      case "addHttpListener": {
+        const steps = this.#http.add(request.value, origin, revision);
+        return withWaiting(steps, request.value.address, (at) => [reattach(this.httpFrontends, at)]);
+      }
       case "removeListener": {
         const kind = this.#listenersOf(request.value.proxy);
         return kind instanceof CommandError ? kind : kind.remove(request.value.address);
@@ -240,21 +234,50 @@ export class ConfigState {
       case "deactivateListener": {
         const kind = this.#listenersOf(request.value.proxy);
         if (kind instanceof CommandError) return kind;
-        return kind.setActive(request.value.address, request.case === "activateListener", revision);
+        const active = request.case === "activateListener";
+        return (
+          (active ? this.#occupied(request.value) : null) ?? kind.setActive(request.value.address, active, revision)
+        );
       }
       case undefined:
         return commandError("EMPTY_REQUEST");
+      default:
+        return this.#dispatchTls(request, origin, revision);
+    }
+  }
+
+  #dispatchTls(request: Request["requestType"], origin: Origin, revision: number): clusters.Outcome {
+    switch (request.case) {
+      case "addHttpsFrontend":
+        return frontends.addHttpFrontend(this.httpsFrontends, toHttpsFrontend, request.value, origin, revision);
+      case "removeHttpsFrontend":
+        return frontends.removeHttpFrontend(this.httpsFrontends, request.value);
+      case "addHttpsListener": {
+        const steps = this.#https.add(request.value, origin, revision);
+        const waiting = (at: string) => [reattach(this.certificates, at), reattach(this.httpsFrontends, at)];
+        return withWaiting(steps, request.value.address, waiting);
+      }
+      case "updateHttpsListener":
+        return this.#https.update(request.value, origin, revision);
+      case "addCertificate":
+        return certificates.addCertificate(this.certificates, request.value, origin, revision);
+      case "replaceCertificate":
+        return certificates.replaceCertificate(this.certificates, request.value, origin, revision);
+      case "removeCertificate":
+        return certificates.removeCertificate(this.certificates, request.value);
       default:
         return commandError("UNDISPATCHABLE");
     }
   }
 
-  #addHttpListener(message: HttpListenerConfig, origin: Origin, revision: number): clusters.Outcome {
-    const steps = this.#http.add(message, origin, revision);
-    if (steps instanceof CommandError || message.address === undefined) return steps;
-    const address = addressFromMessage(message.address);
-    const again = typeof address === "string" ? null : reattachFrontends(this.httpFrontends, formatAddress(address));
-    return again === null ? steps : [...steps, again];
+  /** HTTP and HTTPS listeners may share an address, but only one of them has its socket. */
+  #occupied({ address, proxy }: ActivateListener): CommandError | null {
+    const where = address === undefined ? "" : addressFromMessage(address);
+    if (typeof where === "string") return null;
+    const other = proxy === ListenerType.HTTPS ? this.httpListeners : this.httpsListeners;
+    const name = formatAddress(where);
+    if (proxy !== ListenerType.HTTP && proxy !== ListenerType.HTTPS) return null;
+    return other.get(name)?.object.active === true ? commandError("ADDRESS_IN_USE", other.kind, name) : null;
   }
 
   #replaceListener(listener: ReplaceListener["listener"], origin: Origin, revision: number): clusters.Outcome {
@@ -284,6 +307,17 @@ export class ConfigState {
         return this.#https;
     }
   }
+}
+
+/** A listener that was added, and once more what waits at its address. */
+function withWaiting(
+  steps: clusters.Outcome,
+  message: SocketAddress | undefined,
+  waiting: (address: string) => readonly (Step | null)[],
+): clusters.Outcome {
+  const address = message === undefined ? "" : addressFromMessage(message);
+  if (steps instanceof CommandError || typeof address === "string") return steps;
+  return [...steps, ...waiting(formatAddress(address)).filter((step) => step !== null)];
 }
 
 /** `addHttpFrontend` -> `AddHttpFrontend`: the names of requests in ids, counts and refusals. */
@@ -329,10 +363,16 @@ const HANDLED: ReadonlySet<string> = new Set([
 ]);
 
 /** Refusals that the same request may not meet in another state, or another version. */
-const STATE_DEPENDENT: readonly CommandErrorCode[] = ["NOT_FOUND", "EXISTS", "NO_CHANGE", "NOT_BUILT"];
+const STATE_DEPENDENT: readonly CommandErrorCode[] = [
+  "NOT_FOUND",
+  "EXISTS",
+  "NO_CHANGE",
+  "NOT_BUILT",
+  "ADDRESS_IN_USE",
+];
 
-function activation(address: SocketAddress): ActivateListener {
-  const value = { address, proxy: ListenerType.HTTP, fromScm: false };
+function activation(address: SocketAddress, proxy: ListenerType): ActivateListener {
+  const value = { address, proxy, fromScm: false };
   return create(RequestSchema, { requestType: { case: "activateListener", value } }).requestType
     .value as ActivateListener;
 }

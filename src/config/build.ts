@@ -11,6 +11,7 @@ import { isError } from "../command/convert-checks.ts";
 import type { Request, RequestHttpFrontend } from "../command/gen/sozu_pb.ts";
 import {
   AddBackendSchema,
+  ListenerType,
   RequestSchema,
   RequestTcpFrontendSchema,
   RequestUdpFrontendSchema,
@@ -95,6 +96,7 @@ class Builder {
   readonly #streams: Map<string, ConfigPath> = new Map();
   readonly #listenerRequests: Request[] = [];
   readonly #clusterRequests: Request[] = [];
+  #warnedHttp2 = false;
 
   constructor(context: CheckContext, settings: GlobalSettings, templates: Templates, nowSeconds: number | null) {
     this.#nowSeconds = nowSeconds;
@@ -107,17 +109,28 @@ class Builder {
     const requests = [...this.#listenerRequests, ...this.#clusterRequests];
     if (this.#settings.activateListeners) {
       for (const spot of this.#listeners.values()) {
-        if (spot.protocol !== "http") {
+        if (spot.protocol !== "http" && spot.protocol !== "https") {
           this.#warnStored(spot);
           continue;
         }
-        const value = { address: addressToMessage(spot.address), proxy: 0, fromScm: false } as const;
+        if (spot.protocol === "https") this.#warnHttp2(spot);
+        const proxy = spot.protocol === "http" ? ListenerType.HTTP : ListenerType.HTTPS;
+        const value = { address: addressToMessage(spot.address), proxy, fromScm: false } as const;
         const activation = request({ case: "activateListener", value });
         requests.push(activation);
         this.#state.apply(activation, "file");
       }
     }
     return { requests, state: this.#state };
+  }
+
+  /** Once, for it says the same of each listener: the default list has h2. */
+  #warnHttp2({ address, path }: ListenerSpot): void {
+    const listener = this.#state.httpsListeners.get(formatAddress(address))?.object;
+    if (this.#warnedHttp2 || !listener?.tls.alpnProtocols.includes("h2")) return;
+    this.#warnedHttp2 = true;
+    const place = path[0] === "listeners" ? [...path, "protocol"] : path;
+    this.#context.problems.warning(place, "alpn_protocols: h2 is not offered, HTTP/2 is not built yet");
   }
 
   #warnStored({ protocol, path }: ListenerSpot): void {

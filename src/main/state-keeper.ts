@@ -66,9 +66,11 @@ export class StateKeeper {
 
   /** Binds the listeners that are active, before any worker runs. Returns null or the reason why one cannot be. */
   bindActive(): string | null {
-    for (const { object, message } of this.state.httpListeners.entries.values()) {
-      const problem = message.active ? this.#options.sockets.open(object.address) : null;
-      if (problem !== null) return problem;
+    for (const table of [this.state.httpListeners, this.state.httpsListeners]) {
+      for (const { object } of table.entries.values()) {
+        const problem = object.active ? this.#options.sockets.open(object.address) : null;
+        if (problem !== null) return problem;
+      }
     }
     return null;
   }
@@ -91,13 +93,14 @@ export class StateKeeper {
       case "unchanged":
         return okResponse(APPLIED);
       case "stored":
-        return okResponse([APPLIED, ...storedNotes(this.state, request, Date.now() / 1000)].join("; "));
+        return okResponse(APPLIED);
       case "published": {
         progress("Processing worker request...");
         trail?.published();
         const outcome = await submission.outcome;
         trail?.settled(outcome);
-        return answerOf(outcome, this.#options.workerTimeoutMs);
+        const notes = outcome.kind === "applied" ? storedNotes(this.state, request, Date.now() / 1000) : [];
+        return answerOf(outcome, notes, this.#options.workerTimeoutMs);
       }
     }
   }
@@ -162,7 +165,7 @@ export class StateKeeper {
   /** The listening sockets that a request would need and that are not open: opens them. Returns those, or the problem. */
   openFor(request: Request): readonly SocketAddress[] | string {
     const { requestType } = request;
-    if (requestType.case !== "activateListener" || requestType.value.proxy !== ListenerType.HTTP) return [];
+    if (requestType.case !== "activateListener" || !SERVED.includes(requestType.value.proxy)) return [];
     const address = addressFromMessage(requestType.value.address);
     if (typeof address === "string" || this.#options.sockets.has(address)) return [];
     return this.#options.sockets.open(address) ?? [address];
@@ -252,8 +255,10 @@ export class StateKeeper {
   // Somebody may have activated the listener again meanwhile: then its sockets are in use.
   #unbind(addresses: readonly SocketAddress[]): void {
     for (const address of addresses) {
-      const listener = this.state.httpListeners.get(formatAddress(address));
-      if (listener?.message.active !== true) this.#options.sockets.close(address);
+      const name = formatAddress(address);
+      const { httpListeners, httpsListeners } = this.state;
+      if (httpListeners.get(name)?.object.active === true) continue;
+      if (httpsListeners.get(name)?.object.active !== true) this.#options.sockets.close(address);
     }
   }
 }
@@ -267,13 +272,17 @@ const FRONTEND_PROTOCOLS: Readonly<Record<string, "http" | "https" | "tcp" | "ud
   addUdpFrontend: "udp",
 };
 
+/** The protocols whose listeners get a socket. */
+const SERVED: readonly ListenerType[] = [ListenerType.HTTP, ListenerType.HTTPS];
+
 const NOTHING_SENT: Outcome = { kind: "applied", note: "", accepted: 0, failed: 0 };
 const APPLIED = "Successfully applied request to all workers";
 
-function answerOf(outcome: Outcome, timeoutMs: number): Response {
+/** `notes`: what an operator should know besides, when it was applied. */
+function answerOf(outcome: Outcome, notes: readonly string[], timeoutMs: number): Response {
   switch (outcome.kind) {
     case "applied":
-      return okResponse(outcome.note === "" ? APPLIED : `${APPLIED}; ${outcome.note}`);
+      return okResponse([APPLIED, outcome.note, ...notes].filter((part) => part !== "").join("; "));
     case "refused":
       return failureResponse(outcome.reason);
     case "timed out": {
@@ -285,9 +294,21 @@ function answerOf(outcome: Outcome, timeoutMs: number): Response {
 }
 
 function activated(changes: readonly Change[]): SocketAddress[] {
-  return changes.filter((change) => change.kind === "activate_http_listener").map((change) => change.address);
+  const addresses: SocketAddress[] = [];
+  for (const change of changes) {
+    if (change.kind === "activate_http_listener" || change.kind === "activate_https_listener") {
+      addresses.push(change.address);
+    }
+  }
+  return addresses;
 }
 
 function deactivated(changes: readonly Change[]): SocketAddress[] {
-  return changes.filter((change) => change.kind === "deactivate_http_listener").map((change) => change.address);
+  const addresses: SocketAddress[] = [];
+  for (const change of changes) {
+    if (change.kind === "deactivate_http_listener" || change.kind === "deactivate_https_listener") {
+      addresses.push(change.address);
+    }
+  }
+  return addresses;
 }

@@ -37,6 +37,7 @@ import { HealthMonitor } from "./health/health-monitor.ts";
 import type { BackPool } from "./http/back-pool.ts";
 import { HttpContext } from "./http/http-context.ts";
 import { HttpListener } from "./http-listener.ts";
+import { HttpsListeners } from "./https-listeners.ts";
 import { LoadShedder, type Shedding } from "./load-shedder.ts";
 import { Sessions } from "./sessions.ts";
 
@@ -52,6 +53,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
   readonly http: HttpContext;
   readonly health: HealthMonitor;
   readonly #listeners: Map<string, HttpListener>;
+  readonly #https: HttpsListeners;
   /** Removed listeners whose connections are still there. */
   readonly #retired: Set<HttpListener>;
   readonly #admission: Admission;
@@ -66,6 +68,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     this.http = new HttpContext(this.context);
     this.health = new HealthMonitor(this.context);
     this.#listeners = new Map();
+    this.#https = new HttpsListeners();
     this.#retired = new Set();
     this.#admission = new Admission(this.context, this);
     this.#sessions = new Sessions(this.context, (visit) =>
@@ -119,11 +122,14 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
           this.#listener(change.frontend.address)?.removeFrontend(change.frontend) ??
           this.#missing(change.frontend.address)
         );
+      default:
+        return this.#https.apply(change);
     }
   }
 
-  /** Accepts on a listening socket of this address; takes ownership of `fd` also when it refuses. */
-  activate(address: SocketAddress, fd: number): string | null {
+  /** Accepts on a listening socket of this address; takes ownership of `fd` also when it refuses. `secure`: HTTPS. */
+  activate(address: SocketAddress, fd: number, secure = false): string | null {
+    if (secure) return this.#https.activate(address, fd);
     const listener = this.#listener(address);
     if (listener === null) {
       close(fd);
@@ -135,7 +141,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
 
   /** Stops accepting on an address; its listening sockets are the caller's again. */
   deactivate(address: SocketAddress): readonly number[] {
-    return this.#listener(address)?.release() ?? [];
+    return [...(this.#listener(address)?.release() ?? []), ...this.#https.release(address)];
   }
 
   /** Connections of one source address to one cluster, for clusters without a limit of their own; 0: unlimited. */

@@ -1,7 +1,7 @@
 // A worker's copy of the state: applies changes to the proxy and keeps the hash that main compares (decisions 13).
 // Activation needs a socket: main hands it over before the change that uses it, and it waits in `held` until then.
-// A frontend whose listener is not there (it was removed, or stands later in a saved state) belongs to the state all the
-// same: it counts in the hash, and main sends it again with the listener.
+// A frontend or certificate whose listener is not there (it was removed, or stands later in a saved state) belongs to the
+// state all the same: it counts in the hash, and main sends it again with the listener.
 
 import { formatAddress } from "../command/address-text.ts";
 import { FLAT, FLAT_HEADER_BYTES } from "../command/flat.ts";
@@ -15,8 +15,11 @@ import { close } from "../os/sockets.ts";
 export interface ReplicaTarget {
   /** null: applied; otherwise why not, and nothing has changed. */
   apply(change: Change): string | null;
-  /** Accepts on `fd`, which belongs to the proxy from then on, also when it refuses. null or the reason. */
-  activate(address: SocketAddress, fd: number): string | null;
+  /**
+   * The HTTP or (`secure`) HTTPS listener accepts on `fd`, which belongs to the proxy from then on, also when it refuses.
+   * null or the reason.
+   */
+  activate(address: SocketAddress, fd: number, secure: boolean): string | null;
   /** Stops accepting; the descriptors, deregistered, are the caller's again. */
   deactivate(address: SocketAddress): readonly number[];
 }
@@ -29,8 +32,12 @@ export class Replica {
   readonly #held: Map<string, number>;
   /** Sockets of siblings, by slot and address. */
   readonly #borrowed: Map<string, number>;
-  /** Addresses of the listeners that exist. */
+  /** Addresses of the HTTP listeners that exist. */
   readonly #listeners: Set<string>;
+  /** The same of HTTPS. */
+  readonly #secureListeners: Set<string>;
+  /** Addresses where the HTTPS listener is the active one: there is one socket for both. */
+  readonly #secured: Set<string>;
   readonly #take: (change: Change) => string | null;
 
   constructor(target: ReplicaTarget) {
@@ -39,6 +46,8 @@ export class Replica {
     this.#held = new Map();
     this.#borrowed = new Map();
     this.#listeners = new Set();
+    this.#secureListeners = new Set();
+    this.#secured = new Set();
     this.#take = (change) => this.#apply(change);
   }
 
@@ -64,7 +73,9 @@ export class Replica {
   /** Accepts on the socket of another slot too (decisions 26), until giveBack(). */
   borrow(address: SocketAddress, fd: number, slot: number): void {
     this.giveBack(address, slot);
-    if (this.#target.activate(address, fd) === null) this.#borrowed.set(`${slot} ${formatAddress(address)}`, fd);
+    const name = formatAddress(address);
+    const refusal = this.#target.activate(address, fd, this.#secured.has(name));
+    if (refusal === null) this.#borrowed.set(`${slot} ${name}`, fd);
   }
 
   /** Stops accepting on a borrowed socket. Its queue stays: main has the socket too. */
@@ -75,7 +86,7 @@ export class Replica {
     this.#borrowed.delete(key);
     for (const each of this.#target.deactivate(address)) {
       if (each === fd) close(each);
-      else this.#target.activate(address, each);
+      else this.#target.activate(address, each, this.#secured.has(formatAddress(address)));
     }
   }
 
@@ -113,22 +124,47 @@ export class Replica {
   #apply(change: Change): string | null {
     switch (change.kind) {
       case "activate_http_listener":
-        return this.#activate(change.address);
+        return this.#activate(change.address, false);
+      case "activate_https_listener":
+        return this.#activate(change.address, true);
       case "deactivate_http_listener":
+      case "deactivate_https_listener":
         this.#release(change.address);
         return null;
       case "add_http_frontend":
       case "remove_http_frontend":
         return this.#listeners.has(formatAddress(change.frontend.address)) ? this.#target.apply(change) : null;
+      case "add_https_frontend":
+      case "remove_https_frontend":
+        return this.#secureListeners.has(formatAddress(change.frontend.address)) ? this.#target.apply(change) : null;
+      case "add_certificate":
+        return this.#secureListeners.has(formatAddress(change.certificate.address)) ? this.#target.apply(change) : null;
+      case "remove_certificate":
+        return this.#secureListeners.has(formatAddress(change.address)) ? this.#target.apply(change) : null;
     }
     const refusal = this.#target.apply(change);
-    if (refusal !== null) return refusal;
-    if (change.kind === "add_http_listener") this.#listeners.add(formatAddress(change.listener.address));
-    else if (change.kind === "remove_http_listener") this.#listeners.delete(formatAddress(change.address));
-    return null;
+    if (refusal === null) this.#follow(change);
+    return refusal;
+  }
+
+  #follow(change: Change): void {
+    switch (change.kind) {
+      case "add_http_listener":
+        this.#listeners.add(formatAddress(change.listener.address));
+        return;
+      case "remove_http_listener":
+        this.#listeners.delete(formatAddress(change.address));
+        return;
+      case "add_https_listener":
+        this.#secureListeners.add(formatAddress(change.listener.address));
+        return;
+      case "remove_https_listener":
+        this.#secureListeners.delete(formatAddress(change.address));
+    }
   }
 
   #release(address: SocketAddress): void {
+    this.#secured.delete(formatAddress(address));
     const released = this.#target.deactivate(address);
     for (const [key, fd] of this.#borrowed) {
       if (released.includes(fd)) this.#borrowed.delete(key);
@@ -136,12 +172,14 @@ export class Replica {
     for (const fd of released) close(fd);
   }
 
-  #activate(address: SocketAddress): string | null {
+  #activate(address: SocketAddress, secure: boolean): string | null {
     const key = formatAddress(address);
     const fd = this.#held.get(key);
     if (fd === undefined) return `main handed over no socket for ${key}`;
     this.#held.delete(key);
-    return this.#target.activate(address, fd);
+    const refusal = this.#target.activate(address, fd, secure);
+    if (secure && refusal === null) this.#secured.add(key);
+    return refusal;
   }
 }
 

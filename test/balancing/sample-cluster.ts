@@ -25,6 +25,7 @@ export function clusterObject(parts: Partial<ClusterObject> = {}): ClusterObject
     healthCheck: null,
     tuning: null,
     transport: null,
+    tls: null,
     ...parts,
   };
 }

@@ -46,7 +46,6 @@ function remove(fingerprint: string): Request {
 function taken(state: ConfigState, one: Request): number {
   const result = state.apply(one, "socket");
   assert.ok(result.ok, result.ok ? "" : result.error.message);
-  assert.deepEqual(result.changes, []);
   return result.steps.length;
 }
 

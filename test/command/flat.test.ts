@@ -8,6 +8,12 @@ import { ChangeWriter, FLAT, FLAT_HEADER_BYTES } from "../../src/command/flat.ts
 import { ChangeReader } from "../../src/command/flat-reader.ts";
 import { StateMirror } from "../../src/command/mirror.ts";
 import type { Change } from "../../src/command/objects.ts";
+import type {
+  BackendTlsObject,
+  CertificateObject,
+  HstsObject,
+  HttpsListenerObject,
+} from "../../src/command/objects-tls.ts";
 import { followChanges } from "../../src/command/snapshot.ts";
 
 const address = { ip: "127.0.0.1", port: 80 };
@@ -56,6 +62,7 @@ const cluster = {
   healthCheck: null,
   tuning: null,
   transport: null,
+  tls: null,
 };
 const backend = { clusterId: "app", backendId: "b", address, weight: 255, stickyId: null, backup: true };
 
@@ -115,6 +122,73 @@ const frontendPolicy = {
   ],
 };
 
+const hsts: HstsObject = {
+  enabled: true,
+  maxAge: 0xffffffff,
+  includeSubdomains: true,
+  preload: false,
+  forceReplaceBackend: true,
+};
+
+const httpsListener: HttpsListenerObject = {
+  ...listener,
+  tls: {
+    versions: [4, 5],
+    cipherList: ["TLS13_AES_128_GCM_SHA256"],
+    cipherSuites: [],
+    signatureAlgorithms: ["ECDSA+SHA256"],
+    groupsList: ["x25519", "P-256"],
+    alpnProtocols: ["http/1.1"],
+    sendTls13Tickets: 65_535,
+    strictSniBinding: true,
+    disableHttp11: false,
+  },
+  http2: {
+    maxRstStreamPerWindow: 1,
+    maxPingPerWindow: 2,
+    maxSettingsPerWindow: 3,
+    maxEmptyDataPerWindow: 4,
+    maxWindowUpdateStream0PerWindow: 5,
+    maxContinuationFrames: 6,
+    maxGlitchCount: 7,
+    initialConnectionWindow: 65_535,
+    maxConcurrentStreams: 8,
+    streamShrinkRatio: 9,
+    maxRstStreamLifetime: Number.MAX_SAFE_INTEGER,
+    maxRstStreamAbusiveLifetime: 10,
+    maxRstStreamEmittedLifetime: 11,
+    maxHeaderListSize: 12,
+    maxHeaderTableSize: 13,
+    maxHeaderFields: 14,
+    streamIdleTimeoutSeconds: 15,
+    gracefulShutdownDeadlineSeconds: 0,
+  },
+  hsts,
+  clientAuth: {
+    required: true,
+    ca: "-----BEGIN CERTIFICATE-----",
+    subjectHeader: "X-Subject",
+    fingerprintHeader: null,
+  },
+};
+
+const certificate: CertificateObject = {
+  address,
+  fingerprint: "ab".repeat(32),
+  names: ["a.test", "*.a.test"],
+  expiresAt: -1,
+  notBefore: -2_000_000_000,
+  notAfter: 253_402_300_799,
+  versions: [5],
+  certificate: "leaf ü",
+  chain: ["middle", "root"],
+  key: "a private key",
+  isDefault: true,
+  ocspResponse: "AAEC",
+};
+
+const backendTls = { verify: true, ca: null, serverName: "b.test", certificate: "mine", key: "a private key" };
+
 const EVERY_KIND: readonly Change[] = [
   { kind: "add_http_listener", listener },
   { kind: "add_http_listener", listener: { ...listener, publicAddress: null, expectProxy: false } },
@@ -143,6 +217,19 @@ const EVERY_KIND: readonly Change[] = [
       policy: { ...frontendPolicy, requiredAuth: false, redirectTemplate: null, rewritePort: null, headers: [] },
     },
   },
+  { kind: "add_https_listener", listener: httpsListener },
+  { kind: "add_https_listener", listener: { ...httpsListener, hsts: null, clientAuth: null } },
+  { kind: "remove_https_listener", address },
+  { kind: "activate_https_listener", address },
+  { kind: "deactivate_https_listener", address },
+  { kind: "add_https_frontend", frontend: { ...frontend, hsts } },
+  { kind: "add_https_frontend", frontend: { ...frontend, policy: frontendPolicy, hsts: null } },
+  { kind: "remove_https_frontend", frontend: { ...frontend, hsts: null } },
+  { kind: "add_certificate", certificate },
+  { kind: "add_certificate", certificate: { ...certificate, chain: [], isDefault: false, ocspResponse: null } },
+  { kind: "remove_certificate", fingerprint: certificate.fingerprint, address },
+  { kind: "add_cluster", cluster: { ...cluster, tls: backendTls } },
+  { kind: "add_cluster", cluster: { ...cluster, tls: { ...backendTls, certificate: null, key: null, ca: "x" } } },
 ];
 
 function encode(changes: readonly Change[], revision = 1): Uint8Array {
@@ -162,6 +249,21 @@ function readAll(bytes: Uint8Array): { changes: Change[]; result: number } {
 
 test("every kind of change survives, in order", () => {
   assert.deepEqual(readAll(encode(EVERY_KIND)), { changes: EVERY_KIND, result: FLAT.END });
+});
+
+test("private keys come last and are not hashed, everything else is", () => {
+  const hashOf = (change: Change): number => {
+    const mirror = new StateMirror();
+    assert.equal(followChanges(encode([change]), mirror, () => null).result, FLAT.END);
+    return mirror.hashLow;
+  };
+  const certificateHash = hashOf({ kind: "add_certificate", certificate });
+  assert.equal(hashOf({ kind: "add_certificate", certificate: { ...certificate, key: "another" } }), certificateHash);
+  const newer = { ...certificate, ocspResponse: null };
+  assert.notEqual(hashOf({ kind: "add_certificate", certificate: newer }), certificateHash);
+  const withTls = (tls: BackendTlsObject): number => hashOf({ kind: "add_cluster", cluster: { ...cluster, tls } });
+  assert.equal(withTls({ ...backendTls, key: "another" }), withTls(backendTls));
+  assert.notEqual(withTls({ ...backendTls, verify: false }), withTls(backendTls));
 });
 
 test("the header carries revision, count and hash", () => {

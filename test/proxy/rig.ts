@@ -174,6 +174,7 @@ export function clusterOf(clusterId: string): ClusterObject {
     healthCheck: null,
     tuning: null,
     transport: null,
+    tls: null,
   };
 }
 

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { ChangeWriter } from "../../src/command/flat.ts";
 import { StateMirror } from "../../src/command/mirror.ts";
 import type { BackendObject, Change, HttpListenerObject, SocketAddress } from "../../src/command/objects.ts";
+import type { Http2Object, TlsObject } from "../../src/command/objects-tls.ts";
 import { Replica, type ReplicaTarget } from "../../src/worker/replica.ts";
 
 const address: SocketAddress = { ip: "127.0.0.1", port: 8080 };
@@ -63,7 +64,7 @@ function block(mirror: StateMirror, revision: number, ...changes: Change[]): Uin
   const writer = new ChangeWriter();
   for (const change of changes) {
     writer.change(change);
-    mirror.apply(change, writer.bytes, writer.changeStart, writer.identityEnd, writer.changeEnd);
+    mirror.apply(change, writer.bytes, writer.changeStart, writer.identityEnd, writer.hashedEnd);
   }
   return writer.finish(revision, mirror.hashLow, mirror.hashHigh).slice();
 }
@@ -123,6 +124,63 @@ test("broken bytes are refused, not thrown", () => {
   assert.deepEqual(replica.follow(good.subarray(0, 20)), []);
   assert.equal(replica.replay(good.subarray(0, 40)).length, 1);
 });
+
+test("HTTPS: frontends and certificates wait for their listener, the socket goes to the protocol that is activated", () => {
+  const main = new StateMirror();
+  const secured: boolean[] = [];
+  const target = new (class extends Target {
+    override activate(at: SocketAddress, fd: number, secure?: boolean): string | null {
+      secured.push(secure === true);
+      return super.activate(at, fd);
+    }
+  })();
+  const replica = new Replica(target);
+  const secureListener = { ...listener, tls: TLS, http2: HTTP2, hsts: null, clientAuth: null };
+  const certificate: Change = { kind: "remove_certificate", fingerprint: "00", address };
+  replica.hold(address, openSync("/dev/null", "r"));
+  const refusals = replica.replay(
+    block(
+      main,
+      1,
+      certificate,
+      { kind: "add_http_listener", listener },
+      { kind: "add_https_listener", listener: secureListener },
+      certificate,
+      { kind: "activate_https_listener", address },
+    ),
+  );
+  assert.deepEqual(refusals, []);
+  assert.deepEqual(target.log, ["add_http_listener", "add_https_listener", "remove_certificate", "activate"]);
+  replica.borrow(address, openSync("/dev/null", "r"), 1);
+  replica.giveBack(address, 1);
+  assert.deepEqual(secured, [true, true, true]);
+  replica.hold(address, openSync("/dev/null", "r"));
+  const swap = block(
+    main,
+    2,
+    { kind: "deactivate_https_listener", address },
+    { kind: "activate_http_listener", address },
+    { kind: "remove_https_listener", address },
+    certificate,
+  );
+  assert.deepEqual(replica.follow(swap), []);
+  assert.deepEqual(secured, [true, true, true, false]);
+  assert.equal(target.log.at(-1), "remove_https_listener");
+  assert.equal(replica.mirror.hashLow, main.hashLow);
+});
+
+const TLS: TlsObject = {
+  versions: [5],
+  cipherList: [],
+  cipherSuites: [],
+  signatureAlgorithms: [],
+  groupsList: [],
+  alpnProtocols: ["http/1.1"],
+  sendTls13Tickets: 0,
+  strictSniBinding: true,
+  disableHttp11: false,
+};
+const HTTP2 = {} as Http2Object;
 
 test("decisions 26: a borrowed socket is accepted on until it is given back, the own one stays", () => {
   const main = new StateMirror();

@@ -8,12 +8,21 @@ import { has, isError, toAddress } from "../convert-checks.ts";
 import { commandError } from "../errors.ts";
 import type { AddCertificate, RemoveCertificate, ReplaceCertificate } from "../gen/sozu_pb.ts";
 import { AddCertificateSchema } from "../gen/sozu_pb.ts";
+import type { Change } from "../objects.ts";
 import type { CertificateObject } from "../objects-tls.ts";
 import type { Outcome } from "./clusters.ts";
 import { certificateKey } from "./keys.ts";
-import type { Origin, Table } from "./table.ts";
+import { type Origin, Table } from "./table.ts";
 
 export type CertificateTable = Table<AddCertificate, CertificateObject>;
+
+export function certificateTable(): CertificateTable {
+  return new Table("Certificate", (before, after): Change[] => {
+    if (after !== undefined) return [{ kind: "add_certificate", certificate: after }];
+    if (before === undefined) return [];
+    return [{ kind: "remove_certificate", address: before.address, fingerprint: before.fingerprint }];
+  });
+}
 
 export function addCertificate(
   table: CertificateTable,

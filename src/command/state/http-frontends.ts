@@ -7,11 +7,13 @@ import { type Converted, isError } from "../convert-checks.ts";
 import { commandError } from "../errors.ts";
 import type { RequestHttpFrontend } from "../gen/sozu_pb.ts";
 import type { Change, HttpFrontendObject } from "../objects.ts";
+import type { HttpsFrontendObject } from "../objects-tls.ts";
 import type { Outcome } from "./clusters.ts";
 import { frontendKey } from "./keys.ts";
 import { type Entry, type Origin, Table } from "./table.ts";
 
 export type HttpFrontendTable = Table<RequestHttpFrontend, HttpFrontendObject>;
+export type HttpsFrontendTable = Table<RequestHttpFrontend, HttpsFrontendObject>;
 export type HttpFrontendEntry = Entry<RequestHttpFrontend, HttpFrontendObject>;
 
 export function httpFrontendTable(): HttpFrontendTable {
@@ -19,6 +21,15 @@ export function httpFrontendTable(): HttpFrontendTable {
     const changes: Change[] = [];
     if (before !== undefined) changes.push({ kind: "remove_http_frontend", frontend: before });
     if (after !== undefined) changes.push({ kind: "add_http_frontend", frontend: after });
+    return changes;
+  });
+}
+
+export function httpsFrontendTable(): HttpsFrontendTable {
+  return new Table("HttpsFrontend", (before, after): Change[] => {
+    const changes: Change[] = [];
+    if (before !== undefined) changes.push({ kind: "remove_https_frontend", frontend: before });
+    if (after !== undefined) changes.push({ kind: "add_https_frontend", frontend: after });
     return changes;
   });
 }

@@ -1,60 +1,33 @@
-// The objects of the state that main keeps and no worker gets yet: all that is HTTPS, TCP and UDP. They are checked,
+// The objects of the state that main keeps and no worker gets yet: all that is TCP and UDP. They are checked,
 // listed, saved and hashed like the others. What tells that their traffic is not built is that no such listener can be
 // activated.
 
-import { toHttpsListener } from "../convert-https.ts";
 import { toTcpListener, toUdpListener } from "../convert-stream.ts";
 import type {
-  HttpsListenerConfig,
-  RequestHttpFrontend,
   RequestTcpFrontend,
   RequestUdpFrontend,
   TcpListenerConfig,
   UdpListenerConfig,
-  UpdateHttpsListenerConfig,
   UpdateTcpListenerConfig,
   UpdateUdpListenerConfig,
 } from "../gen/sozu_pb.ts";
 import {
-  HttpsListenerConfigSchema,
   TcpListenerConfigSchema,
   UdpListenerConfigSchema,
-  UpdateHttpsListenerConfigSchema,
   UpdateTcpListenerConfigSchema,
   UpdateUdpListenerConfigSchema,
 } from "../gen/sozu_pb.ts";
 import type { StreamFrontendObject, TcpListenerObject, UdpListenerObject } from "../objects.ts";
-import type { HttpsFrontendObject, HttpsListenerObject } from "../objects-tls.ts";
 import type { StoredHash } from "../stored-hash.ts";
-import type { CertificateTable } from "./certificates.ts";
 import { listenerPatch } from "./listener-patch.ts";
 import { Listeners } from "./listeners.ts";
 import { StreamFrontends } from "./stream-frontends.ts";
 import { Table } from "./table.ts";
 
-export type HttpsListeners = Listeners<HttpsListenerConfig, UpdateHttpsListenerConfig, HttpsListenerObject>;
-export type HttpsFrontendTable = Table<RequestHttpFrontend, HttpsFrontendObject>;
 export type TcpListeners = Listeners<TcpListenerConfig, UpdateTcpListenerConfig, TcpListenerObject>;
 export type UdpListeners = Listeners<UdpListenerConfig, UpdateUdpListenerConfig, UdpListenerObject>;
 export type TcpFrontends = StreamFrontends<RequestTcpFrontend>;
 export type UdpFrontends = StreamFrontends<RequestUdpFrontend>;
-
-export function httpsListeners(hash: StoredHash): HttpsListeners {
-  return new Listeners(storedTable("HttpsListener", hash, noCluster), {
-    schema: HttpsListenerConfigSchema,
-    toObject: toHttpsListener,
-    patch: listenerPatch(HttpsListenerConfigSchema, UpdateHttpsListenerConfigSchema),
-    unbuilt: "HTTPS",
-  });
-}
-
-export function httpsFrontendTable(hash: StoredHash): HttpsFrontendTable {
-  return storedTable("HttpsFrontend", hash, (object) => object.clusterId);
-}
-
-export function certificateTable(hash: StoredHash): CertificateTable {
-  return storedTable("Certificate", hash, noCluster);
-}
 
 export function tcpListeners(hash: StoredHash): TcpListeners {
   return new Listeners(storedTable("TcpListener", hash, noCluster), {
