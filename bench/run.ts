@@ -20,11 +20,18 @@ import { CASES, type Case } from "./lib/cases.ts";
 import { countersWork, measure } from "./lib/counters.ts";
 import { featureCosts } from "./lib/features.ts";
 import { hostsCost } from "./lib/hosts.ts";
-import { wrk } from "./lib/load.ts";
+import { load } from "./lib/load.ts";
 import { COLLECT_OPTIONS, growth, type IdleMemory, idleMemory } from "./lib/memory.ts";
 import { has, stopAll } from "./lib/processes.ts";
 import { type Results, render, renderFeatures, type Sample } from "./lib/report.ts";
-import { startTarget, TARGET_NAMES, type Target, type TargetName, type TargetOptions } from "./lib/targets.ts";
+import {
+  startTarget,
+  TARGET_NAMES,
+  type Target,
+  type TargetName,
+  type TargetOptions,
+  writeCertificate,
+} from "./lib/targets.ts";
 import { renderWorst, worstCosts } from "./lib/worst.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -47,6 +54,8 @@ const { values: options } = parseArgs({
     docs: { type: "boolean", default: false },
   },
 });
+/** Of idle TLS connections: one that the OpenSSL of every peer has. */
+const IDLE_GROUP = "X25519";
 const rounds = Number(options.rounds);
 const seconds = Number(options.seconds);
 const cases = CASES.filter((run) => options.cases === undefined || options.cases.split(",").includes(run.id));
@@ -71,8 +80,10 @@ async function main(): Promise<void> {
       cases: options["no-table"] ? [] : cases,
       samples: options["no-table"] ? [] : await runCases(base),
       userInstructions: options.callgrind ? await runCallgrind(base) : null,
+      tlsInstructions: options.callgrind ? await runCallgrind(overTls(base)) : null,
       features: options.features && callgrindIsThere() ? await featureCosts(base) : null,
       idleMemory: options.memory ? await runMemory(base) : null,
+      idleTlsMemory: options.memory ? await runMemory(overTls(base), IDLE_GROUP) : null,
       growth: options.growth ? await runGrowth(base) : null,
       hosts: options.hosts ? await hostsCost(base, rounds, seconds, countersWork()) : null,
     };
@@ -114,16 +125,21 @@ function writeDocs(name: string, text: string): void {
   writeFileSync(path, `${page.slice(0, begin)}\n${text}\n${page.slice(end)}`);
 }
 
-/** All cases against all targets: those with the access log first, then those without. */
+/** All cases against all targets: plain ones with the access log, without it, then those over TLS. */
 async function runCases(base: TargetOptions): Promise<Sample[]> {
   const counters = countersWork();
   const samples: Sample[] = [];
-  for (const accessLog of [true, false]) {
-    const own = cases.filter((run) => run.accessLog === accessLog);
+  const kinds = [
+    { accessLog: true, tls: false },
+    { accessLog: false, tls: false },
+    { accessLog: true, tls: true },
+  ];
+  for (const { accessLog, tls } of kinds) {
+    const own = cases.filter((run) => run.accessLog === accessLog && run.tls === tls);
     if (own.length === 0) continue;
-    await withTargets({ ...base, accessLog }, async (running) => {
+    await withTargets({ ...(tls ? overTls(base) : base), accessLog }, async (running) => {
       for (const run of own) {
-        for (const target of running) await wrk(base.folder, target.port, run, 1); // warm up
+        for (const target of running) await load(base.folder, target.port, run, 1); // warm up
         for (let round = 0; round < rounds; round++) {
           for (const target of running) samples.push(await sample(base.folder, run, target, counters));
         }
@@ -133,12 +149,16 @@ async function runCases(base: TargetOptions): Promise<Sample[]> {
   return samples;
 }
 
+function overTls(base: TargetOptions): TargetOptions {
+  return { ...base, tls: writeCertificate(base.folder) };
+}
+
 async function sample(folder: string, run: Case, target: Target, counters: boolean): Promise<Sample> {
-  const [load, cost] = await measure(target.pid, counters, () => wrk(folder, target.port, run, seconds));
-  const totalUs = (cost.cpuUserNs + cost.cpuSystemNs) / load.requests / 1000;
-  const rate = Math.round(load.requests / load.seconds);
-  console.log(`${run.id.padEnd(10)} ${target.name.padEnd(8)} ${rate} requests/s, ${totalUs.toFixed(1)} µs CPU/request`);
-  return { caseId: run.id, target: target.name, load, cost };
+  const [seen, cost] = await measure(target.pid, counters, () => load(folder, target.port, run, seconds));
+  const totalUs = (cost.cpuUserNs + cost.cpuSystemNs) / seen.requests / 1000;
+  const rate = Math.round(seen.requests / seen.seconds);
+  console.log(`${run.id.padEnd(11)} ${target.name.padEnd(8)} ${rate} requests/s, ${totalUs.toFixed(1)} µs CPU/request`);
+  return { caseId: run.id, target: target.name, load: seen, cost };
 }
 
 function callgrindIsThere(): boolean {
@@ -157,13 +177,15 @@ async function runCallgrind(base: TargetOptions): Promise<Record<string, number>
   return found;
 }
 
-async function runMemory(base: TargetOptions): Promise<Partial<Record<TargetName, IdleMemory>>> {
+async function runMemory(base: TargetOptions, group?: string): Promise<Partial<Record<TargetName, IdleMemory>>> {
   const found: Partial<Record<TargetName, IdleMemory>> = {};
   await withTargets({ ...base, nodeOptions: COLLECT_OPTIONS }, async (running) => {
     for (const target of running) {
-      const memory = await idleMemory(target);
+      const memory = await idleMemory(target, group);
       found[target.name] = memory;
-      console.log(`memory     ${target.name.padEnd(8)} ${Math.round(memory.bytesPerConnection)} bytes/idle connection`);
+      console.log(
+        `memory     ${target.name.padEnd(8)} ${Math.round(memory.bytesPerConnection)} bytes/idle connection${group === undefined ? "" : `, TLS with ${group}`}`,
+      );
     }
   });
   return found;

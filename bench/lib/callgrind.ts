@@ -30,8 +30,9 @@ export async function instructionsPerRequest(name: TargetName, options: TargetOp
   const counted = await startCounted(name, options, false);
   const { target } = counted;
   try {
-    await exactly(name === "sozu" ? WARM_UP : 1000, target.port, CONNECTIONS, { path });
-    return (await counted.instructionsOf(() => exactly(COUNTED, target.port, CONNECTIONS, { path }))) / COUNTED;
+    const request = { path, tls: options.tls !== undefined };
+    await exactly(name === "sozu" ? WARM_UP : 1000, target.port, CONNECTIONS, request);
+    return (await counted.instructionsOf(() => exactly(COUNTED, target.port, CONNECTIONS, request))) / COUNTED;
   } finally {
     await target.stop();
   }

@@ -58,6 +58,7 @@ async function once(
     body: 0,
     close: false,
     accessLog: true,
+    tls: false,
     hosts,
   } as const;
   const [load, cost] = await measure(target.pid, counters, () => wrk(folder, target.port, run, seconds));

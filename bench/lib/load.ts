@@ -1,8 +1,10 @@
-// Load with wrk (rates and latencies over a time) and h2load (an exact number of requests), both in HTTP/1.1.
+// Load with wrk (rates and latencies over a time), h2load (an exact number of requests) and handshakes.ts (a connection
+// for each request), all in HTTP/1.1.
 
 import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { Case } from "./cases.ts";
 import { DESCRIPTORS, LOAD_CORE } from "./processes.ts";
 
@@ -18,12 +20,21 @@ export interface LoadResult {
   readonly errors: number;
 }
 
+const HANDSHAKES = fileURLToPath(new URL("handshakes.ts", import.meta.url));
+
+/** Runs a case for `seconds`. */
+export async function load(folder: string, port: number, run: Case, seconds: number): Promise<LoadResult> {
+  if (run.handshake === undefined) return wrk(folder, port, run, seconds);
+  const args = [String(port), String(seconds), String(run.connections), run.handshake];
+  return JSON.parse(await capture([process.execPath, HANDSHAKES, ...args])) as LoadResult;
+}
+
 /** Runs wrk for `seconds`. */
 export async function wrk(folder: string, port: number, run: Case, seconds: number): Promise<LoadResult> {
   const script = join(folder, `${run.id}.lua`);
   writeFileSync(script, luaFor(run));
   const connections = String(run.connections);
-  const url = `http://127.0.0.1:${port}${run.path}`;
+  const url = `${run.tls ? "https" : "http"}://127.0.0.1:${port}${run.path}`;
   const args = ["wrk", "-t1", "-c", connections, "-d", `${seconds}s`, "--timeout", "10s", "-s", script, url];
   const output = await capture(args);
   const line = output.split("\n").find((text) => text.startsWith("{"));
@@ -37,6 +48,8 @@ export interface ExactRequest {
   readonly path?: string;
   /** `Name: value`. */
   readonly headers?: readonly string[];
+  /** Over TLS. Default: not. */
+  readonly tls?: boolean;
   /** Any status will do, not only 2xx and 3xx, but all answers must have the same length. */
   readonly anyStatus?: boolean;
 }
@@ -48,7 +61,8 @@ export async function exactly(
   connections: number,
   request: ExactRequest = {},
 ): Promise<void> {
-  const url = `http://127.0.0.1:${port}${request.path ?? "/"}`;
+  const host = request.tls === true ? "https://localhost" : "http://127.0.0.1";
+  const url = `${host}:${port}${request.path ?? "/"}`;
   const headers = (request.headers ?? []).flatMap((header) => ["-H", header]);
   const args = ["h2load", "--h1", "-t1", "-c", String(connections), "-n", String(requests), ...headers, url];
   const output = await capture(args);

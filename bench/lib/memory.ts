@@ -3,6 +3,7 @@
 
 import { connect, type Socket } from "node:net";
 import { dirname, join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { CASES, type Case } from "./cases.ts";
 import { exactly, wrk } from "./load.ts";
@@ -33,12 +34,12 @@ export interface GrowthPoint {
   readonly descriptors: number;
 }
 
-/** Each connection has had one request; RSS at 8,000 minus RSS at 2,000, over 6,000. */
-export async function idleMemory(target: Target): Promise<IdleMemory> {
+/** `group`: over TLS 1.3 with this group. Each connection has had one request; RSS at 8,000 minus RSS at 2,000, over 6,000. */
+export async function idleMemory(target: Target, group?: string): Promise<IdleMemory> {
   const sockets: Socket[] = [];
-  await openIdle(target.port, LOW, sockets);
+  await openIdle(target.port, LOW, sockets, group);
   const rssLow = await settled(target);
-  await openIdle(target.port, HIGH - LOW, sockets);
+  await openIdle(target.port, HIGH - LOW, sockets, group);
   const rssHigh = await settled(target);
   for (const socket of sockets) socket.destroy();
   return { bytesPerConnection: (rssHigh - rssLow) / (HIGH - LOW), rssLow, rssHigh };
@@ -77,17 +78,19 @@ async function settled(target: Target): Promise<number> {
   return residentBytes(target.pid);
 }
 
-async function openIdle(port: number, count: number, sockets: Socket[]): Promise<void> {
+async function openIdle(port: number, count: number, sockets: Socket[], group: string | undefined): Promise<void> {
   let left = count;
   const lane = async (): Promise<void> => {
-    while (left-- > 0) sockets.push(await oneRequest(port));
+    while (left-- > 0) sockets.push(await oneRequest(port, group));
   };
   await Promise.all(Array.from({ length: LANES }, lane));
 }
 
-function oneRequest(port: number): Promise<Socket> {
+function oneRequest(port: number, group: string | undefined): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ port, host: "127.0.0.1" });
+    const to = { port, host: "127.0.0.1" };
+    const tls = { servername: "localhost", minVersion: "TLSv1.3", rejectUnauthorized: false } as const;
+    const socket = group === undefined ? connect(to) : connectTls({ ...to, ...tls, ecdhCurve: group });
     socket.once("error", reject);
     socket.write("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     // Head and 95 bytes come in one write of the backend; one read is the whole answer.

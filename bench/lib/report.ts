@@ -28,8 +28,10 @@ export interface Results {
   readonly cases: readonly Case[];
   readonly samples: readonly Sample[];
   readonly userInstructions: Readonly<Record<string, number>> | null;
+  readonly tlsInstructions: Readonly<Record<string, number>> | null;
   readonly features: readonly FeatureCost[] | null;
   readonly idleMemory: Readonly<Partial<Record<TargetName, IdleMemory>>> | null;
+  readonly idleTlsMemory: Readonly<Partial<Record<TargetName, IdleMemory>>> | null;
   readonly growth: readonly GrowthPoint[] | null;
   readonly hosts: HostsCost | null;
 }
@@ -54,7 +56,7 @@ interface Row {
 export function render(results: Results): string {
   const counted = results.samples.some((sample) => sample.cost.instructionsUser !== null);
   const cases = results.cases.length === 0 ? [] : [...rounds(results, counted), "", ...caseTable(results, counted)];
-  const tables = [...cases, "", ...instructionTable(results), ...memoryTables(results)];
+  const tables = [...cases, "", ...instructionTables(results), ...memoryTables(results)];
   const unequal = ["Not equal between the three:", "", ...UNEQUAL.map((line) => `- ${line}`)];
   const compares = results.cases.length > 0 || results.userInstructions !== null || results.idleMemory !== null;
   const parts = [...circumstances(results), ...tables, ...(compares ? unequal : [])];
@@ -177,8 +179,14 @@ function summarize(samples: readonly Sample[], caseId: string, target: TargetNam
   ];
 }
 
-function instructionTable(results: Results): string[] {
-  const found = results.userInstructions;
+function instructionTables(results: Results): string[] {
+  return [
+    ...instructionTable("95 B, 64 connections, access log on", results.userInstructions),
+    ...instructionTable("95 B over TLS 1.3, 64 connections, access log on", results.tlsInstructions),
+  ];
+}
+
+function instructionTable(title: string, found: Readonly<Record<string, number>> | null): string[] {
   if (found === null) return [];
   const own = found["sozu"];
   const lines = [["proxy", "user instructions/request (callgrind)", "Sozu needs"]];
@@ -186,18 +194,13 @@ function instructionTable(results: Results): string[] {
     const needs = own === undefined || name === "sozu" ? "" : `${(own / value).toFixed(2)} of ${name}`;
     lines.push([name, round(value), needs]);
   }
-  return ["User-space instructions, 95 B, 64 connections, access log on:", "", ...table(lines), ""];
+  return [`User-space instructions, ${title}:`, "", ...table(lines), ""];
 }
 
 function memoryTables(results: Results): string[] {
   const lines: string[] = [];
-  if (results.idleMemory !== null) {
-    const rows = [["proxy", "bytes per idle connection", "RSS at 2,000", "RSS at 8,000"]];
-    for (const [name, memory] of Object.entries(results.idleMemory)) {
-      rows.push([name, round(memory.bytesPerConnection), mega(memory.rssLow), mega(memory.rssHigh)]);
-    }
-    lines.push("Memory of the worker per idle keep-alive connection, by slope:", "", ...table(rows), "");
-  }
+  lines.push(...idleTable("keep-alive connection", results.idleMemory));
+  lines.push(...idleTable("TLS 1.3 connection (X25519)", results.idleTlsMemory));
   if (results.hosts !== null) {
     const { few, many, unit } = results.hosts;
     const ratio = `${(many / few).toFixed(2)} of what it costs with ${HOSTS_FEW}`;
@@ -213,6 +216,15 @@ function memoryTables(results: Results): string[] {
     lines.push("Growth of Sozu's worker, after a forced collection:", "", ...table(rows), "");
   }
   return lines;
+}
+
+function idleTable(of: string, found: Results["idleMemory"]): string[] {
+  if (found === null) return [];
+  const rows = [["proxy", "bytes per idle connection", "RSS at 2,000", "RSS at 8,000"]];
+  for (const [name, memory] of Object.entries(found)) {
+    rows.push([name, round(memory.bytesPerConnection), mega(memory.rssLow), mega(memory.rssHigh)]);
+  }
+  return [`Memory of the worker per idle ${of}, by slope:`, "", ...table(rows), ""];
 }
 
 /** Markdown with padded columns. */

@@ -7,6 +7,7 @@ import { mkdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort } from "../../e2e/lib/ports.ts";
+import { makeCertificate } from "../../test/command/certs.ts";
 import { childWith, DESCRIPTORS, PROXY_CORE, start, stop, waitForPort } from "./processes.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -16,6 +17,8 @@ export const UNEQUAL = [
   "Only Sozu makes a ULID per request, adds Forwarded, X-Request-Id and Sozu-Id to it, Sozu-Id to the answer, and keeps " +
     "four histograms per cluster and backend. Its access line is the longest: about 330 bytes (nginx 170, HAProxy 190).",
   "nginx and Sozu write access lines in batches (nginx: buffer=32k); HAProxy cannot batch, it writes each line by itself.",
+  "Over TLS Sozu uses the OpenSSL of Node, the others that of the system. Two tickets for each full handshake everywhere; " +
+    "one P-256 certificate.",
   "nginx relays a body through up to 16 buffers of 16 kB, Sozu and HAProxy through at most two.",
 ] as const;
 
@@ -32,11 +35,34 @@ export interface Target {
   stop(): Promise<void>;
 }
 
+/** Files in PEM; HAProxy wants both in one. */
+export interface Certificate {
+  readonly certificate: string;
+  readonly key: string;
+  readonly both: string;
+}
+
+/** Writes a self-signed P-256 certificate for localhost. */
+export function writeCertificate(folder: string): Certificate {
+  const { pem, key } = makeCertificate({ names: ["localhost"] });
+  const paths = {
+    certificate: join(folder, "certificate.pem"),
+    key: join(folder, "key.pem"),
+    both: join(folder, "both.pem"),
+  };
+  writeFileSync(paths.certificate, pem);
+  writeFileSync(paths.key, key);
+  writeFileSync(paths.both, pem + key);
+  return paths;
+}
+
 /** How to run it. */
 export interface TargetOptions {
   readonly backendPort: number;
   readonly folder: string;
   readonly accessLog: boolean;
+  /** Listen with TLS, with this certificate. */
+  readonly tls?: Certificate;
   /** Sozu routes this many hosts more: `h0.bench.test` and on. */
   readonly hosts?: number;
   /** More clusters for Sozu's configuration, given the listener's port. */
@@ -102,7 +128,8 @@ access_logs_target = "${options.accessLog ? `file://${join(folder, "access.log")
 
 [[listeners]]
 address = "127.0.0.1:${port}"
-protocol = "http"
+protocol = "${options.tls === undefined ? "http" : "https"}"
+${tlsOf(options, (tls) => `certificate = "${tls.certificate}"\nkey = "${tls.key}"\nsend_tls13_tickets = 2`)}
 
 [clusters.bench]
 protocol = "http"
@@ -166,7 +193,9 @@ http {
     keepalive_requests 1000000000;
   }
   server {
-    listen 127.0.0.1:${port} backlog=4096;
+    listen 127.0.0.1:${port}${options.tls === undefined ? "" : " ssl"} backlog=4096;
+    ${tlsOf(options, (tls) => `ssl_certificate ${tls.certificate};\n    ssl_certificate_key ${tls.key};`)}
+    ssl_protocols TLSv1.2 TLSv1.3;
     server_name localhost;
     location / {
       proxy_pass http://bench;
@@ -187,7 +216,7 @@ function startHaproxy(folder: string, port: number, options: TargetOptions): str
   const headers = options.plainPeers
     ? ""
     : `  option forwardfor
-  http-request set-header X-Forwarded-Proto http
+  http-request set-header X-Forwarded-Proto ${options.tls === undefined ? "http" : "https"}
   http-request set-header X-Forwarded-Port %[dst_port]`;
   writeFileSync(
     join(folder, "haproxy.cfg"),
@@ -205,7 +234,7 @@ defaults
   timeout connect 3s
   timeout http-keep-alive 3600s
 frontend bench
-  bind 127.0.0.1:${port} backlog 4096
+  bind 127.0.0.1:${port} ${tlsOf(options, (tls) => `ssl crt ${tls.both} alpn http/1.1`)} backlog 4096
 ${headers}
   default_backend bench
 backend bench
@@ -213,6 +242,10 @@ backend bench
 `,
   );
   return ["haproxy", "-db", "-f", join(folder, "haproxy.cfg")];
+}
+
+function tlsOf(options: TargetOptions, text: (tls: Certificate) => string): string {
+  return options.tls === undefined ? "" : text(options.tls);
 }
 
 /** Room for the idle-connection cases; also for a wrapped program, because prlimit execs. */

@@ -12,8 +12,10 @@ const NOTHING: Results = {
   cases: [],
   samples: [],
   userInstructions: null,
+  tlsInstructions: null,
   features: null,
   idleMemory: null,
+  idleTlsMemory: null,
   growth: null,
   hosts: null,
 };
