@@ -22,6 +22,8 @@ export class TemplateCompiler {
   bodyContext: number;
   problem: TemplateProblem;
   /** The status it is for; null: a redirect. */
+  /** It has a Strict-Transport-Security of its own. */
+  hasHsts: boolean;
   readonly #key: number | null;
   readonly #lines: readonly string[];
   readonly #used: Set<number>;
@@ -33,6 +35,7 @@ export class TemplateCompiler {
   constructor(key: number | null, text: string, bodyContext: number) {
     this.status = 0;
     this.closes = false;
+    this.hasHsts = false;
     this.head = [];
     this.body = [];
     this.bodyContext = bodyContext;
@@ -104,6 +107,9 @@ export class TemplateCompiler {
         if (this.#hasConnection) return true;
         this.#hasConnection = true;
         return this.#place(PART_CONNECTION);
+      case "strict-transport-security":
+        this.hasHsts = true;
+        break;
       case "content-type":
         if (this.#hasType) return this.#fail("a second Content-Type", number);
         this.#hasType = true;

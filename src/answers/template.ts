@@ -65,6 +65,8 @@ export class AnswerTemplate {
   readonly status: number;
   /** It has `Connection: close`: the connection closes after it. */
   readonly closes: boolean;
+  /** It has a Strict-Transport-Security of its own. */
+  readonly hasHsts: boolean;
   readonly #head: readonly Part[];
   readonly #body: readonly Part[];
   readonly #bodyContext: number;
@@ -74,6 +76,7 @@ export class AnswerTemplate {
   constructor(compiled: TemplateCompiler) {
     this.status = compiled.status;
     this.closes = compiled.closes;
+    this.hasHsts = compiled.hasHsts;
     this.#head = compiled.head;
     this.#body = compiled.body;
     this.#bodyContext = compiled.bodyContext;
@@ -82,8 +85,8 @@ export class AnswerTemplate {
 
   /**
    * Writes the answer at `offset` of `target`, at most up to `limit`; `close`: the connection closes after it; `withBody`:
-   * false for HEAD, whose answer has the fields of the whole. Returns its length in bytes, or -1: it does not fit, nothing
-   * was written.
+   * false for HEAD, whose answer has the fields of the whole; `fields`: ASCII lines that are added to the head. Returns its
+   * length in bytes, or -1: it does not fit, nothing was written.
    */
   render(
     values: AnswerValues,
@@ -92,12 +95,13 @@ export class AnswerTemplate {
     target: Uint8Array,
     offset: number,
     limit: number,
+    fields = "",
   ): number {
     const headTexts = fillTexts(HEAD_TEXTS, this.#head, values, CONTEXT_HEADER);
     const bodyTexts = fillTexts(BODY_TEXTS, this.#body, values, this.#bodyContext);
     let bodyLength = 0;
     for (const part of this.#body) bodyLength += part.lengthWith(bodyTexts);
-    const connection = close ? CONNECTION_CLOSE : "";
+    const connection = close ? CONNECTION_CLOSE + fields : fields;
     const contentLength = this.#hasLength ? `Content-Length: ${bodyLength}\r\n` : "";
     let length = END.length + connection.length + contentLength.length + (withBody ? bodyLength : 0);
     for (const part of this.#head) length += part.lengthWith(headTexts);

@@ -14,7 +14,6 @@ import {
 } from "../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../os/epoll.ts";
 import { EAGAIN } from "../os/errno.ts";
-import { recv, SHUT_WR, shutdown } from "../os/sockets.ts";
 import { MALFORMED } from "../wire/proxy-protocol/decoder.ts";
 import { Connection } from "./connection.ts";
 import type { HttpContext } from "./http/http-context.ts";
@@ -22,6 +21,7 @@ import type { HttpListener } from "./http-listener.ts";
 import type { Countable, Counted } from "./ip-limits.ts";
 import { NOTE_SESSION_CLOSE } from "./notes.ts";
 import { type PublicPlace, placeOf } from "./public-place.ts";
+import type { Secured } from "./tls/secured.ts";
 
 const PREFACE = 0;
 const OPEN = 1;
@@ -48,6 +48,8 @@ export abstract class ClientConnection extends Connection implements Countable {
   place: PublicPlace;
   /** The gauge that counts it by protocol. */
   phase: number;
+  /** What was agreed by TLS; null: nothing yet, or the listener speaks plainly. */
+  secured: Secured | null;
   /** Intrusive list of a listener's connections. */
   previous: ClientConnection | null;
   following: ClientConnection | null;
@@ -66,6 +68,7 @@ export abstract class ClientConnection extends Connection implements Countable {
     this.counted = null;
     this.place = listener;
     this.phase = METRIC_PROTOCOL_HTTP;
+    this.secured = null;
     this.previous = null;
     this.following = null;
     this.hurried = false;
@@ -212,14 +215,11 @@ export abstract class ClientConnection extends Connection implements Countable {
       at = this.held + this.heldEnd;
       room = context.holdMax - this.heldEnd;
     }
-    const n = recv(this.fd, at, room);
+    const n = this.receive(at, room);
     if (n <= 0) {
-      this.readable = false;
       if (n !== -EAGAIN) this.#onEnd(n < 0);
       return false;
     }
-    // A short read has emptied the socket: the next byte brings a new event. A FIN that is already known does not.
-    if (n < room && !this.peerClosed) this.readable = false;
     context.stats.values[METRIC_BYTES_IN] += n;
     if (this.#stage === LINGER) {
       this.#lingered += n;
@@ -298,7 +298,7 @@ export abstract class ClientConnection extends Connection implements Countable {
       return;
     }
     if (!this.consuming) this.releaseHeld();
-    shutdown(this.fd, SHUT_WR);
+    this.endOutput();
     this.#stage = LINGER;
     this.context.loop.wheel.arm(this, LINGER_MS);
     this.readable = true;

@@ -6,7 +6,7 @@
 
 import { Timed } from "../loop/timer-wheel.ts";
 import { EAGAIN } from "../os/errno.ts";
-import { close, tcpInfo, unsentBytes } from "../os/sockets.ts";
+import { close, peek, recv, SHUT_WR, shutdown, tcpInfo, unsentBytes } from "../os/sockets.ts";
 import type { TrafficContext } from "./context.ts";
 import type { Gather } from "./gather.ts";
 import type { Tunnel } from "./http/tunnel.ts";
@@ -68,6 +68,27 @@ export abstract class Connection extends Timed {
       this.#rttUs = tcpInfo(this.fd);
     }
     return this.#rttUs;
+  }
+
+  /**
+   * Reads into the arena. Returns the bytes (> 0), 0 at the end of what the peer sends, or -errno. `readable` is cleared
+   * when the socket is drained.
+   */
+  receive(at: number, room: number): number {
+    const n = recv(this.fd, at, room);
+    // A short read has emptied the socket: the next byte brings a new event. A FIN that is already known does not.
+    if (n <= 0 || (n < room && !this.peerClosed)) this.readable = false;
+    return n;
+  }
+
+  /** Whether a connection without work has nothing unread, not even its end. */
+  isQuiet(): boolean {
+    return peek(this.fd, this.context.sockaddr, 1) === -EAGAIN;
+  }
+
+  /** Nothing more is written: the peer reads its end. */
+  endOutput(): void {
+    shutdown(this.fd, SHUT_WR);
   }
 
   /**

@@ -19,7 +19,6 @@ import { noteOutcome } from "./health/ejections.ts";
 import { NOTE_COMPLETE, NOTE_IS_ERROR, NOTE_TEXTS, NOTE_UPGRADE } from "./notes.ts";
 import type { FrontStream } from "./streams.ts";
 
-const PROTOCOL = ascii("http");
 const PROTOCOL_WS = ascii("WS");
 
 /** Counts the exchange, writes its access line. Called once, when nothing more will happen to it. */
@@ -35,7 +34,9 @@ export function recordExchange(exchange: Exchange, front: FrontStream): void {
   count(exchange, requestUs, serviceUs, responseUs, isError);
   const { cluster } = exchange;
   if (cluster !== null && cluster.ejectAfter !== 0) noteOutcome(exchange, cluster);
-  if (context.accessLog !== null) writeLine(exchange, front, requestUs, serviceUs, responseUs, PROTOCOL);
+  if (context.accessLog !== null) {
+    writeLine(exchange, front, requestUs, serviceUs, responseUs, front.listener.texts.label);
+  }
 }
 
 /** A second line for an exchange that became a tunnel, at the tunnel's end; its bytes are those of the tunnel. */
@@ -52,7 +53,9 @@ export function recordTunnel(exchange: Exchange, front: FrontStream): void {
     values[backend.row + metric.ROW_BYTES_OUT] += exchange.backBytesOut;
   }
   const requestUs = Math.round(context.loop.nowUs - exchange.startUs);
-  if (context.accessLog !== null) writeLine(exchange, front, requestUs, 0, requestUs, PROTOCOL_WS);
+  if (context.accessLog === null) return;
+  const protocol = front.secured === null ? PROTOCOL_WS : front.secured.tunnelLabel;
+  writeLine(exchange, front, requestUs, 0, requestUs, protocol);
 }
 
 function writeLine(

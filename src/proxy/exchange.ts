@@ -20,6 +20,7 @@ import type { Cluster } from "../balancing/cluster.ts";
 import { FAIL_OPEN_NO } from "../balancing/cluster.ts";
 import { METRIC_HTTP_REQUESTS } from "../observe/metrics.ts";
 import type { HeaderEdits } from "../policies/header-edits.ts";
+import type { HstsPolicy } from "../policies/hsts.ts";
 import { statusOf } from "../wire/http1/errors.ts";
 import { acceptsProtocol } from "../wire/http1/field-values.ts";
 import { type Head, UPGRADE } from "../wire/http1/head.ts";
@@ -44,7 +45,7 @@ import {
   NOTE_UPGRADE,
 } from "./notes.ts";
 import type { Outbox } from "./outbox.ts";
-import { PATH_TOO_LONG } from "./path-too-long.ts";
+import { statusWithoutCluster } from "./refused-routes.ts";
 import { decide, httpsLocation } from "./route-policy.ts";
 import {
   type BackStream,
@@ -171,6 +172,13 @@ export class Exchange {
     return route === null || route.policy === null ? null : route.policy.response;
   }
 
+  /** What its response says of Strict-Transport-Security (spec 5.11); null: nothing of ours. */
+  get hsts(): HstsPolicy | null {
+    const { route, front } = this;
+    if (front === null || route === null || front.listener.tls === null) return null;
+    return route.hsts ?? front.listener.tls.hsts;
+  }
+
   /** It may be sent a second time without harm, and the whole of it is in the slot (decisions 19). */
   get isReplayable(): boolean {
     return this.isIdempotent && !this.hasRequestBody;
@@ -215,10 +223,10 @@ export class Exchange {
       }
     }
     if (cluster === null) {
-      answerLocally(this, route === PATH_TOO_LONG ? 414 : 401);
+      answerLocally(this, statusWithoutCluster(route));
       return;
     }
-    if (cluster.config?.httpsRedirect) {
+    if (cluster.config?.httpsRedirect && front.listener.tls === null) {
       this.location = httpsLocation(this, cluster);
       answerLocally(this, 301);
       return;

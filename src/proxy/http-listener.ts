@@ -8,6 +8,7 @@ import type { Cluster } from "../balancing/cluster.ts";
 import type { ClusterTable } from "../balancing/cluster-table.ts";
 import { formatAddress } from "../command/address-text.ts";
 import type { HttpFrontendObject, HttpListenerObject } from "../command/objects.ts";
+import type { HstsObject } from "../command/objects-tls.ts";
 import type { Handler } from "../loop/event-loop.ts";
 import {
   METRIC_ACCEPT_QUEUE_TIMEOUT,
@@ -16,9 +17,11 @@ import {
   METRIC_LISTENER_ACCEPTED_HTTP,
   METRIC_LISTENER_ACCEPTED_TOTAL,
 } from "../observe/metrics.ts";
+import { METRIC_LISTENER_ACCEPTED_HTTPS } from "../observe/metrics-tls.ts";
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../os/epoll.ts";
 import { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../os/errno.ts";
 import { accept, close, peerAddress, quietMs, waitingConnections } from "../os/sockets.ts";
+import { compileHsts, type HstsPolicy } from "../policies/hsts.ts";
 import { Networks, parseNetworks } from "../policies/networks.ts";
 import type { Scheme } from "../policies/redirect.ts";
 import type { Tolerance } from "../policies/tolerance.ts";
@@ -32,7 +35,9 @@ import type { ClientConnection } from "./client-connection.ts";
 import { FrontConnection } from "./http/front-connection.ts";
 import type { HttpContext } from "./http/http-context.ts";
 import type { RequestMessage } from "./messages.ts";
-import { PATH_TOO_LONG } from "./path-too-long.ts";
+import { MISDIRECTED, PATH_TOO_LONG } from "./refused-routes.ts";
+import { SCHEME_TEXTS, type SchemeTexts } from "./schemes.ts";
+import type { ListenerTls } from "./tls/listener-tls.ts";
 
 /** Connections accepted in one turn: then others are served first. */
 const ACCEPTS_MAX = 64;
@@ -50,6 +55,8 @@ export interface HttpRoute {
   readonly tags: Uint8Array | null;
   /** null: its requests are forwarded as they are. */
   readonly policy: RoutePolicy | null;
+  /** Its own word on Strict-Transport-Security; null: what the listener says. */
+  readonly hsts: HstsPolicy | null;
 }
 
 export class HttpListener {
@@ -71,6 +78,9 @@ export class HttpListener {
   trusted: Networks | null;
   /** What clients speak: redirects lead back to it, forwarding fields name it. */
   readonly scheme: Scheme;
+  readonly texts: SchemeTexts;
+  /** null: its clients do not speak TLS. */
+  readonly tls: ListenerTls | null;
   /** Name of the sticky cookie. */
   stickyName: Uint8Array;
   publicPort: Constant;
@@ -89,6 +99,7 @@ export class HttpListener {
     clusters: ClusterTable,
     config: HttpListenerObject,
     answers: AnswerSet,
+    tls: ListenerTls | null = null,
   ) {
     this.http = http;
     this.admission = admission;
@@ -102,7 +113,9 @@ export class HttpListener {
     this.correlationName = NO_TEXT;
     this.tolerance = null;
     this.trusted = null;
-    this.scheme = "http";
+    this.scheme = tls === null ? "http" : "https";
+    this.texts = SCHEME_TEXTS[this.scheme];
+    this.tls = tls;
     this.stickyName = NO_TEXT.bytes;
     this.publicPort = NO_TEXT;
     this.publicIpQuoted = NO_TEXT;
@@ -148,12 +161,12 @@ export class HttpListener {
 
   // ---- routes
 
-  addFrontend(frontend: HttpFrontendObject): string | null {
+  addFrontend(frontend: HttpFrontendObject, hsts: HstsObject | null = null): string | null {
     const policy = compilePolicy(frontend);
     if (typeof policy === "string") return policy;
     const cluster = frontend.clusterId === null ? null : this.#clusters.ensure(frontend.clusterId);
     const tags = frontend.tags.length === 0 ? null : renderTags(frontend.tags);
-    const route = { frontend, cluster, tags, policy };
+    const route = { frontend, cluster, tags, policy, hsts: compileHsts(hsts) };
     const refused = this.router.add(frontend, route);
     if (refused === null) this.#routes.add(route);
     else if (cluster !== null) this.#clusters.release(cluster);
@@ -184,7 +197,10 @@ export class HttpListener {
     const end = base + message.hostEnd;
     let leaf = front.leaf;
     if (leaf === null || front.leafGeneration !== router.generation || !sameBytes(leaf.hostBytes, bytes, start, end)) {
-      leaf = router.leafFor(latin1(bytes, start, end));
+      const host = latin1(bytes, start, end);
+      front.leaf = null;
+      if (this.tls !== null && !this.tls.isBound(front.secured, host)) return MISDIRECTED;
+      leaf = router.leafFor(host);
       front.leaf = leaf;
       front.leafGeneration = router.generation;
       if (leaf === null) return null;
@@ -259,7 +275,7 @@ export class HttpListener {
         return false;
       }
       values[METRIC_LISTENER_ACCEPTED_TOTAL]++;
-      values[METRIC_LISTENER_ACCEPTED_HTTP]++;
+      values[this.tls === null ? METRIC_LISTENER_ACCEPTED_HTTP : METRIC_LISTENER_ACCEPTED_HTTPS]++;
       values[METRIC_CLIENT_CONNECT_PER_SOURCE + sourceBucket(peerAddress)]++;
       if (listenSocket.mayBeStale && this.#isStale(listenSocket, socket)) continue;
       if (!admission.hasRoom()) {

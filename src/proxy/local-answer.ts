@@ -34,12 +34,15 @@ export function answerLocally(exchange: Exchange, status: number): void {
   toFront.reset();
   values.exchange = exchange;
   let close = template.closes || !mayKeepAlive;
-  let length = template.render(values, close, !exchange.isHead, bytes, toFront.at, toFront.areaEnd);
+  const hsts = exchange.hsts;
+  const fields = hsts === null || template.hasHsts ? "" : hsts.text;
+  let length = template.render(values, close, !exchange.isHead, bytes, toFront.at, toFront.areaEnd, fields);
   if (length === -1) {
     context.stats.values[METRIC_HTTP_ANSWERS_TOO_LARGE]++;
     exchange.status = status;
     close = !mayKeepAlive;
-    length = builtInAnswer(status).render(values, close, !exchange.isHead, bytes, toFront.at, toFront.areaEnd);
+    const builtIn = builtInAnswer(status);
+    length = builtIn.render(values, close, !exchange.isHead, bytes, toFront.at, toFront.areaEnd, fields);
   }
   values.exchange = null;
   if (length > 0) front.sendAnswer(toFront.at + length, close);

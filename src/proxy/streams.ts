@@ -9,11 +9,14 @@ import type { Countable } from "./ip-limits.ts";
 import type { RequestMessage, ResponseMessage } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import type { PublicPlace } from "./public-place.ts";
+import type { Secured } from "./tls/secured.ts";
 
 /** The client's side of an exchange. */
 export interface FrontStream extends Countable {
   readonly listener: HttpListener;
   readonly place: PublicPlace;
+  /** What was agreed with the client by TLS; null: nothing, it speaks plainly. */
+  readonly secured: Secured | null;
   /** Round trip to the client in microseconds, -1 when unknown. */
   rtt(): number;
   /** False while earlier bytes wait for the client: the backend is not read then. */

@@ -5,6 +5,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { record } from "../../src/observe/histogram.ts";
 import * as metrics from "../../src/observe/metrics.ts";
+import * as metricsTls from "../../src/observe/metrics-tls.ts";
 import { Stats } from "../../src/observe/stats.ts";
 import * as layout from "../../src/observe/stats-layout.ts";
 import { StatsReader } from "../../src/observe/stats-reader.ts";
@@ -18,7 +19,7 @@ function page(rows: number): ArrayBuffer {
 }
 
 test("a constant is named after its metric, and no two share a place", () => {
-  const constants = metrics as unknown as Record<string, number>;
+  const constants = { ...metrics, ...metricsTls } as unknown as Record<string, number>;
   for (const [prefix, list, limit] of [
     ["METRIC_", metrics.METRICS, metrics.METRIC_CLIENT_CONNECT_PER_SOURCE],
     ["ROW_", metrics.ROW_METRICS, metrics.ROW_COUNTERS],

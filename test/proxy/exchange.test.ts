@@ -30,7 +30,8 @@ after(() => rig.stop());
 
 /** A stream towards the client with a window in bytes; what does not fit waits in it. */
 class MuxFront implements FrontStream {
-  readonly listener = { answers: new AnswerSet() } as unknown as HttpListener;
+  readonly listener = { answers: new AnswerSet(), tls: null } as unknown as HttpListener;
+  readonly secured = null;
   readonly place = this.listener;
   readonly record = context.records.take();
   counted = null;

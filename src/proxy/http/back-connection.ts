@@ -20,7 +20,7 @@ import {
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN, ENOBUFS } from "../../os/errno.ts";
-import { peek, recv, takeSocketError, unsentBytes } from "../../os/sockets.ts";
+import { takeSocketError, unsentBytes } from "../../os/sockets.ts";
 import { WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import { BODY as BODY_KIND, type ResponseDecoder } from "../../wire/http1/response-decoder.ts";
@@ -327,16 +327,11 @@ export class BackConnection extends Connection implements BackStream {
       at = this.held + this.heldEnd;
       room = context.buffers.bufferSize - this.heldEnd;
     }
-    const n = recv(this.fd, at, room);
+    const n = this.receive(at, room);
     if (n <= 0) {
-      if (n === -EAGAIN) {
-        this.readable = false;
-        return false;
-      }
-      this.#onEnd(n < 0);
+      if (n !== -EAGAIN) this.#onEnd(n < 0);
       return false;
     }
-    if (n < room && !this.peerClosed) this.readable = false;
     context.stats.values[METRIC_BACK_BYTES_IN] += n;
     this.receivedBytes += n;
     if (this.held !== -1) {
@@ -495,7 +490,7 @@ export class BackConnection extends Connection implements BackStream {
     // A read that filled its room may have left bytes behind; no event will tell.
     if (this.readable && this.#keepAlive && !this.peerClosed) {
       this.readable = false;
-      if (peek(this.fd, this.context.sockaddr, 1) !== -EAGAIN) this.#keepAlive = false;
+      if (!this.isQuiet()) this.#keepAlive = false;
     }
     const reusable =
       this.#keepAlive && exchange.requestDone && this.outbox === null && !this.peerClosed && !this.context.closing;

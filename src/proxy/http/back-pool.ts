@@ -17,13 +17,12 @@ import {
   ROW_CONNECTIONS_PER_BACKEND,
 } from "../../observe/metrics.ts";
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
-import { EAGAIN, EINPROGRESS, EMFILE, ENFILE } from "../../os/errno.ts";
+import { EINPROGRESS, EMFILE, ENFILE } from "../../os/errno.ts";
 import {
   close,
   connect,
   encodeSockaddr,
   IPPROTO_TCP,
-  peek,
   setsockopt,
   socket,
   TCP_NODELAY,
@@ -171,7 +170,7 @@ export class BackPool {
     const connection = idle[idle.length - 1];
     if (!exchange.isReplayable) {
       if (context.loop.nowMs - connection.idleSinceMs >= FRESH_MS) return null;
-      if (peek(connection.fd, context.sockaddr, 1) !== -EAGAIN) {
+      if (!connection.isQuiet()) {
         connection.discard();
         return null;
       }

@@ -37,10 +37,7 @@ import type { FrontStream } from "../streams.ts";
 
 const FOR_NAME = new Constant("X-Forwarded-For: ");
 const FORWARDED_NAME = new Constant("Forwarded: ");
-const FORWARDED_PROTO_FOR = new Constant('proto=http;for="');
 const FORWARDED_BY = new Constant('";by=');
-const PROTO_LINE = new Constant("X-Forwarded-Proto: http\r\n");
-const PROTO = new Constant("http");
 const PORT_NAME = new Constant("X-Forwarded-Port: ");
 const REAL_IP_NAME = new Constant("X-Real-IP: ");
 const REQUEST_ID_NAME = new Constant("X-Request-Id: ");
@@ -93,10 +90,10 @@ export class Forwarding {
     const { listener, record } = front;
     let at = encodeConstant(bytes, from, FOR_NAME);
     at = encodeLineEnd(bytes, copySpan(bytes, at, records.ipAt(record), records.ipLength(record)));
-    at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_NAME), FORWARDED_PROTO_FOR);
+    at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_NAME), listener.texts.forwardedProtoFor);
     at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
     at = encodeConstant(bytes, encodeConstant(bytes, at, FORWARDED_BY), front.place.publicIpQuoted);
-    at = encodeConstant(bytes, encodeLineEnd(bytes, at), PROTO_LINE);
+    at = encodeConstant(bytes, encodeLineEnd(bytes, at), listener.texts.protoLine);
     at = encodeLineEnd(bytes, encodeConstant(bytes, encodeConstant(bytes, at, PORT_NAME), front.place.publicPort));
     if (listener.config.sendXRealIp) {
       at = encodeConstant(bytes, at, REAL_IP_NAME);
@@ -160,12 +157,12 @@ export class Forwarding {
     if ((dropped & (1 << FORWARDED)) === 0) {
       at = encodeConstant(bytes, at, FORWARDED_NAME);
       if ((present & (1 << FORWARDED)) !== 0) at = extend(bytes, at, base, head, head.lastIndexOf(FORWARDED));
-      at = encodeConstant(bytes, at, FORWARDED_PROTO_FOR);
+      at = encodeConstant(bytes, at, listener.texts.forwardedProtoFor);
       at = copySpan(bytes, at, records.addressAt(record), records.addressLength(record));
       at = encodeConstant(bytes, at, FORWARDED_BY);
       at = encodeLineEnd(bytes, encodeConstant(bytes, at, front.place.publicIpQuoted));
     }
-    if ((there & (1 << X_FORWARDED_PROTO)) === 0) at = encodeConstant(bytes, at, PROTO_LINE);
+    if ((there & (1 << X_FORWARDED_PROTO)) === 0) at = encodeConstant(bytes, at, listener.texts.protoLine);
     if ((there & (1 << X_FORWARDED_PORT)) === 0) {
       at = encodeConstant(bytes, at, PORT_NAME);
       at = encodeLineEnd(bytes, encodeConstant(bytes, at, front.place.publicPort));
@@ -194,7 +191,7 @@ function countTrust(
 ): void {
   if ((present & (1 << X_FORWARDED_PROTO)) !== 0) {
     values[METRIC_HTTP_TRUSTING_X_PROTO]++;
-    if (!valueIs(bytes, base, head, head.lastIndexOf(X_FORWARDED_PROTO), PROTO))
+    if (!valueIs(bytes, base, head, head.lastIndexOf(X_FORWARDED_PROTO), front.listener.texts.proto))
       values[METRIC_HTTP_TRUSTING_X_PROTO_DIFF]++;
   }
   if ((present & (1 << X_FORWARDED_PORT)) !== 0) {

@@ -2,6 +2,8 @@
 // its connection, the correlation header, the framing that this connection uses.
 
 import { ULID_LENGTH } from "../../observe/ulid.ts";
+import type { HeaderEdits } from "../../policies/header-edits.ts";
+import type { HstsPolicy } from "../../policies/hsts.ts";
 import {
   CONNECTION_CLOSE,
   CONNECTION_KEEP_ALIVE,
@@ -17,7 +19,7 @@ import {
   LAST_CHUNK_BEFORE_TRAILERS,
   TRANSFER_ENCODING_CHUNKED,
 } from "../../wire/http1/encoder.ts";
-import { type Head, UPGRADE } from "../../wire/http1/head.ts";
+import { type Head, STRICT_TRANSPORT_SECURITY, UPGRADE } from "../../wire/http1/head.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Gather } from "../gather.ts";
@@ -26,6 +28,7 @@ import type { FrontStream } from "../streams.ts";
 import { stickyLine } from "./cookies.ts";
 
 const UPGRADE_NAME = new Constant("Upgrade: ");
+const HSTS_BIT = 1 << STRICT_TRANSPORT_SECURITY;
 
 /** What `Connection` says in a response. */
 export const CONNECTION_SILENT = 0;
@@ -46,7 +49,9 @@ export function encodeResponseHead(
   const { responseEdits } = exchange;
   // Once for each response: the head is encoded once, and a replay begins with a head of its own.
   if (responseEdits !== null) responseEdits.apply(message.head, bytes, base);
+  const hsts = hstsFor(exchange, message, responseEdits);
   let at = encodeStatusAndFields(bytes, toFront.at, message, base);
+  if (hsts !== null) at = encodeConstant(bytes, at, hsts.line);
   if (responseEdits !== null) at = encodeConstant(bytes, at, responseEdits.lines);
   at = encodeConstant(bytes, at, front.listener.correlationName);
   at = encodeSpan(bytes, at, bytes, exchange.slot.at, exchange.slot.at + ULID_LENGTH);
@@ -59,6 +64,16 @@ export function encodeResponseHead(
   if (chunked) at = encodeBytes(bytes, at, TRANSFER_ENCODING_CHUNKED);
   else if (message.contentLength >= 0) at = encodeContentLength(bytes, at, message.contentLength);
   toFront.commit(encodeLineEnd(bytes, at));
+}
+
+/** The policy whose field is added: none where the backend or an edit of the route has the say (spec 5.11). */
+function hstsFor(exchange: Exchange, message: ResponseMessage, edits: HeaderEdits | null): HstsPolicy | null {
+  const { hsts } = exchange;
+  if (hsts === null || (edits !== null && (edits.dropped & HSTS_BIT) !== 0)) return null;
+  if ((message.head.present & HSTS_BIT) === 0) return hsts;
+  if (!hsts.replaces) return null;
+  message.head.drop(STRICT_TRANSPORT_SECURITY);
+  return hsts;
 }
 
 function encodeUpgrade(bytes: Uint8Array, from: number, message: ResponseMessage, base: number): number {

@@ -18,7 +18,7 @@ import {
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN } from "../../os/errno.ts";
-import { recv, SHUT_WR, setLinger, shutdown, unsentBytes } from "../../os/sockets.ts";
+import { setLinger, unsentBytes } from "../../os/sockets.ts";
 import type { Connection } from "../connection.ts";
 import type { TrafficContext } from "../context.ts";
 import type { Exchange } from "../exchange.ts";
@@ -130,15 +130,12 @@ export class Tunnel {
         return;
       }
       if (!context.mayRead(source)) return;
-      const n = recv(source.fd, context.scratch, context.readMax);
+      const n = source.receive(context.scratch, context.readMax);
       if (n <= 0) {
-        source.readable = false;
         if (n === 0) this.#onFin(flow);
         else if (n !== -EAGAIN) this.#fail(flow, true);
         return;
       }
-      // A short read has emptied the socket: the next byte brings a new event. A FIN that is already known does not.
-      if (n < context.readMax && !source.peerClosed) source.readable = false;
       context.stats.values[flow.isUp ? METRIC_BYTES_IN : METRIC_BACK_BYTES_IN] += n;
       this.#arm();
       if (!this.#pass(flow, context.scratch, n)) return;
@@ -189,7 +186,7 @@ export class Tunnel {
   }
 
   #shut(flow: Flow): void {
-    shutdown(flow.target.fd, SHUT_WR);
+    flow.target.endOutput();
     flow.shut = true;
     if (this.#up.shut && this.#down.shut) this.#end(NOTE_TUNNEL_END);
   }

@@ -1,0 +1,97 @@
+// What a client and the proxy have agreed on by TLS: for the binding of hosts, access lines and counters.
+//
+// One object per connection, made when the certificate is chosen and completed when the handshake is over.
+
+import * as metric from "../../observe/metrics-tls.ts";
+import { ascii } from "../../wire/http1/bytes.ts";
+
+/** Code points of the suites that are counted one by one, in the order of their counters, and their names there. */
+const CIPHERS: readonly (readonly [code: number, name: string])[] = [
+  [0x1302, "TLS13_AES_256_GCM_SHA384"],
+  [0x1301, "TLS13_AES_128_GCM_SHA256"],
+  [0x1303, "TLS13_CHACHA20_POLY1305_SHA256"],
+  [0xc02c, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"],
+  [0xc02b, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"],
+  [0xcca9, "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256"],
+  [0xc030, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"],
+  [0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"],
+  [0xcca8, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"],
+];
+const CIPHER_TEXTS: readonly Uint8Array[] = [...CIPHERS.map(([, name]) => ascii(name)), ascii("Unsupported")];
+
+/** The same for groups. */
+const GROUPS: readonly (readonly [code: number, name: string])[] = [
+  [0x001d, "x25519"],
+  [0x0017, "secp256r1"],
+  [0x0018, "secp384r1"],
+  [0x11ec, "X25519MLKEM768"],
+];
+const GROUP_TEXTS: readonly Uint8Array[] = [...GROUPS.map(([, name]) => ascii(name)), ascii("other")];
+
+const TLS12 = 0x0303;
+const TLS13 = 0x0304;
+const VERSION_TEXTS: readonly Uint8Array[] = ["TLSv1.2", "TLSv1.3", "Unknown"].map(ascii);
+const TUNNEL_TEXTS: readonly Uint8Array[] = ["WSS-TLS1.2", "WSS-TLS1.3", "WSS"].map(ascii);
+
+export class Secured {
+  /** The name that the client asked for, normalised; null: none. */
+  readonly serverName: string | null;
+  /** Names of the certificate that was shown, for the binding of hosts; null: hosts are not bound. */
+  readonly names: readonly string[] | null;
+  /** `h2`, `http/1.1`; null: the client has no ALPN. */
+  readonly alpn: string | null;
+  resumed: boolean;
+  #version: number;
+  #cipher: number;
+  #group: number;
+
+  constructor(serverName: string | null, names: readonly string[] | null, alpn: string | null) {
+    this.serverName = serverName;
+    this.names = names;
+    this.alpn = alpn;
+    this.resumed = false;
+    this.#version = VERSION_TEXTS.length - 1;
+    this.#cipher = CIPHERS.length;
+    this.#group = GROUPS.length;
+  }
+
+  /** The handshake is over: `version`, `cipher` and `group` are code points of TLS (0: none). */
+  complete(version: number, cipher: number, group: number, resumed: boolean): void {
+    if (version === TLS12) this.#version = 0;
+    else if (version === TLS13) this.#version = 1;
+    this.#cipher = indexIn(CIPHERS, cipher);
+    this.#group = indexIn(GROUPS, group);
+    this.resumed = resumed;
+  }
+
+  count(values: Float64Array): void {
+    values[metric.METRIC_TLS_VERSION_TLSV1_2 + this.#version]++;
+    values[metric.METRIC_TLS_CIPHER_TLS13_AES_256_GCM_SHA384 + this.#cipher]++;
+    values[metric.METRIC_TLS_GROUP_X25519 + this.#group]++;
+    if (this.resumed) values[metric.METRIC_TLS_RESUMED]++;
+    values[this.alpn === "h2" ? metric.METRIC_HTTP_ALPN_H2 : metric.METRIC_HTTP_ALPN_HTTP11]++;
+  }
+
+  /** `TLSv1.3`. */
+  get versionText(): Uint8Array {
+    return VERSION_TEXTS[this.#version];
+  }
+
+  get cipherText(): Uint8Array {
+    return CIPHER_TEXTS[this.#cipher];
+  }
+
+  get groupText(): Uint8Array {
+    return GROUP_TEXTS[this.#group];
+  }
+
+  /** The protocol of a tunnel, as access lines name it. */
+  get tunnelLabel(): Uint8Array {
+    return TUNNEL_TEXTS[this.#version];
+  }
+}
+
+function indexIn(table: readonly (readonly [code: number, name: string])[], code: number): number {
+  for (let i = 0; i < table.length; i++) if (table[i][0] === code) return i;
+  return table.length;
+}
