@@ -9,11 +9,20 @@ import { Cluster } from "./cluster.ts";
 
 export { Cluster };
 
+/** Changes that are in force and not carried out yet. */
+export interface UnsettledClusters {
+  /** Carries out those of one cluster and its backends; nothing happens when there are none. */
+  settleCluster(id: string): void;
+}
+
 /** Clusters by id. */
 export class ClusterTable {
+  /** Asked before a request uses a cluster; null: nothing is outstanding. */
+  unsettled: UnsettledClusters | null;
   private readonly clusters: ShardedMap<Cluster>;
 
   constructor() {
+    this.unsettled = null;
     this.clusters = new ShardedMap();
   }
 

@@ -75,6 +75,14 @@ export class ChangeReader extends FlatCursor {
     this.open(NO_BYTES);
   }
 
+  /** The change that next() found with `start` at this place, decoded once more. */
+  again(start: number): Change {
+    this.start = start;
+    this.end = start + readU32(this.bytes, start - 4);
+    this.at = start + 1;
+    return this.#content(this.bytes[start]!)!;
+  }
+
   next(): FlatResult {
     if (this.error < 0) return this.error;
     this.change = null;

@@ -25,8 +25,11 @@ export class StateMirror {
   readonly #clusters: ShardedMap<ClusterSum>;
   readonly #identity: Int32Array;
   readonly #content: Int32Array;
+  /** What it takes to go back to where keepTrack() was called; null: nobody asked. */
+  #track: MirrorTrack | null;
 
   constructor() {
+    this.#track = null;
     this.hashLow = 0;
     this.hashHigh = 0;
     this.#objects = new IdentityTable();
@@ -38,6 +41,34 @@ export class StateMirror {
   /** Objects; the activation of a listener counts as one. */
   get size(): number {
     return this.#objects.size;
+  }
+
+  /** From now on it can go back, until letGo(). */
+  keepTrack(): void {
+    this.#track = new MirrorTrack();
+  }
+
+  /** What happened since keepTrack() stays. */
+  letGo(): void {
+    this.#track = null;
+  }
+
+  /** Goes back by one object; false: it is where it was when keepTrack() was called, and keeps track no longer. */
+  goBack(): boolean {
+    const track = this.#track;
+    const step = track?.steps.pop();
+    if (step === undefined) {
+      this.#track = null;
+      return false;
+    }
+    const now = this.#objects.take(step.idLow, step.idHigh);
+    if (now !== null) this.#subtract(now);
+    if (step.before === null) return true;
+    this.#objects.add(step.idLow, step.idHigh, step.before);
+    // The sum that it counted in may be gone meanwhile.
+    if (step.before.sum !== null) step.before.sum = this.#sumOf(step.before.sum.clusterId);
+    this.#add(step.before);
+    return true;
   }
 
   /** Follows a change that was applied, given the hashed part of its flat bytes: [kind, identity, rest] up to `end`. */
@@ -124,6 +155,7 @@ export class StateMirror {
     const high = this.#identity[1]!;
     hashBytes(bytes, identityEnd, end, low, high, this.#content);
     let entry = this.#objects.get(low, high);
+    if (this.#track !== null) this.#track.add(low, high, entry === null ? null : entry.copy());
     if (entry === null) {
       entry = new MirrorEntry();
       this.#objects.add(low, high, entry);
@@ -142,7 +174,9 @@ export class StateMirror {
   #delete(kind: number, bytes: Uint8Array, start: number, identityEnd: number): void {
     hashBytes(bytes, start + 1, identityEnd, kind, kind, this.#identity);
     const entry = this.#objects.take(this.#identity[0]!, this.#identity[1]!);
-    if (entry !== null) this.#subtract(entry);
+    if (entry === null) return;
+    this.#subtract(entry);
+    if (this.#track !== null) this.#track.add(this.#identity[0]!, this.#identity[1]!, entry);
   }
 
   #add(entry: MirrorEntry): void {
@@ -203,6 +237,28 @@ class MirrorEntry {
     this.high = 0;
     this.isCluster = false;
     this.sum = null;
+  }
+
+  copy(): MirrorEntry {
+    const copy = new MirrorEntry();
+    copy.low = this.low;
+    copy.high = this.high;
+    copy.isCluster = this.isCluster;
+    copy.sum = this.sum;
+    return copy;
+  }
+}
+
+/** What was there before each step. */
+class MirrorTrack {
+  readonly steps: { readonly idLow: number; readonly idHigh: number; readonly before: MirrorEntry | null }[];
+
+  constructor() {
+    this.steps = [];
+  }
+
+  add(idLow: number, idHigh: number, before: MirrorEntry | null): void {
+    this.steps.push({ idLow, idHigh, before });
   }
 }
 

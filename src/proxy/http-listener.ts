@@ -32,6 +32,7 @@ import { ascii, latin1 } from "../wire/http1/bytes.ts";
 import { Constant } from "../wire/http1/encoder.ts";
 import type { Admission } from "./admission.ts";
 import type { ClientConnection } from "./client-connection.ts";
+import { Dropper } from "./dropper.ts";
 import { FrontConnection } from "./http/front-connection.ts";
 import type { HttpContext } from "./http/http-context.ts";
 import type { RequestMessage } from "./messages.ts";
@@ -180,9 +181,12 @@ export class HttpListener {
     return refused;
   }
 
-  /** The listener is removed: its routes hold their clusters no longer. Requests in flight keep theirs. */
+  /**
+   * The listener is removed: its routes hold their clusters no longer. Requests in flight keep theirs. So many as it had may
+   * be more than one turn is for.
+   */
   dropRoutes(): void {
-    for (const route of this.#routes) this.#letGo(route);
+    new Dropper(this.http.context.loop, this.#routes, (route) => this.#letGo(route)).onReady();
   }
 
   #letGo(route: HttpRoute): void {
@@ -207,13 +211,16 @@ export class HttpListener {
     }
     const pathEnd = message.queryStart === -1 ? message.pathEnd : message.queryStart;
     if (leaf.patterns > 0 && !leaf.bears(pathEnd - message.pathStart)) return PATH_TOO_LONG;
-    return leaf.match(
+    const route = leaf.match(
       bytes,
       base + message.pathStart,
       base + pathEnd,
       base + message.methodStart,
       base + message.methodEnd,
     );
+    const { unsettled } = this.#clusters;
+    if (unsettled !== null && route !== null && route.cluster !== null) unsettled.settleCluster(route.cluster.id);
+    return route;
   }
 
   // ---- listening

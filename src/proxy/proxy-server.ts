@@ -3,12 +3,9 @@
 // `apply` takes one change of the state and either applies it whole or refuses it with the reason. Listening sockets come
 // from main through `activate`; the proxy never opens one.
 
-import { AnswerSet, compileAnswers } from "../answers/template.ts";
 import { ClusterTable } from "../balancing/cluster-table.ts";
-import { checkHealthCheck } from "../balancing/health-check.ts";
 import { formatAddress } from "../command/address-text.ts";
 import type {
-  AnswerTexts,
   BackendHealth,
   BackendObject,
   Change,
@@ -28,9 +25,9 @@ import {
 } from "../observe/metrics.ts";
 import { describeErrno } from "../os/errno.ts";
 import { close } from "../os/sockets.ts";
-import { parseNetworks } from "../policies/networks.ts";
 import { Admission, type AdmissionOwner } from "./admission.ts";
 import { backendHealth, noteAvailability, noteBackendAvailable } from "./availability.ts";
+import { answersOf, checkChange, checkCluster, checkListener } from "./check-change.ts";
 import { type ProxyOptions, TrafficContext } from "./context.ts";
 import { readmitAll } from "./health/ejections.ts";
 import { HealthMonitor } from "./health/health-monitor.ts";
@@ -40,6 +37,7 @@ import { HttpListener } from "./http-listener.ts";
 import { HttpsListeners } from "./https-listeners.ts";
 import { LoadShedder, type Shedding } from "./load-shedder.ts";
 import { Sessions } from "./sessions.ts";
+import type { UnsettledSet } from "./unsettled.ts";
 
 const TICK_MS = 1000;
 /** Pool pages above the floor go back to the kernel after this many ticks without pressure. */
@@ -124,6 +122,24 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
         );
       default:
         return this.#https.apply(change);
+    }
+  }
+
+  /** Why a change could never be applied, whatever else there is; null: it can be. Changes nothing. */
+  check(change: Change): string | null {
+    return checkChange(change);
+  }
+
+  /**
+   * A set of changes is in force from now on: each host and each cluster asks it for its own before it is used. null: all of
+   * it was applied.
+   */
+  follow(set: UnsettledSet | null): void {
+    this.clusters.unsettled = set;
+    for (const listener of this.#listeners.values()) {
+      const routes = set === null ? null : set.routesOf(listener.scheme, listener.name);
+      if (routes === null) listener.router.settled();
+      else listener.router.follow(routes);
     }
   }
 
@@ -254,8 +270,8 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     const name = formatAddress(config.address);
     const answers = answersOf(`listener ${name}`, config.answers);
     if (typeof answers === "string") return answers;
-    const networks = parseNetworks(config.trustedProxies);
-    if ("reason" in networks) return `trusted_proxies: ${networks.reason}`;
+    const problem = checkListener(config);
+    if (problem !== null) return problem;
     const known = this.#listeners.get(name);
     if (known === undefined) {
       if (this.context.loop.registered >= this.context.slabCapacity) return SLAB_FULL;
@@ -287,7 +303,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     const { stats } = this.context;
     const answers = object.policy === null ? null : answersOf(`cluster ${object.clusterId}`, object.policy.answers);
     if (typeof answers === "string") return answers;
-    const problem = object.healthCheck === null ? null : checkHealthCheck(object.healthCheck);
+    const problem = checkCluster(object);
     if (problem !== null) return problem;
     const cluster = this.clusters.setCluster(object);
     cluster.answers = answers;
@@ -351,13 +367,6 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     for (const listener of this.#listeners.values()) visit(listener);
     for (const listener of this.#retired) visit(listener);
   }
-}
-
-/** The compiled answers, or which of them is broken and why. */
-function answersOf(owner: string, texts: AnswerTexts): AnswerSet | string {
-  const answers = compileAnswers(texts);
-  if (answers instanceof AnswerSet) return answers;
-  return `${owner}: the answer for ${answers.status}, line ${answers.line}: ${answers.reason}`;
 }
 
 function noListener(address: SocketAddress): string {

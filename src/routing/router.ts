@@ -31,6 +31,12 @@ import {
 
 export type { HostLeaf, RouteRule };
 
+/** Rules that are in force and not in the tables yet. */
+export interface Unsettled {
+  /** Puts those of one folded host into the tables, or takes them out; nothing happens when there are none. */
+  settle(host: string): void;
+}
+
 /** The routes of one listener. `T` is whatever a route leads to; never null. */
 export class Router<T> {
   /** Grows with every change. */
@@ -49,6 +55,7 @@ export class Router<T> {
   private recent: Map<string, HostLeaf<T>>;
   private older: Map<string, HostLeaf<T>>;
   private readonly rememberedMin: number;
+  private unsettled: Unsettled | null;
 
   /** `rememberedMin`: host names known only through wildcards that are kept at least; at most twice as many. */
   constructor(rememberedMin = HOSTS_REMEMBERED) {
@@ -65,6 +72,7 @@ export class Router<T> {
     this.recent = new Map();
     this.older = new Map();
     this.rememberedMin = rememberedMin;
+    this.unsettled = null;
   }
 
   /** Number of rules. */
@@ -131,9 +139,28 @@ export class Router<T> {
     return candidate === null ? null : candidate.payload;
   }
 
+  /**
+   * Many changes come into force at once: until settled(), each host asks for its own when it is first looked up.
+   * Rules of hosts with expressions and of `*` are in the tables before.
+   */
+  follow(unsettled: Unsettled): void {
+    this.unsettled = unsettled;
+    this.generation++;
+    this.forgetShared();
+  }
+
+  /** Nothing is outstanding any more. */
+  settled(): void {
+    this.unsettled = null;
+  }
+
   /** The rules for a host (without port; any case), or null when none can apply. Valid while `generation` stays. */
   leafFor(host: string): HostLeaf<T> | null {
     const name = foldHost(host);
+    if (this.unsettled !== null) {
+      this.unsettled.settle(name);
+      this.unsettled.settle(`*.${parentOf(name)}`);
+    }
     const own = this.exact.get(name);
     if (own !== undefined) {
       if (own.leaf === null || own.mergedAt !== this.sharedGeneration) {
@@ -196,13 +223,22 @@ export class Router<T> {
   }
 
   private changed(candidate: Candidate<T>): void {
-    this.generation++;
+    // What was outstanding has been in force since follow(): no leaf that was made since then lacks it.
+    const isNew = this.unsettled === null;
+    if (isNew) {
+      this.generation++;
+    }
     if (candidate.hostClass === HOST_EXACT) {
       // A name that only a wildcard knew may have become exact.
       this.recent.delete(candidate.host);
       this.older.delete(candidate.host);
-      return;
+    } else if (isNew) {
+      this.forgetShared();
     }
+  }
+
+  /** Whatever was merged with the rules of wildcards and expressions is merged anew. */
+  private forgetShared(): void {
     this.sharedGeneration++;
     if (this.combined.size > 0) {
       this.combined = new Map();

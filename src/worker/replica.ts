@@ -5,14 +5,21 @@
 
 import { formatAddress } from "../command/address-text.ts";
 import { FLAT, FLAT_HEADER_BYTES } from "../command/flat.ts";
+import { readU32 } from "../command/flat-bytes.ts";
 import { type ClusterHash, StateMirror } from "../command/mirror.ts";
 import type { Change, SocketAddress } from "../command/objects.ts";
 import { followChanges } from "../command/snapshot.ts";
 import type { Refusal } from "../command/worker-protocol.ts";
 import { close } from "../os/sockets.ts";
+import type { UnsettledSet } from "../proxy/unsettled.ts";
+import { type SetTarget, StagedSet } from "./staged-set.ts";
 
 /** What the replica does to the proxy. */
 export interface ReplicaTarget {
+  /** Why a change could never be applied, whatever else there is; null: it can be. */
+  check(change: Change): string | null;
+  /** A set of changes is in force, but not carried out; null: it is. */
+  follow(set: UnsettledSet | null): void;
   /** null: applied; otherwise why not, and nothing has changed. */
   apply(change: Change): string | null;
   /**
@@ -39,6 +46,7 @@ export class Replica {
   /** Addresses where the HTTPS listener is the active one: there is one socket for both. */
   readonly #secured: Set<string>;
   readonly #take: (change: Change) => string | null;
+  readonly #set: SetTarget;
 
   constructor(target: ReplicaTarget) {
     this.mirror = new StateMirror();
@@ -49,6 +57,12 @@ export class Replica {
     this.#secureListeners = new Set();
     this.#secured = new Set();
     this.#take = (change) => this.#apply(change);
+    this.#set = {
+      mirror: this.mirror,
+      check: (change) => target.check(change),
+      apply: this.#take,
+      follow: (set) => target.follow(set),
+    };
   }
 
   /** The hashes of these clusters, null: of all; those that do not exist are left out. */
@@ -104,21 +118,30 @@ export class Replica {
   }
 
   /**
-   * Follows the blocks of changes at [from, to), one per request. Refused ones are added to `refusals`, which
-   * it returns; later ones are applied all the same.
+   * Follows the blocks of changes at [from, to), one per request, each all or nothing. Refused ones are added to
+   * `refusals`, which it returns; later ones are applied all the same. Takes as long as it takes: see ChangeQueue.
    */
   follow(blocks: Uint8Array, refusals: Refusal[] = [], from = 0, to: number = blocks.length): Refusal[] {
     let at = from;
-    while (at + FLAT_HEADER_BYTES <= to) {
-      const length = blockLength(blocks, at);
-      if (length < FLAT_HEADER_BYTES || at + length > to) break;
-      const followed = followChanges(blocks, this.mirror, this.#take, at, at + length);
-      const broken = followed.result < 0 ? `the encoded change is broken (${followed.result})` : null;
-      const reason = followed.refusal ?? broken;
-      if (reason !== null) refusals.push({ revision: followed.revision, reason });
-      at += length;
+    for (let end = blockEnd(blocks, at, to); end > 0; end = blockEnd(blocks, at, to)) {
+      const set = this.begin(blocks, at, end, refusals);
+      if (set !== null) {
+        while (!set.step(Number.POSITIVE_INFINITY));
+        if (set.refusal !== null) refusals.push({ revision: set.revision, reason: set.refusal });
+      }
+      at = end;
     }
     return refusals;
+  }
+
+  /** Follows the block of a single change at [at, end), or returns the set that a larger one is. */
+  begin(blocks: Uint8Array, at: number, end: number, refusals: Refusal[]): StagedSet | null {
+    if (isSet(blocks, at)) return new StagedSet(this.#set, blocks, at, end);
+    const followed = followChanges(blocks, this.mirror, this.#take, at, end);
+    const broken = followed.result < 0 ? `the encoded change is broken (${followed.result})` : null;
+    const reason = followed.refusal ?? broken;
+    if (reason !== null) refusals.push({ revision: followed.revision, reason });
+    return null;
   }
 
   #apply(change: Change): string | null {
@@ -183,7 +206,14 @@ export class Replica {
   }
 }
 
-/** Bytes of the flat block at `at`: the header says so (flat.ts). */
-function blockLength(bytes: Uint8Array, at: number): number {
-  return (bytes[at + 20] | (bytes[at + 21] << 8) | (bytes[at + 22] << 16) | (bytes[at + 23] << 24)) >>> 0;
+/** Where the flat block at `at` ends: its header says so (flat.ts); 0: there is no whole one. */
+export function blockEnd(bytes: Uint8Array, at: number, to: number): number {
+  if (at + FLAT_HEADER_BYTES > to) return 0;
+  const length = readU32(bytes, at + 20);
+  return length < FLAT_HEADER_BYTES || at + length > to ? 0 : at + length;
+}
+
+/** Whether the block at `at` holds more than one change. */
+export function isSet(bytes: Uint8Array, at: number): boolean {
+  return readU32(bytes, at + 16) > 1;
 }

@@ -33,6 +33,7 @@ import { close } from "../os/sockets.ts";
 import { arenaBytesFor } from "../proxy/context.ts";
 import { ProxyServer } from "../proxy/proxy-server.ts";
 import { pairSockets, type Start } from "./boot.ts";
+import { ChangeQueue } from "./change-queue.ts";
 import { CHANNEL_ARENA_BYTES, WorkerChannel } from "./channel.ts";
 import { openLogs, type WorkerLogs } from "./logs.ts";
 import { Replica } from "./replica.ts";
@@ -51,12 +52,18 @@ export class Worker {
   readonly #logs: WorkerLogs;
   readonly #proxy: ProxyServer;
   readonly #replica: Replica;
+  readonly #changes: ChangeQueue;
   readonly #channel: WorkerChannel;
   readonly #start: Start;
   readonly #arena: Uint8Array;
   /** Revision of the last changes that were applied and not acknowledged, -1: none; what was refused of them. */
   #applied: number;
-  #refusals: Refusal[];
+  #refusals: readonly Refusal[];
+  /** Hash of the state when that was in force. */
+  #hashLow: number;
+  #hashHigh: number;
+  /** Packets are being read: the acknowledgement comes behind the last one. */
+  #reading: boolean;
   readonly #standingPacket: Uint8Array;
   /** Somebody wants to hear of events. */
   #listening: boolean;
@@ -70,7 +77,10 @@ export class Worker {
     this.#start = start;
     this.#arena = memory.bytes;
     this.#applied = -1;
-    this.#refusals = [];
+    this.#refusals = NO_REFUSALS;
+    this.#hashLow = 0;
+    this.#hashHigh = 0;
+    this.#reading = false;
     this.#listening = false;
     this.#eventsLost = 0;
     this.#standingPacket = new Uint8Array(STANDING_PACKET_BYTES);
@@ -92,6 +102,9 @@ export class Worker {
       onEvent: (event) => this.#report(event),
     });
     this.#replica = new Replica(this.#proxy);
+    this.#changes = new ChangeQueue(this.#loop, this.#replica, {
+      onFollowed: (revision, refusals) => this.#onFollowed(revision, refusals),
+    });
     this.#channel = new WorkerChannel(this.#loop, start.channelFd, {
       onPacket: (kind, number, start, end, fds) => this.#onPacket(kind, number, start, end, fds),
       onPause: () => this.#acknowledge(),
@@ -110,15 +123,17 @@ export class Worker {
     this.#stats.freeLeftovers();
     new Ticker(this.#loop, this.#stats, this.#logs).start();
     this.#loop.start();
+    this.#hashLow = this.#replica.mirror.hashLow;
+    this.#hashHigh = this.#replica.mirror.hashHigh;
     this.#standing(PACKET.READY, revision, refusals);
     // Compiled code of the modules just loaded: the next worker starts faster. Not at once, traffic comes first.
     setTimeout(flushCompileCache, 2000).unref();
   }
 
   #onPacket(kind: number, number: number, start: number, end: number, fds: readonly number[]): void {
+    this.#reading = true;
     if (kind === PACKET.CHANGES) {
-      this.#change(start, end, fds);
-      this.#applied = number;
+      this.#change(start, end, number, fds);
       return;
     }
     const body = this.#arena.subarray(start, end);
@@ -172,27 +187,40 @@ export class Worker {
   }
 
   /** Follows flat blocks: they lie in the packet, or in the memfd that came with an empty one. */
-  #change(start: number, end: number, fds: readonly number[]): void {
+  #change(start: number, end: number, revision: number, fds: readonly number[]): void {
     if (fds.length !== 1 || end > start) {
       if (fds.length > 0) closeAll(fds);
-      this.#replica.follow(this.#arena, this.#refusals, start, end);
+      this.#changes.take(this.#arena, start, end, revision, false);
       return;
     }
-    this.#replica.follow(new Uint8Array(mapShared(fds[0], fdSize(fds[0]))), this.#refusals);
+    const size = fdSize(fds[0]);
+    this.#changes.take(new Uint8Array(mapShared(fds[0], size)), 0, size, revision, true);
     close(fds[0]);
+  }
+
+  // What is in force is acknowledged with the hash of that moment: by the end of the turn another set may be under way.
+  #onFollowed(revision: number, refusals: readonly Refusal[]): void {
+    const { hashLow, hashHigh } = this.#replica.mirror;
+    this.#applied = revision;
+    this.#hashLow = hashLow;
+    this.#hashHigh = hashHigh;
+    if (refusals.length > 0) this.#refusals = [...this.#refusals, ...refusals];
+    if (!this.#reading) this.#acknowledge();
   }
 
   // One acknowledgement for all changes that came at once.
   #acknowledge(): void {
+    this.#reading = false;
     if (this.#applied < 0) return;
     this.#standing(PACKET.ACK, this.#applied, this.#refusals);
     this.#applied = -1;
-    if (this.#refusals.length > 0) this.#refusals = [];
+    if (this.#refusals.length > 0) this.#refusals = NO_REFUSALS;
   }
 
   #standing(kind: number, number: number, refusals: readonly Refusal[]): void {
-    const { hashLow, hashHigh } = this.#replica.mirror;
     const { sessions } = this.#proxy;
+    const hashLow = this.#hashLow;
+    const hashHigh = this.#hashHigh;
     if (refusals.length > 0) {
       this.#channel.send(encodeStanding(kind, number, { hashLow, hashHigh, sessions, refusals }));
       return;

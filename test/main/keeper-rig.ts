@@ -45,6 +45,8 @@ export class KeeperRig {
 
   constructor() {
     const target = {
+      check: (change: Change) => this.refuse(change),
+      follow: () => undefined,
       apply: (change: Change) => this.refuse(change),
       activate: () => null,
       deactivate: () => [],

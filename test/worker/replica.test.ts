@@ -6,6 +6,7 @@ import { StateMirror } from "../../src/command/mirror.ts";
 import type { BackendObject, Change, HttpListenerObject, SocketAddress } from "../../src/command/objects.ts";
 import type { Http2Object, TlsObject } from "../../src/command/objects-tls.ts";
 import { Replica, type ReplicaTarget } from "../../src/worker/replica.ts";
+import { clusterOf } from "../proxy/rig.ts";
 
 const address: SocketAddress = { ip: "127.0.0.1", port: 8080 };
 const listener: HttpListenerObject = {
@@ -41,8 +42,15 @@ class Target implements ReplicaTarget {
   readonly log: string[] = [];
   readonly accepting: number[] = [];
 
+  check(change: Change): string | null {
+    return change.kind === "add_backend" && change.backend.backendId === "bad" ? "a bad one" : null;
+  }
+
+  follow(): void {}
+
   apply(change: Change): string | null {
-    if (change.kind === "add_backend" && change.backend.backendId === "bad") return "a bad one";
+    const refused = this.check(change);
+    if (refused !== null) return refused;
     this.log.push(change.kind);
     return null;
   }
@@ -107,6 +115,27 @@ test("at start what is refused is left out and reported, the rest serves", () =>
   const refusals = replica.replay(block(new StateMirror(), 9, ...changes));
   assert.deepEqual(refusals, [{ revision: 9, reason: "add_backend: a bad one" }]);
   assert.deepEqual(target.log, ["add_backend", "add_backend"]);
+});
+
+test("decisions 12: a block of several changes of which one is refused leaves nothing behind", () => {
+  const main = new StateMirror();
+  const target = new Target();
+  const replica = new Replica(target);
+  assert.deepEqual(replica.follow(block(main, 1, { kind: "add_backend", backend: backend("a") })), []);
+  const { hashLow, hashHigh } = replica.mirror;
+  const other = { ...backend("a"), weight: 7 };
+  const set = block(
+    main,
+    2,
+    { kind: "add_cluster", cluster: clusterOf("app") },
+    { kind: "add_backend", backend: other },
+    { kind: "remove_backend", clusterId: "app", backendId: "a", address: other.address },
+    { kind: "add_backend", backend: backend("bad") },
+  );
+  assert.deepEqual(replica.follow(set), [{ revision: 2, reason: "a bad one" }]);
+  assert.deepEqual(target.log, ["add_backend"]);
+  assert.deepEqual([replica.mirror.hashLow, replica.mirror.hashHigh], [hashLow, hashHigh]);
+  assert.deepEqual(replica.hashes(null), []);
 });
 
 test("an activation without a socket is refused", () => {
