@@ -39,6 +39,8 @@ export class KeeperRig {
   /** Packets of changes that were sent. */
   sent = 0;
   changed = 0;
+  /** Kinds of changes that reached a proxy. */
+  readonly applied: string[] = [];
   /** Refuses changes; null takes them. */
   refuse: (change: Change) => string | null = () => null;
   readonly #replicas: Replica[];
@@ -47,7 +49,10 @@ export class KeeperRig {
     const target = {
       check: (change: Change) => this.refuse(change),
       follow: () => undefined,
-      apply: (change: Change) => this.refuse(change),
+      apply: (change: Change) => {
+        this.applied.push(change.kind);
+        return this.refuse(change);
+      },
       activate: () => null,
       deactivate: () => [],
     };
