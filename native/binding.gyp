@@ -11,7 +11,17 @@
         "memory.c",
         "process.c",
         "registers.c",
-        "sockets.c"
+        "sockets.c",
+        "tls_bio.c",
+        "tls_causes.c",
+        "tls_contexts.c",
+        "tls_data.c",
+        "tls_facts.c",
+        "tls_hooks.c",
+        "tls_identities.c",
+        "tls_sessions.c",
+        "tls_table.c",
+        "tls_tickets.c"
       ],
       "defines": ["NAPI_VERSION=8", "_GNU_SOURCE"],
       "cflags!": ["-fno-strict-aliasing"],

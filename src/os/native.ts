@@ -74,6 +74,39 @@ export interface Native {
   dup: RegisterCall;
   getNofile: RegisterCall;
   setNofile: RegisterCall;
+  tlsCreateContext(
+    numbers: Int32Array,
+    ciphers: Uint8Array,
+    suites: Uint8Array,
+    groups: Uint8Array,
+    signatureAlgorithms: Uint8Array,
+    sessionIdContext: Uint8Array,
+    authorities: Uint8Array,
+    alpn: Uint8Array,
+  ): number;
+  tlsDestroyContext: RegisterCall;
+  tlsLastReason(bytes: Uint8Array): number;
+  tlsCreateIdentity(certificate: Uint8Array, chain: Uint8Array, key: Uint8Array): number;
+  tlsDestroyIdentity: RegisterCall;
+  tlsSetStaple(identity: number, response: Uint8Array): number;
+  tlsAccept: RegisterCall;
+  tlsConnect(numbers: Int32Array, serverName: Uint8Array, expectedHost: Uint8Array): number;
+  tlsHandshake: RegisterCall;
+  tlsChoose: RegisterCall;
+  tlsAddIdentity: RegisterCall;
+  tlsRefuse: RegisterCall;
+  tlsFree: RegisterCall;
+  tlsCreateResumption: RegisterCall;
+  tlsDestroyResumption: RegisterCall;
+  tlsRead: RegisterCall;
+  tlsWrite: RegisterCall;
+  tlsWritev: RegisterCall;
+  tlsShutdown: RegisterCall;
+  tlsPending: RegisterCall;
+  tlsFacts: RegisterCall;
+  tlsPeerCertificate: RegisterCall;
+  tlsCountHandles: RegisterCall;
+  tlsTicketKeys(keys: Uint8Array): number;
 }
 
 const BLOCK_BYTES = 8192;
