@@ -11,6 +11,7 @@
         "memory.c",
         "process.c",
         "registers.c",
+        "sandbox.c",
         "sockets.c",
         "tls_bio.c",
         "tls_causes.c",

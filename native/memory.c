@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { PAGE = 4096 };
@@ -40,6 +41,9 @@ VALUE_CALL(map_anonymous) {
   return wrap_map(env, data, length);
 }
 
+// The plain call: the C library's takes a path, if only an empty one, and workers may make no call with a path.
+static int status_of(int fd, struct stat *status) { return (int)syscall(SYS_fstat, fd, status); }
+
 // (fd, bytes): shared memory as an ArrayBuffer, or -errno. The file must hold that much: beyond its end is SIGBUS.
 VALUE_CALL(map_shared) {
   napi_value values[2];
@@ -48,7 +52,7 @@ VALUE_CALL(map_shared) {
   struct stat status;
   if (!read_arguments(env, info, 2, values)) return make_int(env, -EINVAL);
   if (!read_int(env, values[0], &fd) || !read_length(env, values[1], &length)) return make_int(env, -EINVAL);
-  if (fstat(fd, &status) < 0) return make_int(env, -errno);
+  if (status_of(fd, &status) < 0) return make_int(env, -errno);
   if (status.st_size < 0 || (uint64_t)status.st_size < length) return make_int(env, -EINVAL);
   void *data = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED) return make_int(env, -errno);
@@ -91,7 +95,7 @@ REGISTER_CALL(truncate_file) {
 
 REGISTER_CALL(file_size) {
   struct stat status;
-  int result = fstat(regs[REG_A], &status);
+  int result = status_of(regs[REG_A], &status);
   regs[REG_RESULT] = outcome(result);
   number_words[0] = result == 0 ? (double)status.st_size : 0;
   return NULL;

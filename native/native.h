@@ -78,6 +78,7 @@ extern const native_function fdpass_functions[];
 extern const native_function memory_functions[];
 extern const native_function process_functions[];
 extern const native_function register_functions[];
+extern const native_function sandbox_functions[];
 extern const native_function socket_functions[];
 
 #endif

@@ -5,19 +5,25 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifndef SECCOMP_FILTER_FLAG_SPEC_ALLOW
+#define SECCOMP_FILTER_FLAG_SPEC_ALLOW (1UL << 2)
+#endif
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
 
-enum { PASSED_MAX = 250, NEW_SESSION = 1 };
+enum { PASSED_MAX = 250, NEW_SESSION = 1, NO_CAPABILITIES = 2 };
 
 typedef struct {
   const char *file;
@@ -27,6 +33,7 @@ typedef struct {
   const int32_t *pairs; // (descriptor here, descriptor there)
   size_t pair_count;
   int32_t flags;
+  struct sock_fprog filter; // empty: none
   volatile int error;
 } spawn_plan;
 
@@ -93,12 +100,21 @@ static int place_descriptors(const spawn_plan *plan) {
   return 0;
 }
 
+// What the program may not even do at its start. A kernel that has none of this runs it all the same: the program finds
+// out, and whoever starts it decides (src/os/sandbox.ts).
+static void restrict_child(spawn_plan *plan) {
+  if ((plan->flags & NO_CAPABILITIES) != 0) prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+  if (plan->filter.len == 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return;
+  syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_SPEC_ALLOW, &plan->filter);
+}
+
 static void run_child(spawn_plan *plan) {
   sigset_t none;
   reset_signals();
   if ((plan->flags & NEW_SESSION) != 0) setsid();
   keep_standard_descriptors();
   if (mark_all_cloexec() == 0 && place_descriptors(plan) == 0 && (plan->folder == NULL || chdir(plan->folder) == 0)) {
+    restrict_child(plan);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execve(plan->file, plan->arguments, plan->environment);
@@ -137,14 +153,24 @@ static bool valid_pairs(const int32_t *pairs, size_t length) {
   return true;
 }
 
-// (file, arguments, environment, folder or empty, pairs, flags): the process; its pidfd in the first further result.
+static bool read_filter(napi_env env, napi_value value, struct sock_fprog *filter) {
+  uint8_t *bytes;
+  size_t length;
+  if (!read_bytes(env, value, &bytes, &length) || length % sizeof(struct sock_filter) != 0) return false;
+  if (length / sizeof(struct sock_filter) > BPF_MAXINSNS) return false;
+  filter->len = (unsigned short)(length / sizeof(struct sock_filter));
+  filter->filter = (struct sock_filter *)(void *)bytes;
+  return true;
+}
+
+// (file, arguments, environment, folder or empty, pairs, flags, filter or empty): the process; its pidfd in the first further result.
 VALUE_CALL(spawn_process) {
-  napi_value values[6];
+  napi_value values[7];
   uint8_t *arguments, *environment, *folder;
   size_t arguments_length, environment_length, folder_length, pairs_length;
   int32_t *pairs;
   spawn_plan plan = {0};
-  if (!read_arguments(env, info, 6, values) || !read_text(env, values[0], &plan.file)) return make_int(env, -EINVAL);
+  if (!read_arguments(env, info, 7, values) || !read_text(env, values[0], &plan.file)) return make_int(env, -EINVAL);
   if (!read_bytes(env, values[1], &arguments, &arguments_length)) return make_int(env, -EINVAL);
   if (!read_bytes(env, values[2], &environment, &environment_length)) return make_int(env, -EINVAL);
   if (!read_bytes(env, values[3], &folder, &folder_length)) return make_int(env, -EINVAL);
@@ -153,6 +179,7 @@ VALUE_CALL(spawn_process) {
     return make_int(env, -EINVAL);
   }
   if (!read_int(env, values[5], &plan.flags)) return make_int(env, -EINVAL);
+  if (!read_filter(env, values[6], &plan.filter)) return make_int(env, -EINVAL);
   plan.pairs = pairs;
   plan.pair_count = pairs_length / 2;
   plan.arguments = make_vector(arguments, arguments_length);

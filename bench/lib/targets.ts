@@ -123,6 +123,7 @@ function startSozu(folder: string, port: number, options: TargetOptions): string
 worker_count = 1
 worker_timeout = 120
 max_connections = ${Math.floor(DESCRIPTORS / 2) - 100}
+sandbox = "${options.wrapper === undefined ? "on" : "off"}"
 log_level = "warn"
 access_logs_target = "${options.accessLog ? `file://${join(folder, "access.log")}` : "off"}"
 

@@ -342,6 +342,9 @@ export interface BackendHealth {
   readonly activeRequests: number;
 }
 
+/** `required`: a worker that cannot have it does not start. `log`: nothing is refused, the kernel logs what would be. */
+export type SandboxMode = "on" | "off" | "required" | "log";
+
 /** Limits and settings of one worker (the resolved global keys of spec 2.2 that concern traffic). */
 export interface WorkerSettings {
   /** Printed as `WRK-NN`. */
@@ -371,4 +374,5 @@ export interface WorkerSettings {
   readonly basicAuthMaxCredentialBytes: number;
   /** null: access lines go to `logTarget`; "off" writes none. */
   readonly accessLogsTarget: string | null;
+  readonly sandbox: SandboxMode;
 }

@@ -61,6 +61,8 @@ export const PACKET = {
   EVENT: 70,
   /** Body: some of what is known of backends (`decodeHealth`). Number: that of the query. */
   HEALTH: 71,
+  /** Before READY. Body: why the sandbox is not closed, as text; empty: it is. */
+  SANDBOX: 72,
 } as const;
 
 /** A decoded packet. `body` is a view of what was given to decodePacket. */

@@ -1,7 +1,7 @@
 // The global keys with every default resolved (spec 2.2), in the units that their names say, paths absolute. Pure: the
 // folder of the file comes as an argument.
 
-import type { WorkerSettings } from "../command/objects.ts";
+import type { SandboxMode, WorkerSettings } from "../command/objects.ts";
 import type { ValuesOf } from "./keys.ts";
 import { absolutePath, type SocketSettings } from "./socket.ts";
 import type { GLOBAL_KEYS } from "./tables.ts";
@@ -26,6 +26,7 @@ export interface GlobalSettings extends SocketSettings {
   readonly workerCount: number;
   readonly workerAutomaticRestart: boolean;
   readonly workerTimeoutSeconds: number;
+  readonly sandbox: SandboxMode;
   readonly pidFilePath: string | null;
   /** Absolute path of the state file; null: none. */
   readonly savedState: string | null;
@@ -73,6 +74,7 @@ export function resolveSettings(
     workerCount: values.worker_count ?? 2,
     workerAutomaticRestart: values.worker_automatic_restart ?? true,
     workerTimeoutSeconds: values.worker_timeout ?? 10,
+    sandbox: values.sandbox ?? "on",
     pidFilePath: optionalPath(values.pid_file_path, folder),
     savedState: optionalPath(values.saved_state, folder),
     automaticStateSave: values.automatic_state_save ?? false,
@@ -111,6 +113,7 @@ export function workerSettings(settings: GlobalSettings, workerId: number): Work
     retryAfter: settings.retryAfterSeconds,
     basicAuthMaxCredentialBytes: settings.basicAuthMaxCredentialBytes,
     accessLogsTarget: settings.accessLogsTarget,
+    sandbox: settings.sandbox,
   };
 }
 

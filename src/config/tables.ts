@@ -12,6 +12,7 @@ import {
   UDP_PROBE_BYTES_MAX,
   WEIGHT_MAX,
 } from "../command/limits.ts";
+import type { SandboxMode } from "../command/objects.ts";
 import { checkName, checkText, checkToken, utf8Length } from "../command/text.ts";
 import { foldWord, HEADER_POSITIONS, REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
 import {
@@ -42,6 +43,8 @@ const path = (): ReturnType<typeof text> => text((value) => checkName(value, PAT
 
 const PER_IP = "Connections of one source address to a cluster, per worker.";
 const ANSWERS = "Answers by status: a template, or `file://path`.";
+
+const SANDBOX_MODES: readonly SandboxMode[] = ["on", "off", "required", "log"];
 
 /** Keys outside any table. */
 export const GLOBAL_KEYS = {
@@ -87,6 +90,11 @@ export const GLOBAL_KEYS = {
   worker_count: key(integer(1, 1024), "`2`", "Worker processes."),
   worker_automatic_restart: key(bool(), "`true`", "Replace workers that died."),
   worker_timeout: key(integer(1, 86_400, "seconds"), "`10`", "How long main waits for workers to acknowledge."),
+  sandbox: key(
+    word(SANDBOX_MODES),
+    "`on`",
+    "What workers give up once they serve (an addition): `required` refuses to start without it, `log` only reports.",
+  ),
   handle_process_affinity: laterKey("Bind workers to processors.", false),
   ctl_command_timeout: key(integer(0, 86_400_000, "milliseconds"), "`1000`", "How long the CLI waits; 0 is for ever."),
   pid_file_path: key(path(), "none", "Where main writes its process id."),

@@ -12,6 +12,7 @@ import { BatchSink } from "../observe/sink.ts";
 import { statsPageBytes } from "../observe/stats-layout.ts";
 import { openTarget } from "../observe/target.ts";
 import { getNofile, setNofile } from "../os/process.ts";
+import { limitCoreDumps } from "../os/sandbox.ts";
 import { close } from "../os/sockets.ts";
 import { Actors } from "./actor.ts";
 import { Audit } from "./audit.ts";
@@ -145,6 +146,8 @@ class Main {
   async start(): Promise<void> {
     const { settings, warnings } = this.#options;
     for (const warning of warnings) this.#logger.warn("config", warning);
+    // Main has every private key in its memory, and so have its children: none of it goes into a file.
+    limitCoreDumps();
     refuseStart(raiseOpenFiles(settings.maxConnections, { get: openFiles, setSoft: setNofile, fileMax: readFileMax }));
     const socket = openCommandSocket(settings.commandSocket);
     refuseStart(socket.problem);

@@ -186,7 +186,9 @@ function setLogging(directives: string, targets: RequestTargets): Response {
 }
 
 function workerInfos(reports: readonly WorkerReport[]) {
-  const vec = reports.map(({ id, pid, state, answers }) => ({ id, pid, runState: runState(state, answers) }));
+  const vec = reports.map(({ id, pid, state, answers, sandbox }) => {
+    return { id, pid, runState: runState(state, answers), ...(sandbox === null ? {} : { sandbox }) };
+  });
   return { case: "workers" as const, value: { vec } };
 }
 

@@ -63,6 +63,8 @@ export interface WorkerReport {
   /** One of WORKER. */
   readonly state: number;
   readonly answers: boolean;
+  /** `on`, or `off: ` and why; null while it is not known. */
+  readonly sandbox: string | null;
 }
 
 /** The workers of this main. */
@@ -357,7 +359,7 @@ export class Supervisor implements ChangeTargets {
 
   #forget(worker: WorkerProcess): void {
     this.#workers.delete(worker.id);
-    this.#ended.push({ id: worker.id, pid: worker.pid, state: WORKER.STOPPED, answers: false });
+    this.#ended.push({ id: worker.id, pid: worker.pid, state: WORKER.STOPPED, answers: false, sandbox: null });
     if (this.#ended.length > REMEMBERED_MAX) this.#ended.shift();
     this.#options.onGone(worker.id);
     for (const check of [...this.#pongs.values()]) check(-1);
@@ -371,11 +373,12 @@ export class Supervisor implements ChangeTargets {
   }
 
   #report(answered: ReadonlySet<number>): WorkerReport[] {
-    const living = [...this.#workers.values()].map(({ id, pid, state }) => ({
+    const living = [...this.#workers.values()].map(({ id, pid, state, sandbox }) => ({
       id,
       pid,
       state,
       answers: answered.has(id),
+      sandbox,
     }));
     return [...this.#ended, ...living].sort((a, b) => a.id - b.id);
   }

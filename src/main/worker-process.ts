@@ -25,6 +25,7 @@ import {
 import { describeErrno } from "../os/errno.ts";
 import { socketpair } from "../os/listeners.ts";
 import { type ExitStatus, killPid, spawn, waitPid } from "../os/process.ts";
+import { startFilter } from "../os/sandbox.ts";
 import { memfd } from "../os/shared.ts";
 import { close, UNIX_SEQPACKET } from "../os/sockets.ts";
 import { unwatchFd, watchFd } from "../os/watcher.ts";
@@ -95,6 +96,8 @@ export class WorkerProcess {
   readonly startedMs: number;
   /** One of WORKER. */
   state: number;
+  /** Whether its sandbox is closed: `on`, or `off: ` and why not; null: it has not said. */
+  sandbox: string | null;
   /** Main ended it, so its death is no surprise. */
   expected: boolean;
   readonly #pidfd: number;
@@ -107,6 +110,7 @@ export class WorkerProcess {
     this.pid = pid;
     this.startedMs = performance.now();
     this.state = WORKER.STARTING;
+    this.sandbox = null;
     this.expected = false;
     this.#pidfd = pidfd;
     this.#events = events;
@@ -128,6 +132,7 @@ export class WorkerProcess {
       args: [process.execPath, ...workerArguments(start)],
       env: workerEnvironment(),
       fds: [[theirs, WORKER_CHANNEL_FD]],
+      sandbox: startFilter(start.settings.sandbox),
     });
     close(theirs);
     if (typeof spawned === "number") {
@@ -224,6 +229,10 @@ export class WorkerProcess {
       return;
     }
     if (packet.kind === PACKET.DRAINED) return;
+    if (packet.kind === PACKET.SANDBOX) {
+      this.sandbox = packet.body.length === 0 ? "on" : `off: ${decodeText(packet.body)}`;
+      return;
+    }
     if (packet.kind === PACKET.HASHES) {
       this.#events.onHashes(this, packet.number, packet.body);
       return;

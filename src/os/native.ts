@@ -63,6 +63,7 @@ export interface Native {
     folder: Uint8Array,
     pairs: Int32Array,
     flags: number,
+    filter: Uint8Array,
   ): number;
   execve(file: Uint8Array, args: Uint8Array, env: Uint8Array): number;
   waitProcess: RegisterCall;
@@ -72,6 +73,12 @@ export interface Native {
   getCloexec: RegisterCall;
   setNonblocking: RegisterCall;
   dup: RegisterCall;
+  giveUpPrivileges: RegisterCall;
+  setDumpable: RegisterCall;
+  limitCore: RegisterCall;
+  filterAction: RegisterCall;
+  ringObstacle: RegisterCall;
+  installFilter(program: Uint8Array, mode: number): number;
   getNofile: RegisterCall;
   setNofile: RegisterCall;
   tlsCreateContext(

@@ -5,6 +5,7 @@ import { EINVAL, OsError } from "./errno.ts";
 import { native, numbers, REG_EXTRA, regs } from "./native.ts";
 
 const NEW_SESSION = 1;
+const NO_CAPABILITIES = 2;
 
 export interface SpawnOptions {
   /** Absolute path of the program. */
@@ -18,6 +19,11 @@ export interface SpawnOptions {
   readonly fds: readonly (readonly [parentFd: number, childFd: number])[];
   /** Leave the terminal's session: Ctrl-C does not reach the child. Default false. */
   readonly newSession?: boolean;
+  /**
+   * Clears the ambient capabilities (those that a service user was given) and, unless empty, has the program start under
+   * this filter of system calls and without new privileges. By default it has what this process has.
+   */
+  readonly sandbox?: Uint8Array;
 }
 
 export interface Spawned {
@@ -42,7 +48,9 @@ export function spawn(options: SpawnOptions): Spawned | number {
   const folder = packStrings(options.cwd === undefined ? [] : [options.cwd]);
   if (file === null || args === null || env === null || folder === null) return -EINVAL;
   const pairs = Int32Array.from(options.fds.flat());
-  const pid = native.spawn(file, args, env, folder, pairs, options.newSession === true ? NEW_SESSION : 0);
+  const { newSession, sandbox } = options;
+  const flags = (newSession === true ? NEW_SESSION : 0) | (sandbox === undefined ? 0 : NO_CAPABILITIES);
+  const pid = native.spawn(file, args, env, folder, pairs, flags, sandbox ?? new Uint8Array(0));
   return pid < 0 ? pid : { pid, pidfd: regs[REG_EXTRA] };
 }
 

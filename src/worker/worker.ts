@@ -3,6 +3,7 @@
 // dies it goes on, and ends by a signal (SIGTERM: as a soft stop).
 
 import { randomFillSync } from "node:crypto";
+import { fstat } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { encodeHashes } from "../command/hash-packets.ts";
 import { encodeHealth } from "../command/health-packets.ts";
@@ -13,6 +14,7 @@ import {
   encodeJsonPacket,
   encodePacket,
   encodeStanding,
+  encodeTextPacket,
   fillStanding,
   type HashQuery,
   type HealthQuery,
@@ -28,6 +30,7 @@ import { Stats } from "../observe/stats.ts";
 import { UlidSource } from "../observe/ulid.ts";
 import { readClock } from "../os/clock.ts";
 import { closeAll } from "../os/fdpass.ts";
+import { enterSandbox } from "../os/sandbox.ts";
 import { fdSize, mapShared } from "../os/shared.ts";
 import { close } from "../os/sockets.ts";
 import { arenaBytesFor } from "../proxy/context.ts";
@@ -121,13 +124,24 @@ export class Worker {
     const refusals = this.#replica.replay(new Uint8Array(mapShared(stateFd, hello.stateBytes)));
     close(stateFd);
     this.#stats.freeLeftovers();
+    this.#closeSandbox();
     new Ticker(this.#loop, this.#stats, this.#logs).start();
     this.#loop.start();
     this.#hashLow = this.#replica.mirror.hashLow;
     this.#hashHigh = this.#replica.mirror.hashHigh;
     this.#standing(PACKET.READY, revision, refusals);
-    // Compiled code of the modules just loaded: the next worker starts faster. Not at once, traffic comes first.
-    setTimeout(flushCompileCache, 2000).unref();
+  }
+
+  // Everything is loaded and open by now, and no byte of a peer has been read.
+  #closeSandbox(): void {
+    // Compiled code of the modules just loaded: the next worker starts faster. It is a file, so now or never.
+    flushCompileCache();
+    openLazily();
+    const { sandbox } = this.#start.hello.settings;
+    const obstacle = enterSandbox(sandbox);
+    if (obstacle !== null && sandbox === "required") throw new Error(`no sandbox: ${obstacle}`);
+    if (obstacle !== null && sandbox !== "off") this.#logs.logger.warn("sandbox", `not closed: ${obstacle}`);
+    this.#channel.send(encodeTextPacket(PACKET.SANDBOX, 0, obstacle ?? ""));
   }
 
   #onPacket(kind: number, number: number, start: number, end: number, fds: readonly number[]): void {
@@ -288,4 +302,10 @@ export class Worker {
     this.#logs.logger.error("worker", `panic: ${error.stack ?? error.message}`);
     this.#exit(70);
   }
+}
+
+/** What V8 and libuv do at first use and cannot do later: read the time zone, start the threads that write logs. */
+function openLazily(): void {
+  new Date().getTimezoneOffset();
+  fstat(1, () => undefined);
 }

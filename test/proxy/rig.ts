@@ -43,6 +43,7 @@ const SETTINGS: WorkerSettings = {
   retryAfter: 60,
   basicAuthMaxCredentialBytes: 4096,
   accessLogsTarget: null,
+  sandbox: "off",
 };
 
 export interface ListenerOptions {

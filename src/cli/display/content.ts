@@ -25,7 +25,7 @@ export function contentText(content: ResponseContent | undefined): string {
       return "No content\n";
     case "workers":
       return renderTable(
-        ["worker id", "pid", "run state"],
+        ["worker id", "pid", "run state", "sandbox"],
         [...held.value.vec].sort((a, b) => a.id - b.id).map(workerRow),
       );
     case "frontendList":
@@ -55,8 +55,9 @@ export function contentText(content: ResponseContent | undefined): string {
   }
 }
 
-function workerRow(worker: { id: number; pid: number; runState: number }): string[] {
-  return [String(worker.id), String(worker.pid), RUN_STATES[worker.runState] ?? String(worker.runState)];
+function workerRow(worker: { id: number; pid: number; runState: number; sandbox: string | undefined }): string[] {
+  const state = RUN_STATES[worker.runState] ?? String(worker.runState);
+  return [String(worker.id), String(worker.pid), state, shown(worker.sandbox ?? "")];
 }
 
 function healthChecksText(checks: Readonly<Record<string, HealthCheckConfig>>): string {

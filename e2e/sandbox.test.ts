@@ -1,0 +1,66 @@
+// The sandbox around the workers of a running proxy, as the kernel and `status` tell it. What it refuses is tried from
+// inside in test/os/sandbox.test.ts.
+
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { httpBackend } from "./lib/backend.ts";
+import { once } from "./lib/client.ts";
+import { type RunningProxy, startProxy } from "./lib/proxy.ts";
+import { type Scope, until } from "./lib/scope.ts";
+
+const REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+async function start(scope: Scope, settings: Record<string, string>): Promise<RunningProxy> {
+  const backend = await httpBackend(scope, (_request, response) => response.end("ok"));
+  return startProxy(scope, { workers: 2, clusters: { app: { backends: [backend.port] } }, settings });
+}
+
+/** A field of /proc/PID/status for every thread of a process. */
+function ofThreads(pid: number, field: string): Set<string> {
+  const values = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, "latin1");
+    return new RegExp(`^${field}:\\s+(\\S+)$`, "m").exec(status)?.[1] ?? "";
+  });
+  return new Set(values);
+}
+
+function coreLimit(pid: number): string {
+  return /^Max core file size\s+(\S+)\s+(\S+)/m.exec(readFileSync(`/proc/${pid}/limits`, "latin1"))?.[2] ?? "";
+}
+
+async function sandboxes(proxy: RunningProxy): Promise<string[]> {
+  const { stdout } = await proxy.run("status", "--json");
+  return (JSON.parse(stdout).WORKERS.vec as { sandbox?: string }[]).map((worker) => worker.sandbox ?? "");
+}
+
+test("by default every thread of a worker is in the sandbox, and it serves", async (t) => {
+  const proxy = await start(t, {});
+  assert.equal((await once(proxy.port, REQUEST))?.status, 200);
+  await proxy.waitForAccessLines(1);
+  assert.equal(proxy.workerPids.length, 2);
+  for (const pid of proxy.workerPids) {
+    assert.deepEqual(ofThreads(pid, "Seccomp"), new Set(["2"]));
+    assert.deepEqual(ofThreads(pid, "NoNewPrivs"), new Set(["1"]));
+    assert.deepEqual(ofThreads(pid, "CapAmb"), new Set(["0000000000000000"]));
+    assert.equal(coreLimit(pid), "1");
+  }
+  assert.equal(coreLimit(proxy.pid), "1");
+  assert.deepEqual(await sandboxes(proxy), ["on", "on"]);
+  assert.match((await proxy.run("status")).stdout, /sandbox/);
+});
+
+test("a successor of a killed worker is in the sandbox, too", async (t) => {
+  const proxy = await start(t, { sandbox: "required" });
+  process.kill(proxy.workerPids[0], "SIGKILL");
+  await until("it is replaced", () => /worker 2 serves/.test(proxy.output));
+  for (const pid of proxy.workerPids) assert.deepEqual(ofThreads(pid, "Seccomp"), new Set(["2"]));
+});
+
+test("switched off it is off, and status says so", async (t) => {
+  const proxy = await start(t, { sandbox: "off" });
+  const before = ofThreads(process.pid, "Seccomp");
+  for (const pid of proxy.workerPids) assert.deepEqual(ofThreads(pid, "Seccomp"), before);
+  const off = "off: switched off by the configuration";
+  assert.deepEqual(await sandboxes(proxy), [off, off]);
+});
