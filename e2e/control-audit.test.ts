@@ -2,7 +2,7 @@
 // of it, also what was refused, and nobody's secrets.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { order } from "./lib/changes.ts";
@@ -16,7 +16,7 @@ interface Line {
   readonly verb: string;
   readonly target: string;
   readonly result: string;
-  readonly actor: { readonly uid: number; readonly pid: number };
+  readonly actor: { readonly uid: number; readonly pid: number; readonly comm: string | null };
   readonly cluster_id: string | null;
   readonly extras: Readonly<Record<string, unknown>>;
 }
@@ -77,6 +77,21 @@ test("spec 12.9: changes, refusals, files and the end are in the trail, question
   assert.equal(text.split("\n").length - 1, trail.length);
   assert.equal(proxy.output.match(/AUDIT/g)?.length, trail.length);
   for (const where of [text, JSON.stringify(trail), proxy.output]) assert.ok(!where.includes(secret));
+});
+
+test("a reload by SIGHUP is in the trail as one of main's own, whatever comes of it", async (t) => {
+  const proxy = await startProxy(t, { settings: AUDIT, clusters: { app: { backends: [] } } });
+  const path = join(proxy.folder, "config.toml");
+  proxy.kill("SIGHUP");
+  await until("the reload is audited", () => lines(proxy).length === 1);
+  writeFileSync(path, `nonsense = 1\n${readFileSync(path, "utf8")}`);
+  proxy.kill("SIGHUP");
+  await until("the second is audited", () => lines(proxy).length === 2);
+  const [good, bad] = lines(proxy);
+  assert.deepEqual([good.verb, good.result, good.actor.comm], ["configuration_reloaded", "ok", "SIGHUP"]);
+  assert.equal(good.actor.pid, proxy.pid);
+  assert.equal(bad.result, "err");
+  assert.match(String(bad.extras["reason"]), /nonsense/);
 });
 
 test("CP-16 a user who is not allowed is refused and audited, whatever is asked", async (t) => {

@@ -33,8 +33,10 @@ async function subscribe(t: TestContext, proxy: RunningProxy): Promise<{ heard: 
     onProcessing: ({ message, content }) => {
       const held = content?.contentType;
       assert.ok(held?.case === "event");
-      assert.equal(message, eventName(held.value.kind));
-      heard.push(`${message} ${held.value.clusterId}`.trim());
+      assert.match(message, /^(main|\d+)$/);
+      const { kind, clusterId } = held.value;
+      const about = /^WORKER_/.test(eventName(kind)) ? `(${message})` : clusterId;
+      heard.push(`${eventName(kind)} ${about}`.trim());
     },
   });
   subscription.catch(() => undefined);
@@ -198,6 +200,14 @@ test("spec 7.6: verdicts of health checks and what they mean to the cluster, in 
     `HEALTH_CHECK_HEALTHY app b0 ${port}`,
     "CLUSTER_RECOVERED app",
   ]);
+});
+
+test("spec 12.7: a worker that dies and its successor are told, with its id", async (t) => {
+  const proxy = await startProxy(t, { clusters: { app: { backends: [] } } });
+  const { heard } = await entered(t, proxy);
+  process.kill(proxy.workerPids[0] as number, "SIGKILL");
+  await until("both events", () => heard.length >= 2);
+  assert.deepEqual(heard, ["WORKER_KILLED (0)", "WORKER_RELAUNCHED (1)"]);
 });
 
 test("CP-05 a subscriber that does not read is dropped, the others and the changes go on", async (t) => {

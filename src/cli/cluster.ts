@@ -1,8 +1,9 @@
 // `sozu cluster add`, `remove` and `list`.
 
 import { LoadBalancingAlgorithms, ProxyProtocolConfig } from "../command/gen/sozu_pb.ts";
+import { checkHash } from "../policies/credentials.ts";
 import { ask, control } from "./control.ts";
-import { CliError } from "./errors.ts";
+import { CliError, UsageError } from "./errors.ts";
 import { type GlobalOptions, givenOf } from "./options.ts";
 import { readAnswers, readWord } from "./values.ts";
 
@@ -47,7 +48,8 @@ export const POLICIES: Readonly<Record<string, LoadBalancingAlgorithms>> = {
 
 /** Adds a cluster, or changes the one with this id. */
 export async function addCluster(options: ClusterOptions): Promise<void> {
-  const policy = readWord("load balancing policy", options.loadBalancingPolicy, Object.keys(POLICIES), "_");
+  const policy = readWord("load balancing policy", options.loadBalancingPolicy, Object.keys(POLICIES), "_", UsageError);
+  checkHashes(options.authorizedHash ?? []);
   await control(options, {
     case: "addCluster",
     value: {
@@ -66,6 +68,16 @@ export async function addCluster(options: ClusterOptions): Promise<void> {
       ...givenOf(options, ["affinity", "slowStart", "ejectAfter", "ejectionTime"]),
     },
   });
+}
+
+/** A stock proxy stores whatever it is given, and the entry never matches. */
+function checkHashes(hashes: readonly string[]): void {
+  for (const text of hashes) {
+    const wrong = checkHash(text);
+    if (wrong === null) continue;
+    const next = "write user:hash, where hash is the output of: printf '<password>' | sha256sum";
+    throw new CliError(`--authorized-hash: ${wrong}`, next);
+  }
 }
 
 function proxyProtocol({ sendProxy, expectProxy }: ClusterOptions): { proxyProtocol?: ProxyProtocolConfig } {

@@ -15,6 +15,9 @@ export class CliError extends Error {
   }
 }
 
+/** A value on the command line that cannot be read: exit code 2, as for an unknown option. */
+export class UsageError extends CliError {}
+
 /** The text of any error as the CLI prints it. Foreign errors are adopted here, and only here. */
 export function describeError(error: unknown): string {
   if (error instanceof Error) {

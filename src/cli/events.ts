@@ -20,7 +20,9 @@ export async function showEvents(options: GlobalOptions): Promise<void> {
   const onProcessing = (response: Response): void => {
     const held = response.content?.contentType;
     if (held?.case !== "event") return;
-    process.stdout.write(options.json ? `{"EVENT":${toJson(EventSchema, held.value)}}\n` : eventText(held.value));
+    process.stdout.write(
+      options.json ? `{"EVENT":${toJson(EventSchema, held.value)}}\n` : eventText(response.message, held.value),
+    );
   };
   try {
     const subscription = request({ case: "subscribeEvents", value: {} });
@@ -31,9 +33,10 @@ export async function showEvents(options: GlobalOptions): Promise<void> {
   }
 }
 
-/** `2026-11-20T17:56:51.123Z BACKEND_DOWN cluster=app backend=b0 address=127.0.0.1:1026`. */
-function eventText(event: Event): string {
+/** `2026-11-20T17:56:51.123Z BACKEND_DOWN worker=0 cluster=app backend=b0 address=127.0.0.1:1026`. */
+function eventText(source: string, event: Event): string {
   const parts = [new Date().toISOString(), eventName(event.kind)];
+  if (/^\d+$/.test(source)) parts.push(`worker=${source}`);
   if (event.clusterId !== "") parts.push(`cluster=${shown(event.clusterId)}`);
   if (event.backendId !== "") parts.push(`backend=${shown(event.backendId)}`);
   const address = event.address === undefined ? null : addressFromMessage(event.address);

@@ -3,7 +3,7 @@
 import { PathRuleKind, type RedirectPolicy, type RedirectScheme, RulePosition } from "../command/gen/sozu_pb.ts";
 import { REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
 import { control } from "./control.ts";
-import { CliError } from "./errors.ts";
+import { UsageError } from "./errors.ts";
 import { type GlobalOptions, givenOf } from "./options.ts";
 import { type HstsOptions, readAddress, readHeader, readHsts, readTags, readTemplate, readWord } from "./values.ts";
 
@@ -96,7 +96,7 @@ export async function listFrontends(options: FrontendListOptions): Promise<void>
 
 function frontend(options: FrontendOptions, clusterId: string | null) {
   const hostname = options.hostname ?? options.host;
-  if (hostname === undefined) throw new CliError("--hostname is missing", 'name the host, or "*" for every host');
+  if (hostname === undefined) throw new UsageError("--hostname is missing", 'name the host, or "*" for every host');
   return {
     ...(clusterId === null ? {} : { clusterId }),
     address: readAddress(options.address),
@@ -130,5 +130,5 @@ function pathRule({ pathPrefix, pathRegex, pathEquals }: FrontendOptions): { kin
   if (pathRegex !== undefined) rules.push({ kind: PathRuleKind.REGEX, value: pathRegex });
   if (pathEquals !== undefined) rules.push({ kind: PathRuleKind.EQUALS, value: pathEquals });
   if (rules.length <= 1) return rules[0] ?? { kind: PathRuleKind.PREFIX, value: "" };
-  throw new CliError("a frontend has one path rule", "give one of --path-prefix, --path-regex and --path-equals");
+  throw new UsageError("a frontend has one path rule", "give one of --path-prefix, --path-regex and --path-equals");
 }

@@ -8,7 +8,7 @@ import {
   UpdateUdpListenerConfigSchema,
 } from "../command/gen/sozu_pb.ts";
 import { control, type RequestInit } from "./control.ts";
-import { CliError } from "./errors.ts";
+import { UsageError } from "./errors.ts";
 import type { Protocol } from "./listener.ts";
 import type { GlobalOptions } from "./options.ts";
 import { type HstsOptions, readAddress, readAnswers, readHsts, readTemplateFile } from "./values.ts";
@@ -53,17 +53,16 @@ export async function updateListener(protocol: Protocol, options: ListenerUpdate
   if (Object.keys(answers).length > 0) patch["answers"] = answers;
   if (options.resetTrustedProxies === true) patch["trustedProxies"] = { values: [] };
   if (options.trustedProxies !== undefined) patch["trustedProxies"] = { values: options.trustedProxies.split(",") };
+  if (options.resetAlpn === true && options.alpnProtocols !== undefined) {
+    throw new UsageError("--reset-alpn cannot be combined with --alpn-protocols");
+  }
   if (options.resetAlpn === true) patch["alpnProtocols"] = { values: [] };
   if (options.alpnProtocols !== undefined) patch["alpnProtocols"] = { values: options.alpnProtocols.split(",") };
   if (options.enableHttp11 === true) patch["disableHttp11"] = false;
   const hsts = readHsts(options);
   if (hsts !== undefined) patch["hsts"] = hsts;
-  if (Object.keys(patch).length === 0) {
-    throw new CliError(
-      "nothing was given that could change",
-      `sozu listener ${protocol} update --help lists the options`,
-    );
-  }
+  // Not an error, as in Sozu: a script may have nothing to change today.
+  if (Object.keys(patch).length === 0) process.stderr.write("warning: nothing was given that could change\n");
   const verb = { case: request, value: { ...patch, address: readAddress(options.address) } };
   await control(options, verb as RequestInit, "sozu listener list shows all listeners");
 }

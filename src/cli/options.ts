@@ -96,8 +96,9 @@ export function hstsOptions(command: Command): void {
 
 export function port(text: string): number {
   const value = Number(text);
-  if (!/^\d{1,5}$/.test(text) || value < 1 || value > 65_535) throw new InvalidArgumentError("It must be 1 to 65535.");
-  return value;
+  if (/^\d{1,5}$/.test(text) && value >= 1 && value <= 65_535) return value;
+  // Exit code 1, as with Sozu, which reads the number before it judges it.
+  throw new CliError(`"${text}" is not a port`, "write a number from 1 to 65535");
 }
 
 /** Flags that are known and wrong here: refused with the reason. */

@@ -5,7 +5,7 @@
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
-import { describeError, EXIT_FAILURE, EXIT_USAGE } from "./errors.ts";
+import { describeError, EXIT_FAILURE, EXIT_USAGE, UsageError } from "./errors.ts";
 import { fillFlags, laterVerbs, milliseconds } from "./options.ts";
 import { addCertificateVerbs } from "./verbs/certificates.ts";
 import { addBackendVerbs, addClusterVerbs } from "./verbs/clusters.ts";
@@ -24,7 +24,7 @@ export async function run(args: readonly string[]): Promise<number> {
     // Commander has printed its own message by then.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : EXIT_USAGE;
     process.stderr.write(`\n${describeError(error)}\n\n`);
-    return EXIT_FAILURE;
+    return error instanceof UsageError ? EXIT_USAGE : EXIT_FAILURE;
   }
 }
 

@@ -6,13 +6,13 @@ import { setEntry } from "../command/map-entry.ts";
 import { foldWord, HEADER_POSITIONS, TLS_VERSIONS } from "../command/words.ts";
 import { readAnswerFile } from "../config/load.ts";
 import { nearest } from "../config/suggest.ts";
-import { CliError } from "./errors.ts";
+import { CliError, UsageError } from "./errors.ts";
 
 /** Reads `ip:port` or `[v6]:port`. @throws CliError */
 export function readAddress(text: string): SocketAddress {
   const address = parseAddress(text);
   if (address !== null) return addressToMessage(address);
-  throw new CliError(`"${text}" is not an address`, "write ip:port, for example 127.0.0.1:1026 or [::1]:1026");
+  throw new UsageError(`"${text}" is not an address`, "write ip:port, for example 127.0.0.1:1026 or [::1]:1026");
 }
 
 /** Reads `key=value,key2=value2`; keys and values are trimmed at the commas. @throws CliError */
@@ -21,20 +21,26 @@ export function readTags(text: string): Record<string, string> {
   for (const part of text.split(",")) {
     const pair = part.trim();
     const at = pair.indexOf("=");
-    if (at < 1) throw new CliError(`"${pair}" is not a tag`, "write key=value,other=value");
+    if (at < 1) throw new UsageError(`"${pair}" is not a tag`, "write key=value,other=value");
     setEntry(tags, pair.slice(0, at), pair.slice(at + 1));
   }
   return tags;
 }
 
-/** The number of a word in its list, in whatever case and with whatever joint it is given. @throws CliError */
-export function readWord<T extends number>(what: string, text: string, words: readonly string[], joint: "_" | "-"): T {
+/** The number of a word in its list, in whatever case and with whatever joint it is given. @throws CliError, or `Wrong` */
+export function readWord<T extends number>(
+  what: string,
+  text: string,
+  words: readonly string[],
+  joint: "_" | "-",
+  Wrong: typeof CliError = CliError,
+): T {
   const word = foldWord(text, joint);
   const number = words.indexOf(word);
   if (number >= 0) return number as T;
   const meant = nearest(word, words);
   const next = meant === null ? `choose one of ${words.join(", ")}` : `did you mean ${meant}?`;
-  throw new CliError(`"${text}" is not a ${what}`, next);
+  throw new Wrong(`"${text}" is not a ${what}`, next);
 }
 
 /** Reads `position=name=value`; the value may hold more of the signs. @throws CliError */
@@ -80,7 +86,7 @@ export function readTlsVersions(texts: readonly string[]): TlsVersion[] {
     const word = text.toUpperCase() === "TLSV1" ? "TLS_V10" : text.toUpperCase();
     const number = (TLS_VERSIONS as readonly string[]).indexOf(word);
     if (number >= 0) return number as TlsVersion;
-    throw new CliError(`"${text}" is not a version of TLS`, "write TLS_V12 or TLS_V13");
+    throw new UsageError(`"${text}" is not a version of TLS`, "write TLS_V12 or TLS_V13");
   });
 }
 
@@ -99,7 +105,7 @@ export function readHsts(options: HstsOptions) {
   const given = [hstsMaxAge, hstsIncludeSubdomains, hstsPreload, hstsForceReplaceBackend];
   const enabled = given.some((value) => value !== undefined);
   if (hstsDisabled === true && enabled) {
-    throw new CliError("--hsts-disabled cannot be combined with other HSTS options");
+    throw new UsageError("--hsts-disabled cannot be combined with other HSTS options");
   }
   if (hstsDisabled === true) return { enabled: false };
   if (!enabled) return undefined;

@@ -42,6 +42,13 @@ export class Actors {
     };
   }
 
+  /** Main itself, for what nobody asked for over the socket; `cause` is where the name of a program would be. */
+  own(cause: string): AuditClient {
+    const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+    const client = this.client({ pid: process.pid, uid, gid });
+    return { ...client, actor: { ...client.actor, comm: cause } };
+  }
+
   ulid(): string {
     this.#ulids.next(Date.now(), this.#ulid, 0);
     return String.fromCharCode(...this.#ulid);

@@ -4,7 +4,7 @@
 
 import { addressToMessage } from "../command/address.ts";
 import { EventKind, type Request, ResponseSchema, type SocketAddress } from "../command/gen/sozu_pb.ts";
-import { encodeMessage, eventName, processingResponse } from "../command/messages.ts";
+import { encodeMessage, processingResponse } from "../command/messages.ts";
 import type { WorkerEvent } from "../command/objects.ts";
 import type { Logger } from "../observe/logger.ts";
 
@@ -53,9 +53,10 @@ export class EventHub {
     if (this.#subscribers.delete(subscriber) && this.#subscribers.size === 0) this.#onListening(false);
   }
 
-  emit(event: MainEvent): void {
+  /** Sends an event. The text beside it says whose it is, as in Sozu: `main`, or the id of a worker. */
+  emit(event: MainEvent, source = "main"): void {
     if (this.#subscribers.size === 0) return;
-    const response = processingResponse(eventName(event.kind), { case: "event", value: event });
+    const response = processingResponse(source, { case: "event", value: event });
     const frame = encodeMessage(ResponseSchema, response);
     if (frame === null) return;
     for (const subscriber of this.#subscribers) {
@@ -67,14 +68,15 @@ export class EventHub {
   }
 
   /** What a worker reported. */
-  emitOf({ kind, clusterId, backendId, address }: WorkerEvent): void {
+  emitOf(worker: number, { kind, clusterId, backendId, address }: WorkerEvent): void {
     if (this.#subscribers.size === 0) return;
-    this.emit({
+    const event = {
       kind: kind as EventKind,
       ...(clusterId === null ? {} : { clusterId }),
       ...(backendId === null ? {} : { backendId }),
       ...(address === null ? {} : { address: addressToMessage(address) }),
-    });
+    };
+    this.emit(event, String(worker));
   }
 }
 
@@ -93,12 +95,30 @@ export function eventOf({ requestType }: Request): MainEvent | null {
     case "removeCluster":
       return { kind: EventKind.CLUSTER_REMOVED, clusterId: requestType.value };
     case "addHttpFrontend":
+    case "addHttpsFrontend":
+    case "addTcpFrontend":
+    case "addUdpFrontend":
       return about(EventKind.FRONTEND_ADDED, requestType.value);
     case "removeHttpFrontend":
+    case "removeHttpsFrontend":
+    case "removeTcpFrontend":
+    case "removeUdpFrontend":
       return about(EventKind.FRONTEND_REMOVED, requestType.value);
+    case "addCertificate":
+      return about(EventKind.CERTIFICATE_ADDED, requestType.value);
+    case "replaceCertificate":
+      return about(EventKind.CERTIFICATE_REPLACED, requestType.value);
+    case "removeCertificate":
+      return about(EventKind.CERTIFICATE_REMOVED, requestType.value);
     case "addHttpListener":
+    case "addHttpsListener":
+    case "addTcpListener":
+    case "addUdpListener":
       return about(EventKind.LISTENER_ADDED, requestType.value);
     case "updateHttpListener":
+    case "updateHttpsListener":
+    case "updateTcpListener":
+    case "updateUdpListener":
       return about(EventKind.LISTENER_UPDATED, requestType.value);
     case "replaceListener":
       return about(EventKind.LISTENER_UPDATED, requestType.value.listener.value ?? {});
@@ -108,6 +128,12 @@ export function eventOf({ requestType }: Request): MainEvent | null {
       return about(EventKind.LISTENER_ACTIVATED, requestType.value);
     case "deactivateListener":
       return about(EventKind.LISTENER_DEACTIVATED, requestType.value);
+    case "configureMetrics":
+      return { kind: EventKind.METRICS_CONFIGURED };
+    case "upgradeMain":
+      return { kind: EventKind.MAIN_UPGRADED };
+    case "upgradeWorker":
+      return { kind: EventKind.WORKER_UPGRADED };
     case "Logging":
       return { kind: EventKind.LOGGING_LEVEL_CHANGED };
     case "saveState":

@@ -3,6 +3,7 @@
 // `start`, with everything taken down again; what fails later is a log line, and the proxy goes on.
 
 import { EventKind, ResponseStatus } from "../command/gen/sozu_pb.ts";
+import { request } from "../command/messages.ts";
 import type { ConfigState } from "../command/state.ts";
 import type { GlobalSettings } from "../config/settings.ts";
 import { workerSettings } from "../config/settings.ts";
@@ -92,7 +93,9 @@ class Main {
   readonly #reloader: Reloader;
   readonly #supervisor: Supervisor;
   readonly #events: EventHub;
+  readonly #actors: Actors;
   #auditLog: AuditLog | null;
+  #audit: Audit | null;
   readonly #logTimer: NodeJS.Timeout;
   readonly #onSignal: (signal: NodeJS.Signals) => void;
   #commandFd: number;
@@ -130,7 +133,9 @@ class Main {
     const { source } = options;
     this.#reloader = new Reloader({ keeper: this.#keeper, files: this.#files, source, settings, logger: this.#logger });
     this.#autoSave = null;
+    this.#actors = new Actors();
     this.#auditLog = null;
+    this.#audit = null;
     this.#logTimer = setInterval(() => this.#tickLogs(), LOG_TICK_MS);
     this.#onSignal = (signal) => this.#handleSignal(signal);
     this.#commandFd = -1;
@@ -244,7 +249,7 @@ class Main {
       snapshot: () => this.#keeper.snapshot(),
       onAck: (worker, revision, standing) => this.#keeper.changes.onAck(worker, revision, standing),
       onGone: (worker) => this.#keeper.changes.onGone(worker),
-      onEvent: (event) => this.#events.emitOf(event),
+      onEvent: (worker, event) => this.#events.emitOf(worker, event),
       onTick: (nowMs) => this.#keeper.changes.expire(nowMs),
     });
   }
@@ -266,8 +271,9 @@ class Main {
   }
 
   #serveCommands(log: AuditLog): CommandServer {
-    const actors = new Actors();
+    const actors = this.#actors;
     const audit = new Audit(log, actors, () => this.#keeper.state);
+    this.#audit = audit;
     const targets = {
       keeper: this.#keeper,
       supervisor: this.#supervisor,
@@ -312,7 +318,13 @@ class Main {
   async #reload(): Promise<void> {
     if (this.#server === null || this.#stopping !== null) return;
     const whole = { path: "", prune: false, dryRun: false };
-    const { status, message } = await this.#reloader.reload(whole, (text) => this.#logger.debug("config", text));
+    // Audited like one that was asked for over the socket; who sent the signal is not known.
+    const asked = request({ case: "reloadConfiguration", value: "" });
+    const trail = this.#audit?.begin(this.#actors.own("SIGHUP"), asked) ?? null;
+    const progress = (text: string): void => this.#logger.debug("config", text);
+    const response = await this.#reloader.reload(whole, progress, trail);
+    trail?.finish(response);
+    const { status, message } = response;
     if (status !== ResponseStatus.OK) this.#logger.error("config", message);
     else {
       this.#logger.info("config", message);

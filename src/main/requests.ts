@@ -86,7 +86,7 @@ async function answer(
       await targets.stop(name === "hardStop");
       return okResponse(`Successfully ${name === "softStop" ? "soft" : "hard"} stopped all workers`);
     case "Logging":
-      targets.keeper.state.count(name);
+      state.count(name);
       return setLogging(value, targets);
     case "saveState":
       return targets.files.save(value, progress, trail);
@@ -114,9 +114,11 @@ async function answer(
     case "queryBackendHealth":
       return queryHealth(isFieldSet(value, QueryBackendHealthSchema.field.clusterId) ? value.clusterId : null, targets);
     case "setMaxConnectionsPerIp":
+      state.count(name);
       targets.supervisor.setMaxConnectionsPerIp(value > LIMIT_MAX ? Number(LIMIT_MAX) : Number(value));
       return okResponse("Successfully applied request to all workers");
     case "queryMaxConnectionsPerIp":
+      state.count(name);
       return queryLimit(targets.supervisor);
     case undefined:
       return failureResponse(commandError("EMPTY_REQUEST").message);
@@ -135,12 +137,15 @@ function list(state: ConfigState, request: Request): Response | null {
     case "listListeners":
       return okResponse("Successfully listed listeners", listListeners(state));
     case "queryCertificatesFromTheState":
-      return okResponse("Successfully queried certificates", listCertificates(state, value));
+      return okResponse(
+        "Successfully queried certificates from the state of main process",
+        listCertificates(state, value),
+      );
     case "countRequests":
-      return okResponse("Successfully counted requests", countRequests(state));
+      return okResponse("Successfully counted requests received by the state", countRequests(state));
     case "queryHealthChecks": {
       const id = isFieldSet(value, QueryHealthChecksSchema.field.clusterId) ? value.clusterId : null;
-      return okResponse("Successfully queried health checks", listHealthChecks(state, id));
+      return okResponse("Successfully listed health check configurations", listHealthChecks(state, id));
     }
     default:
       return null;

@@ -3,6 +3,7 @@
 // same sockets and state; deaths in a row are answered with growing pauses (back-off.ts).
 // Invariant: at most one worker per slot serves; predecessors leave once it is ready.
 
+import { EventKind } from "../command/gen/sozu_pb.ts";
 import { decodeHashes, type HashesPart } from "../command/hash-packets.ts";
 import { decodeHealth } from "../command/health-packets.ts";
 import type { BackendHealth, SocketAddress, WorkerEvent, WorkerSettings } from "../command/objects.ts";
@@ -46,7 +47,7 @@ export interface SupervisorOptions {
   onAck(worker: number, revision: number, standing: Standing): void;
   onGone(worker: number): void;
   /** Called for what a worker reports. */
-  onEvent(event: WorkerEvent): void;
+  onEvent(worker: number, event: WorkerEvent): void;
   /** Called every TICK_MS. */
   onTick(nowMs: number): void;
 }
@@ -295,6 +296,7 @@ export class Supervisor implements ChangeTargets {
         this.#logger.error("supervisor", `worker ${worker.id} serves without a part of the state: ${reason}`);
       }
       const slot = this.#slots[worker.slot];
+      if (slot.vacantSinceMs >= 0) this.#options.onEvent(worker.id, workerEvent(EventKind.WORKER_RELAUNCHED));
       slot.vacantSinceMs = -1;
       takeBack(slot, this.#options.sockets);
       for (const [old, kill] of slot.leaving) {
@@ -320,7 +322,7 @@ export class Supervisor implements ChangeTargets {
       if (part === null) this.#events.onTrouble(worker, "it sent a broken report of health");
       else this.#healthQueries.onPart(worker.id, number, part.last, (health) => health.push(...part.health));
     },
-    onEvent: (event: WorkerEvent): void => this.#options.onEvent(event),
+    onEvent: (worker: WorkerProcess, event: WorkerEvent): void => this.#options.onEvent(worker.id, event),
     onTrouble: (worker: WorkerProcess, reason: string): void => {
       this.#logger.error("supervisor", `worker ${worker.id} (pid ${worker.pid}): ${reason}`);
       if (worker.state === WORKER.STARTING) this.#started(`worker ${worker.id}: ${reason}`);
@@ -337,7 +339,10 @@ export class Supervisor implements ChangeTargets {
     const how = status.signal > 0 ? `was killed by signal ${status.signal}` : `exited with code ${status.exitCode}`;
     const text = `worker ${worker.id} (pid ${worker.pid}) ${how} after ${(livedMs / 1000).toFixed(1)} s`;
     if (worker.expected) this.#logger.info("supervisor", text);
-    else this.#logger.error("supervisor", text);
+    else {
+      this.#logger.error("supervisor", text);
+      this.#options.onEvent(worker.id, workerEvent(EventKind.WORKER_KILLED));
+    }
     this.#forget(worker);
     slot.leaving.delete(worker);
     if (slot.worker === worker) {
@@ -420,6 +425,10 @@ export class Supervisor implements ChangeTargets {
 
 /** After a hard stop was asked for, what still runs is killed. */
 const HARD_STOP_GRACE_MS = 300;
+
+function workerEvent(kind: EventKind): WorkerEvent {
+  return { kind, clusterId: null, backendId: null, address: null };
+}
 
 function addHashes(collected: Map<string, bigint>, part: HashesPart): void {
   for (const { id, low, high } of part.hashes) collected.set(id, (BigInt(high) << 32n) | BigInt(low));

@@ -64,7 +64,7 @@ export interface WorkerEvents {
   /** Part of the answer to queryHealth(). */
   onHealth(worker: WorkerProcess, number: number, body: Uint8Array): void;
   /** Something happened in it. */
-  onEvent(event: WorkerEvent): void;
+  onEvent(worker: WorkerProcess, event: WorkerEvent): void;
   /** It cannot go on, by its own words or because its channel broke. It may still run. */
   onTrouble(worker: WorkerProcess, reason: string): void;
   onExit(worker: WorkerProcess, status: ExitStatus): void;
@@ -243,7 +243,7 @@ export class WorkerProcess {
     }
     if (packet.kind === PACKET.EVENT) {
       const event = decodeJson<WorkerEvent>(packet.body);
-      if (event !== null) this.#events.onEvent(event);
+      if (event !== null) this.#events.onEvent(this, event);
       return;
     }
     const standing = decodeStanding(packet.body);

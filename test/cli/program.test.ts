@@ -102,7 +102,7 @@ test("--unknown-keys=warn lets a file with unknown keys through", () => {
 
 test("a wrong address is refused before anything is sent", () => {
   const { status, stderr } = sozu("backend", "add", "--id", "a", "--backend-id", "b", "--address", "localhost:80");
-  assert.equal(status, 1);
+  assert.equal(status, 2);
   assert.match(stderr, /"localhost:80" is not an address\n {2}next: write ip:port/);
 });
 
@@ -110,7 +110,7 @@ const RULE = ["frontend", "http", "add", "--address", "127.0.0.1:80", "--hostnam
 
 /** Command lines that are refused before anything is sent: exit code and a part of the message. */
 const REFUSED: readonly (readonly [readonly string[], number, RegExp])[] = [
-  [["cluster", "add", "--id", "a", "--load-balancing-policy", "roundrobin"], 1, /did you mean round_robin\?/],
+  [["cluster", "add", "--id", "a", "--load-balancing-policy", "roundrobin"], 2, /did you mean round_robin\?/],
   [["cluster", "add", "--id", "a"], 2, /--load-balancing-policy/],
   [["cluster", "list", "--id", "a", "--domain", "b"], 1, /Please provide either one/],
   [["frontend", "tcp", "add", "--id", "a"], 2, /--address/],
@@ -118,15 +118,24 @@ const REFUSED: readonly (readonly [readonly string[], number, RegExp])[] = [
   [["certificate", "remove", "-a", "127.0.0.1:1", "-f", "ab"], 1, /"ab" is not a fingerprint/],
   [["certificate", "remove", "-a", "127.0.0.1:1", "--cert", "none.pem"], 1, /there is no file none.pem/],
   [["certificate", "add", "-a", "127.0.0.1:1"], 2, /--certificate/],
-  [["listener", "https", "add", "-a", "127.0.0.1:1", "--tls-versions", "TLS_V9"], 1, /is not a version of TLS/],
-  [["listener", "https", "update", "-a", "127.0.0.1:1", "--hsts-disabled", "--hsts-preload"], 1, /cannot be combined/],
-  [["listener", "udp", "update", "-a", "127.0.0.1:1"], 1, /nothing was given that could change/],
+  [["listener", "https", "add", "-a", "127.0.0.1:1", "--tls-versions", "TLS_V9"], 2, /is not a version of TLS/],
+  [["listener", "https", "update", "-a", "127.0.0.1:1", "--hsts-disabled", "--hsts-preload"], 2, /cannot be combined/],
+  [
+    ["listener", "https", "update", "-a", "127.0.0.1:1", "--reset-alpn", "--alpn-protocols", "h2"],
+    2,
+    /cannot be combined/,
+  ],
   [["listener", "tcp", "update", "-a", "127.0.0.1:1", "--sticky-name", "a"], 2, /unknown option/],
   [["cluster", "lsit"], 2, /Did you mean list\?/],
   [["cluster", "health-check", "set", "-u", "/"], 2, /--id/],
   [["cluster", "add", "-i", "a", "--load-balancing-policy", "hrw", "--answer", "503="], 1, /"503=" is not an answer/],
   [["cluster", "add", "-i", "a", "--load-balancing-policy", "hrw", "--answer", "503=file://no"], 1, /no file no/],
-  [["cluster", "add", "-i", "a", "--load-balancing-policy", "hrw", "--https-redirect-port", "0"], 2, /1 to 65535/],
+  [["cluster", "add", "-i", "a", "--load-balancing-policy", "hrw", "--https-redirect-port", "0"], 1, /1 to 65535/],
+  [
+    ["cluster", "add", "-i", "a", "--load-balancing-policy", "hrw", "--authorized-hash", "ann:ab"],
+    1,
+    /64 hexadecimal digits/,
+  ],
   [
     [...RULE, "--redirect", "permanant", "id", "a"],
     1,
@@ -139,13 +148,12 @@ const REFUSED: readonly (readonly [readonly string[], number, RegExp])[] = [
   [[...RULE, "--required-auth", "false", "idd", "a"], 2, /Did you mean id\?/],
   [[...RULE, "--required-auth=maybe", "id", "a"], 2, /true or false/],
   [[...RULE, "--hsts-disabled", "deny"], 1, /--hsts-disabled: plain HTTP cannot carry it/],
-  [[...RULE, "--path-prefix", "/", "--path-equals", "/", "deny"], 1, /one path rule/],
-  [[...RULE, "--tags", "a=b,c", "deny"], 1, /"c" is not a tag/],
+  [[...RULE, "--path-prefix", "/", "--path-equals", "/", "deny"], 2, /one path rule/],
+  [[...RULE, "--tags", "a=b,c", "deny"], 2, /"c" is not a tag/],
   [[...RULE, "idd", "a"], 2, /Did you mean id\?/],
-  [["frontend", "http", "add", "--address", "127.0.0.1:80", "deny"], 1, /--hostname is missing/],
-  [["listener", "http", "add", "--address", "here"], 1, /"here" is not an address/],
+  [["frontend", "http", "add", "--address", "127.0.0.1:80", "deny"], 2, /--hostname is missing/],
+  [["listener", "http", "add", "--address", "here"], 2, /"here" is not an address/],
   [["listener", "http", "add", "--address", "127.0.0.1:1", "--front-timeout", "1s"], 2, /number of seconds/],
-  [["listener", "http", "update", "--address", "127.0.0.1:1"], 1, /nothing was given that could change/],
   [["listener", "http", "update", "-a", "127.0.0.1:1", "--answer-404", "none.http"], 1, /there is no file none.http/],
   [["listener", "http", "update", "-a", "127.0.0.1:1", "--h2-max-ping-per-window", "x"], 2, /a number from 0/],
   [["connection-limit", "set", "many"], 2, /a number from 0 to 4294967295/],

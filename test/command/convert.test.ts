@@ -170,6 +170,7 @@ test("spec 2.4.1: HTTP/2 settings are checked, kept and handed on", () => {
   assert.match(refusal(update({ h2MaxPingPerWindow: 0 }), state), /'h2_max_ping_per_window': it must be at least 1/);
   assert.match(refusal(update({ h2StreamShrinkRatio: 1 }), state), /'h2_stream_shrink_ratio': it must be at least 2/);
   assert.match(refusal(update({ h2MaxRstStreamLifetime: 0n }), state), /'h2_max_rst_stream_lifetime'/);
+  assert.match(refusal(update({ sozuIdHeader: "" }), state), /'sozu_id_header': it is empty/);
   assert.match(refusal(update({ sozuIdHeader: "a b" }), state), /'sozu_id_header': it is not a token/);
   const zeros = { h2InitialConnectionWindow: 0, h2StreamIdleTimeoutSeconds: 0, h2GracefulShutdownDeadlineSeconds: 0 };
   assert.deepEqual(apply(state, update(zeros)), ["add_http_listener"]);

@@ -23,8 +23,9 @@ function listener(room = 1000) {
     const held = response?.content?.contentType;
     assert.ok(response?.status === ResponseStatus.PROCESSING && held?.case === "event");
     const { kind, clusterId, backendId, address } = held.value;
-    assert.equal(response.message, eventName(kind));
-    heard.push(`${response.message} ${clusterId} ${backendId} ${address?.port ?? ""}`);
+    heard.push(
+      `${eventName(kind)}${response.message === "main" ? "" : ` (${response.message})`} ${clusterId} ${backendId} ${address?.port ?? ""}`,
+    );
     return true;
   };
   return { heard, push };
@@ -39,9 +40,9 @@ test("decisions 6: a subscriber hears nothing of its own subscription, the other
   assert.deepEqual(first.heard, ["EVENTS_SUBSCRIBED   "]);
   assert.deepEqual(second.heard, []);
   const address = { ip: "127.0.0.1", port: 1026 };
-  hub.emitOf({ kind: EventKind.BACKEND_DOWN, clusterId: "app", backendId: "b0", address });
-  hub.emitOf({ kind: EventKind.NO_AVAILABLE_BACKENDS, clusterId: "app", backendId: null, address: null });
-  assert.deepEqual(second.heard, ["BACKEND_DOWN app b0 1026", "NO_AVAILABLE_BACKENDS app  "]);
+  hub.emitOf(0, { kind: EventKind.BACKEND_DOWN, clusterId: "app", backendId: "b0", address });
+  hub.emitOf(1, { kind: EventKind.NO_AVAILABLE_BACKENDS, clusterId: "app", backendId: null, address: null });
+  assert.deepEqual(second.heard, ["BACKEND_DOWN (0) app b0 1026", "NO_AVAILABLE_BACKENDS (1) app  "]);
   hub.unsubscribe(second);
   hub.emit({ kind: EventKind.STATE_SAVED });
   assert.equal(first.heard.length, 4);
@@ -78,6 +79,16 @@ test("spec 12.7: the events of requests; backends and health checks have none", 
   assert.equal(name({ case: "removeHttpFrontend", value: { ...denying, position: 2 } }), "FRONTEND_REMOVED  80");
   assert.equal(name({ case: "removeCluster", value: "app" }), "CLUSTER_REMOVED app ");
   assert.equal(name({ case: "removeListener", value: { address, proxy: 0 } }), "LISTENER_REMOVED  80");
+  const stream = { clusterId: "app", address };
+  assert.equal(name({ case: "addHttpsFrontend", value: { ...frontend, position: 2 } }), "FRONTEND_ADDED app 80");
+  assert.equal(name({ case: "addUdpFrontend", value: stream }), "FRONTEND_ADDED app 80");
+  assert.equal(name({ case: "removeTcpFrontend", value: stream }), "FRONTEND_REMOVED app 80");
+  assert.equal(name({ case: "addTcpListener", value: { address } }), "LISTENER_ADDED  80");
+  assert.equal(name({ case: "updateHttpsListener", value: { address } }), "LISTENER_UPDATED  80");
+  const removal = { address, fingerprint: "ab" };
+  assert.equal(name({ case: "removeCertificate", value: removal }), "CERTIFICATE_REMOVED  80");
+  assert.equal(name({ case: "configureMetrics", value: 2 }), "METRICS_CONFIGURED  ");
+  assert.equal(name({ case: "upgradeWorker", value: 1 }), "WORKER_UPGRADED  ");
   assert.equal(name({ case: "saveState", value: "x" }), "STATE_SAVED  ");
   assert.equal(name({ case: "addBackend", value: { clusterId: "app", backendId: "b", address } }), "");
   assert.equal(name({ case: "removeHealthCheck", value: "app" }), "");

@@ -5,6 +5,7 @@
 import { clone, create, type DescField, isFieldSet, type Message } from "@bufbuild/protobuf";
 import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { httpAnswers } from "../answer-texts.ts";
+import { type CommandError, commandError } from "../errors.ts";
 import type { CustomHttpAnswers } from "../gen/sozu_pb.ts";
 import { CustomHttpAnswersSchema } from "../gen/sozu_pb.ts";
 import { setEntry } from "../map-entry.ts";
@@ -13,14 +14,19 @@ import { setEntry } from "../map-entry.ts";
 export function listenerPatch<M extends Message, P extends Message>(
   schema: GenMessage<M>,
   patchSchema: GenMessage<P>,
-): (message: M, patch: P) => M {
+): (message: M, patch: P) => M | CommandError {
   const fields = patchSchema.fields.filter(({ localName }) => !BY_HAND.includes(localName));
   return (message, patch) => {
     const patched = clone(schema, message) as M;
     const from = patch as unknown as Fields;
     const to = patched as unknown as Fields;
     for (const field of fields) {
-      if (isFieldSet(patch, field)) to[field.localName] = unwrapped(field, from[field.localName]);
+      if (!isFieldSet(patch, field)) continue;
+      const value = unwrapped(field, from[field.localName]);
+      // Spec 4.7: in a whole listener an empty name stands for the default, in a patch it is a mistake.
+      if (field.name === "sozu_id_header" && value === "")
+        return commandError("INVALID_VALUE", field.name, "it is empty");
+      to[field.localName] = value;
     }
     if ("answers" in patch) patchAnswers(to as unknown as WithAnswers, patch as unknown as WithAnswers);
     return patched;

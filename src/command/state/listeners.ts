@@ -7,7 +7,7 @@ import { clone, equals, type Message } from "@bufbuild/protobuf";
 import type { GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { formatAddress } from "../address.ts";
 import { type Converted, isError, toAddress } from "../convert-checks.ts";
-import { commandError } from "../errors.ts";
+import { type CommandError, commandError } from "../errors.ts";
 import type { SocketAddress as AddressMessage } from "../gen/sozu_pb.ts";
 import type { SocketAddress } from "../objects.ts";
 import type { Outcome } from "./clusters.ts";
@@ -19,7 +19,7 @@ export interface ListenerKind<M extends ListenerMessage, P extends PatchMessage,
   /** The record, inactive. */
   readonly toObject: (message: M) => Converted<O>;
   /** A new message; neither argument is changed. */
-  readonly patch: (message: M, patch: P) => M;
+  readonly patch: (message: M, patch: P) => M | CommandError;
   /** The protocol, when its listeners cannot be activated yet; else null. */
   readonly unbuilt: string | null;
 }
@@ -56,7 +56,8 @@ export class Listeners<M extends ListenerMessage, P extends PatchMessage, O exte
     const key = formatAddress(address);
     const entry = this.table.get(key);
     if (entry === undefined) return commandError("NOT_FOUND", this.table.kind, key);
-    return this.#change(entry, this.kind.patch(entry.message, patch), origin, revision);
+    const patched = this.kind.patch(entry.message, patch);
+    return isError(patched) ? patched : this.#change(entry, patched, origin, revision);
   }
 
   /** Makes a listener exactly what the message says, in place; whether it is active stays. */
@@ -81,7 +82,8 @@ export class Listeners<M extends ListenerMessage, P extends PatchMessage, O exte
     const key = formatAddress(address);
     const entry = this.table.get(key);
     if (entry === undefined) return commandError("NOT_FOUND", this.table.kind, key);
-    if (entry.object.active === active) return [];
+    // As Sozu's workers do: opening what is open is fine, closing what is closed is a mistake.
+    if (entry.object.active === active) return active ? [] : commandError("NO_CHANGE");
     if (this.kind.unbuilt !== null) return commandError("NOT_BUILT", this.kind.unbuilt);
     const object = { ...entry.object, active };
     const { origin } = entry;
