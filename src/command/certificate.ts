@@ -8,7 +8,15 @@ import { CommandError, commandError } from "./errors.ts";
 import type { CertificateAndKey } from "./gen/sozu_pb.ts";
 import { CERTIFICATE_BYTES_MAX, CERTIFICATE_NAMES_MAX, CHAIN_MAX } from "./limits.ts";
 import type { SocketAddress } from "./objects.ts";
-import type { CertificateObject } from "./objects-tls.ts";
+import {
+  type CertificateObject,
+  KEY_ED25519,
+  KEY_P256,
+  KEY_P384,
+  KEY_P521,
+  KEY_RSA,
+  KEY_RSA_PSS,
+} from "./objects-tls.ts";
 import { CERTIFICATE, PRIVATE_KEYS, pemBlocks } from "./pem.ts";
 import { checkLines, normalizeHost, utf8Length } from "./text.ts";
 
@@ -39,6 +47,7 @@ export function toCertificate(
     notBefore: seconds(leaf.validFromDate),
     notAfter,
     versions: message.versions,
+    keyKind: kindOf(key)!,
     certificate: message.certificate,
     chain: message.certificateChain,
     key: message.key,
@@ -163,14 +172,30 @@ function readKey(text: string): KeyObject | string {
     // The message of OpenSSL is left out, so that nothing of a key can be in it.
     return NO_KEY;
   }
-  const type = key.asymmetricKeyType ?? "unknown";
-  if (type === "rsa" || type === "rsa-pss" || type === "ed25519") return key;
-  const curve = key.asymmetricKeyDetails?.namedCurve ?? "";
-  return type === "ec" && CURVES.includes(curve) ? key : `keys of the kind ${type} ${curve} cannot be used`;
+  if (kindOf(key) !== undefined) return key;
+  return `keys of the kind ${key.asymmetricKeyType ?? "unknown"} ${curveOf(key)} cannot be used`;
 }
 
+/** KEY_*; undefined: nothing is signed with such a key here. */
+function kindOf(key: KeyObject): number | undefined {
+  const type = key.asymmetricKeyType ?? "unknown";
+  return KEY_KINDS.get(type === "ec" ? curveOf(key) : type);
+}
+
+function curveOf(key: KeyObject): string {
+  return key.asymmetricKeyDetails?.namedCurve ?? "";
+}
+
+const KEY_KINDS: ReadonlyMap<string, number> = new Map([
+  ["rsa", KEY_RSA],
+  ["rsa-pss", KEY_RSA_PSS],
+  ["ed25519", KEY_ED25519],
+  ["prime256v1", KEY_P256],
+  ["secp384r1", KEY_P384],
+  ["secp521r1", KEY_P521],
+]);
+
 const NO_KEY = "it holds no private key in PEM that can be read (PKCS#8, PKCS#1 or SEC1, without a passphrase)";
-const CURVES: readonly string[] = ["prime256v1", "secp384r1", "secp521r1"];
 
 function givenNames(names: readonly string[], field: string): string[] | CommandError {
   if (names.length > CERTIFICATE_NAMES_MAX) {

@@ -141,6 +141,7 @@ export function writeCertificate(out: FlatBytes, certificate: CertificateObject)
   out.f64(certificate.notBefore);
   out.f64(certificate.notAfter);
   writeNumbers(out, certificate.versions);
+  out.u8(certificate.keyKind);
   out.longText(certificate.certificate);
   out.u16(certificate.chain.length);
   for (let i = 0; i < certificate.chain.length; i++) out.longText(certificate.chain[i]!);
@@ -159,6 +160,7 @@ export function readCertificate(
   const notBefore = from.f64();
   const notAfter = from.f64();
   const versions = readNumbers(from);
+  const keyKind = from.u8();
   const certificate = from.longText();
   const chain: string[] = [];
   for (let left = from.u16(); left > 0 && !from.bad; left--) chain.push(from.longText());
@@ -172,6 +174,7 @@ export function readCertificate(
     notBefore,
     notAfter,
     versions,
+    keyKind,
     certificate,
     chain,
     isDefault,

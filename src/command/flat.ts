@@ -24,7 +24,7 @@ import type { Change, ClusterObject, HttpFrontendObject, HttpListenerObject, Soc
 import type { CertificateObject, HttpsFrontendObject, HttpsListenerObject, TlsChange } from "./objects-tls.ts";
 
 /** Version of the encoding; main and worker must agree on it. */
-export const FLAT_VERSION = 4;
+export const FLAT_VERSION = 5;
 /** Bytes of the header. */
 export const FLAT_HEADER_BYTES = 32;
 

@@ -93,6 +93,14 @@ export interface HttpsFrontendObject extends HttpFrontendObject {
   readonly hsts: HstsObject | null;
 }
 
+/** What a private key is for: which signatures it can make decides which clients a certificate can be shown to. */
+export const KEY_RSA = 0;
+export const KEY_RSA_PSS = 1;
+export const KEY_P256 = 2;
+export const KEY_P384 = 3;
+export const KEY_P521 = 4;
+export const KEY_ED25519 = 5;
+
 /** A certificate of an HTTPS listener (spec 8.1). Identity: address and fingerprint. Never shown: `key`. */
 export interface CertificateObject {
   readonly address: SocketAddress;
@@ -105,6 +113,8 @@ export interface CertificateObject {
   readonly notBefore: number;
   readonly notAfter: number;
   readonly versions: readonly number[];
+  /** KEY_*. */
+  readonly keyKind: number;
   /** PEM: the leaf, what follows it, the private key. */
   readonly certificate: string;
   readonly chain: readonly string[];

@@ -180,6 +180,7 @@ const certificate: CertificateObject = {
   notBefore: -2_000_000_000,
   notAfter: 253_402_300_799,
   versions: [5],
+  keyKind: 5,
   certificate: "leaf ü",
   chain: ["middle", "root"],
   key: "a private key",

@@ -1,9 +1,9 @@
-// Decoder of the ClientHello (RFC 8446 4.1.2, RFC 5246 7.4.1.2): what a listener needs to choose a certificate and a protocol.
+// Decoder of the ClientHello (RFC 8446 4.1.2, RFC 5246 7.4.1.2): what a listener needs to choose certificate and protocol.
 // Contract: decodeClientHello() returns the bytes of the message (> 0), 0 for "need more", or an error code; it never throws
 // on input, never reads outside [at, end) and allocates nothing: facts are offsets into `bytes`, valid as long as those are.
 //
-// It looks at the whole message from its start, so it is called when the message is there; records.ts collects one. What
-// only the TLS library has to understand (key shares, tickets, random values) is skipped by its length.
+// It looks at the whole message from its start, so it is called when the message is there. What the TLS
+// library has to understand (key shares, tickets, random values) is skipped by its length.
 
 import { HANDSHAKE_HEADER_BYTES, HELLO_BYTES_MAX } from "./limits.ts";
 import { judgeServerName, SERVER_NAME } from "./server-name.ts";

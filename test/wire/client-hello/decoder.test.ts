@@ -7,16 +7,6 @@ import test from "node:test";
 import { type ConnectionOptions, connect } from "node:tls";
 import fc from "fast-check";
 import {
-  ClientHello,
-  decodeClientHello,
-  HELLO_MALFORMED,
-  HELLO_OTHER_MESSAGE,
-  HELLO_TOO_LONG,
-  hasValue,
-} from "../../../src/wire/client-hello/decoder.ts";
-import { HELLO_RECORDS, HelloRecords } from "../../../src/wire/client-hello/records.ts";
-import { SERVER_NAME, serverNameText } from "../../../src/wire/client-hello/server-name.ts";
-import {
   alpn,
   type HelloRecipe,
   helloBytes,
@@ -26,7 +16,17 @@ import {
   sized,
   sni,
   versions,
-} from "./hello-bytes.ts";
+} from "../../../fuzz/lib/hello-bytes.ts";
+import { HELLO_RECORDS, HelloRecords } from "../../../fuzz/lib/hello-records.ts";
+import {
+  ClientHello,
+  decodeClientHello,
+  HELLO_MALFORMED,
+  HELLO_OTHER_MESSAGE,
+  HELLO_TOO_LONG,
+  hasValue,
+} from "../../../src/wire/client-hello/decoder.ts";
+import { SERVER_NAME, serverNameText } from "../../../src/wire/client-hello/server-name.ts";
 
 /** What a decoder says, with texts instead of offsets; decoded at an odd place between other bytes. */
 function facts(message: Uint8Array) {

@@ -2,7 +2,7 @@
 // look at one without being its TLS server. Contract: push() returns a code of HELLO_RECORDS; it never throws on input.
 // Each byte is looked at once, so a client that sends single bytes costs no more than one that does not.
 
-import { HANDSHAKE_HEADER_BYTES, HELLO_BYTES_MAX, RECORD_BYTES_MAX, RECORD_HEADER_BYTES } from "./limits.ts";
+import { HANDSHAKE_HEADER_BYTES, HELLO_BYTES_MAX } from "../../src/wire/client-hello/limits.ts";
 
 /** What push() tells. */
 export const HELLO_RECORDS = {
@@ -16,6 +16,9 @@ export const HELLO_RECORDS = {
   TOO_LONG: -2,
 } as const;
 
+/** Bytes of a record header, and of its payload before keys are agreed (RFC 8446 5.1). */
+const RECORD_HEADER_BYTES = 5;
+const RECORD_BYTES_MAX = 16_384;
 const HANDSHAKE = 22;
 const VERSION_MAJOR = 3;
 const CLIENT_HELLO = 1;
