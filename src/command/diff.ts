@@ -23,8 +23,8 @@ export interface ObjectChange {
 /** What there is to do. */
 export interface Plan {
   readonly changes: readonly ObjectChange[];
-  /** Requests in the order in which they are applied; those of one group at once. */
-  readonly groups: readonly (readonly Request[])[];
+  /** Requests in the order in which they are applied. */
+  readonly requests: readonly Request[];
   /** Names of objects that differ and stay as they are. */
   readonly kept: readonly string[];
 }
@@ -92,7 +92,7 @@ class Planner {
   readonly #mode: PlanMode;
   readonly #changes: ObjectChange[];
   readonly #kept: string[];
-  readonly #phases: (readonly Request[])[][];
+  readonly #phases: Request[][];
 
   constructor(mode: PlanMode) {
     this.#mode = mode;
@@ -112,18 +112,18 @@ class Planner {
     const untouched = base === undefined ? there === undefined : there !== undefined && isEqual(kind, there, base);
     const overridden = this.#hasBase && !untouched;
     this.#note(kind, there === undefined ? "add" : "change", there, wanted, overridden);
-    for (const { phase, requests } of kind.put(there, wanted)) this.#phases[phase]!.push(requests);
+    for (const { phase, requests } of kind.put(there, wanted)) this.#phases[phase]!.push(...requests);
   }
 
   drop(kind: DiffKind, there: AnyEntry | undefined, base: AnyEntry | undefined): void {
     if (there === undefined) return;
     const overridden = this.#hasBase && (base === undefined || !isEqual(kind, there, base));
     this.#note(kind, "remove", there, there, overridden);
-    for (const { phase, requests } of kind.remove(there)) this.#phases[phase]!.push(requests);
+    for (const { phase, requests } of kind.remove(there)) this.#phases[phase]!.push(...requests);
   }
 
   finish(): Plan {
-    return { changes: this.#changes, groups: this.#phases.flat(), kept: this.#kept };
+    return { changes: this.#changes, requests: this.#phases.flat(), kept: this.#kept };
   }
 
   get #hasBase(): boolean {

@@ -16,10 +16,24 @@ export function encodeState(state: ConfigState): Uint8Array {
 
 /** Encodes the changes that brought the state to its present revision and hash. A fresh array. */
 export function encodeChanges(state: ConfigState, changes: readonly Change[]): Uint8Array {
+  const steps = encodingChanges(state, changes);
+  let step = steps.next();
+  while (step.done !== true) step = steps.next();
+  return step.value;
+}
+
+/** The same in steps. */
+export function* encodingChanges(state: ConfigState, changes: readonly Change[]): Generator<void, Uint8Array> {
   const writer = new ChangeWriter(256 + changes.length * 128);
-  for (const change of changes) writer.change(change);
+  for (let i = 0; i < changes.length; i++) {
+    writer.change(changes[i]!);
+    if (i % STEP === STEP - 1) yield;
+  }
   return writer.finish(state.revision, state.mirror.hashLow, state.mirror.hashHigh);
 }
+
+/** Changes encoded between two steps: less than a millisecond. */
+const STEP = 256;
 
 /** How following a batch ended. */
 export interface Followed {

@@ -95,15 +95,31 @@ export class ConfigState {
     if (outcome instanceof CommandError) return { ok: false, error: outcome };
     const changes: Change[] = [];
     for (const step of outcome) changes.push(...step.take());
-    if (outcome.length > 0) this.#follow(changes);
+    if (outcome.length > 0) {
+      this.revision += 1;
+      this.#mirror(changes);
+    }
     return { ok: true, changes, steps: outcome };
   }
 
   /** Takes back what apply() did, but for objects that were changed again since; returns what workers have to do. */
   revert(applied: Applied): readonly Change[] {
+    const steps = this.reverting(applied);
+    let step = steps.next();
+    while (step.done !== true) step = steps.next();
+    return step.value;
+  }
+
+  /** The same in steps; nothing else may change the state before the last one. */
+  *reverting(applied: Applied): Generator<void, readonly Change[]> {
     const changes: Change[] = [];
-    for (let i = applied.steps.length - 1; i >= 0; i--) changes.push(...applied.steps[i]!.back());
-    if (applied.steps.length > 0) this.#follow(changes);
+    if (applied.steps.length > 0) this.revision += 1;
+    for (let i = applied.steps.length - 1; i >= 0; i--) {
+      const back = applied.steps[i]!.back();
+      this.#mirror(back);
+      for (const change of back) changes.push(change);
+      yield;
+    }
     return changes;
   }
 
@@ -174,8 +190,7 @@ export class ConfigState {
     yield* changesOf(this.backends);
   }
 
-  #follow(changes: readonly Change[]): void {
-    this.revision += 1;
+  #mirror(changes: readonly Change[]): void {
     const scratch = this.#scratch;
     for (const change of changes) {
       scratch.reset();

@@ -1,21 +1,16 @@
-// Many requests as one change: a transaction, a reload, a state that replaces another. Sockets are opened before
-// anything changes; then the requests go into the state and to the workers in parts, each acknowledged before the next
-// leaves, so that neither main nor a worker is busy with it for long. When a part is refused, the ones before it are
-// taken back: all of it is there in the end, or nothing. What fits into one part is one change for workers, too.
+// Many requests as one change: a transaction, a reload, a state that replaces another. Sockets are opened before anything
+// changes; then all of it goes into main's state in slices, and to the workers as one block, which each of them brings into
+// force by one switch or refuses as a whole. All of it is there in the end, or nothing.
 
 import type { Request, Response } from "../command/gen/sozu_pb.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
 import type { SocketAddress } from "../command/objects.ts";
-import type { Applied, Origin } from "../command/state.ts";
 import { changesState, requestName } from "../command/state.ts";
 import type { Trail } from "./audit.ts";
-import type { Outcome } from "./change-log.ts";
-import type { StateKeeper } from "./state-keeper.ts";
+import type { SetOptions, StateKeeper } from "./state-keeper.ts";
 
-/** Requests in one part: a few milliseconds of main and of a worker. */
-const PART_REQUESTS_MAX = 500;
-/** Requests in a transaction, which is always one part. */
-export const TRANSACTION_REQUESTS_MAX = 1000;
+/** Requests in a transaction. */
+export const TRANSACTION_REQUESTS_MAX = 100_000;
 const REPORT_MS = 500;
 
 /** How a set ended. */
@@ -28,27 +23,55 @@ export type SetOutcome =
   | { readonly kind: "timed out"; readonly workers: readonly number[] };
 
 /** How a set is applied. */
-export interface SetOptions {
-  readonly origin: Origin;
-  /** Requests in one part. */
-  readonly partMax?: number;
-  /** Frontends need a listener that is there. */
-  readonly needsListeners?: boolean;
+export interface ApplyOptions extends SetOptions {
   readonly progress: (text: string) => void;
   readonly trail: Trail | null;
 }
 
-/** Applies groups of requests in their order; a group is never torn apart. */
+/** What a set came to, for who counts. */
+export interface SetCounts {
+  /** Requests that changed something: for workers, for main alone. */
+  readonly published: number;
+  readonly stored: number;
+  /** Workers. */
+  readonly accepted: number;
+  readonly failed: number;
+}
+
+/** Applies requests in their order. `count` is told how many did something, unless all of it is refused. */
 export async function applySet(
   keeper: StateKeeper,
-  groups: readonly (readonly Request[])[],
-  options: SetOptions,
+  requests: readonly Request[],
+  options: ApplyOptions,
+  count: (counts: SetCounts) => void = () => undefined,
 ): Promise<SetOutcome> {
-  const opened = openAll(keeper, groups.flat());
+  const opened = openAll(keeper, requests);
   if (!Array.isArray(opened)) return opened;
-  const result = await applyParts(keeper, partsOf(groups, options.partMax ?? PART_REQUESTS_MAX), options);
+  const report = setInterval(() => options.progress(`applying ${requests.length} requests`), REPORT_MS);
+  const outcome = await submit(keeper, requests, options, count);
+  clearInterval(report);
   keeper.closeUnused(opened);
-  return result;
+  return outcome;
+}
+
+async function submit(
+  keeper: StateKeeper,
+  requests: readonly Request[],
+  options: ApplyOptions,
+  count: (counts: SetCounts) => void,
+): Promise<SetOutcome> {
+  const { trail } = options;
+  const submission = await keeper.submitAll(requests, options);
+  if (submission.kind === "refused") return submission;
+  if (submission.counts.published > 0) trail?.published();
+  const outcome = await submission.outcome;
+  const { accepted, failed } = outcome;
+  if (requests.length > 0) trail?.settled(outcome);
+  if (outcome.kind === "refused") return { kind: "refused", index: -1, reason: outcome.reason };
+  count({ ...submission.counts, accepted, failed });
+  return outcome.kind === "applied"
+    ? { kind: "applied", note: outcome.note }
+    : { kind: "timed out", workers: outcome.workers };
 }
 
 /** Answers a Transaction: all of its requests, or none. */
@@ -67,10 +90,8 @@ export async function applyTransaction(
   if (other >= 0)
     return failureResponse(named(requests, other, "only requests that change the state can be part of it"));
   progress("Processing worker request...");
-  const partMax = TRANSACTION_REQUESTS_MAX;
-  const options = { origin: "socket", partMax, needsListeners: true, progress, trail } as const;
-  const groups = requests.map((each) => [each]);
-  const outcome = await applySet(keeper, groups, options);
+  const options = { origin: "socket", needsListeners: true, progress, trail } as const;
+  const outcome = await applySet(keeper, requests, options);
   switch (outcome.kind) {
     case "applied": {
       const note = outcome.note === "" ? "" : `; ${outcome.note}`;
@@ -107,72 +128,4 @@ function openAll(keeper: StateKeeper, requests: readonly Request[]): SocketAddre
     opened.push(...result);
   }
   return opened;
-}
-
-function partsOf(groups: readonly (readonly Request[])[], partMax: number): Request[][] {
-  const parts: Request[][] = [];
-  let part: Request[] = [];
-  for (const group of groups) {
-    if (part.length > 0 && part.length + group.length > partMax) {
-      parts.push(part);
-      part = [];
-    }
-    part.push(...group);
-  }
-  if (part.length > 0) parts.push(part);
-  return parts;
-}
-
-async function applyParts(
-  keeper: StateKeeper,
-  parts: readonly (readonly Request[])[],
-  { origin, needsListeners, progress, trail }: SetOptions,
-): Promise<SetOutcome> {
-  const total = parts.reduce((sum, part) => sum + part.length, 0);
-  const taken: Applied[] = [];
-  const notes: string[] = [];
-  const late = new Set<number>();
-  const sum = { accepted: 0, failed: 0 };
-  let done = 0;
-  let reportAtMs = performance.now() + REPORT_MS;
-  for (const part of parts) {
-    const submission = keeper.submitAll(part, origin, needsListeners === true);
-    if (submission.kind === "refused") {
-      await takeBack(keeper, taken);
-      return { kind: "refused", index: done + submission.index, reason: submission.reason };
-    }
-    if (taken.length === 0) trail?.published();
-    taken.push(submission.applied);
-    const outcome = await submission.outcome;
-    if (outcome.kind === "refused") {
-      await takeBack(keeper, taken.slice(0, -1));
-      trail?.settled({ ...outcome, accepted: sum.accepted });
-      return { kind: "refused", index: -1, reason: outcome.reason };
-    }
-    add(sum, outcome);
-    if (outcome.kind === "timed out") for (const worker of outcome.workers) late.add(worker);
-    else if (outcome.note !== "") notes.push(outcome.note);
-    done += part.length;
-    if (performance.now() < reportAtMs) continue;
-    reportAtMs = performance.now() + REPORT_MS;
-    progress(`${done} of ${total} changes applied`);
-  }
-  if (late.size === 0) {
-    const note = notes.join("; ");
-    if (total > 0) trail?.settled({ kind: "applied", note, ...sum });
-    return { kind: "applied", note };
-  }
-  const workers = [...late];
-  trail?.settled({ kind: "timed out", workers, ...sum });
-  return { kind: "timed out", workers };
-}
-
-/** Each worker counts once, with the worst that it said. */
-function add(sum: { accepted: number; failed: number }, outcome: Outcome): void {
-  sum.accepted = sum.accepted === 0 ? outcome.accepted : Math.min(sum.accepted, outcome.accepted);
-  sum.failed = Math.max(sum.failed, outcome.failed);
-}
-
-async function takeBack(keeper: StateKeeper, taken: readonly Applied[]): Promise<void> {
-  for (let i = taken.length - 1; i >= 0; i--) await keeper.takeBack(taken[i]!);
 }

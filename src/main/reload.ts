@@ -79,7 +79,7 @@ export class Reloader {
     const text = [countsText(plan), ...notes].join("; ");
     if (asked.dryRun) return okResponse(`Nothing was changed; a reload of ${path} would be: ${text}`, content);
     trail?.messages(plan.changes.length);
-    const outcome = await applySet(keeper, plan.groups, { origin: "file", progress, trail });
+    const outcome = await applySet(keeper, plan.requests, { origin: "file", progress, trail });
     if (outcome.kind === "refused") return failureResponse(`${outcome.reason}; nothing was applied`);
     this.#base = target;
     if (outcome.kind === "timed out") return failureResponse(`${text}; ${lateText(outcome.workers)}`, content);

@@ -13,12 +13,16 @@ import {
 import { failureResponse, okResponse } from "../command/messages.ts";
 import { storedNotes } from "../command/notes.ts";
 import type { Change, SocketAddress } from "../command/objects.ts";
-import { encodeChanges, encodeState } from "../command/snapshot.ts";
+import { encodeChanges, encodeState, encodingChanges } from "../command/snapshot.ts";
 import type { Step } from "../command/state/table.ts";
 import type { Applied, ConfigState, Origin, Refused } from "../command/state.ts";
 import type { Trail } from "./audit.ts";
 import { ChangeLog, type ChangeTargets, type Outcome } from "./change-log.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
+import { inSlices } from "./slices.ts";
+
+/** A worker's time for one of many changes that come at once, beyond its time for any. */
+const CHANGE_MS = 0.1;
 
 /** What the keeper needs besides the state. */
 export interface StateKeeperOptions {
@@ -48,7 +52,21 @@ export type Submission =
 export type SetSubmission =
   /** The request at `index` was; nothing has changed. */
   | { readonly kind: "refused"; readonly index: number; readonly reason: string }
-  | { readonly kind: "taken"; readonly applied: Applied; readonly outcome: Promise<Outcome> };
+  | {
+      readonly kind: "taken";
+      /** Requests that changed something: for workers, for main alone. */
+      readonly counts: { readonly published: number; readonly stored: number };
+      readonly outcome: Promise<Outcome>;
+    };
+
+/** How several requests are taken. */
+export interface SetOptions {
+  readonly origin: Origin;
+  /** Refuses frontends whose listener is not there. */
+  readonly needsListeners?: boolean;
+  /** Whether a request that the state refused is left out (true) or refuses all. */
+  readonly isFine?: (request: Request, index: number, error: CommandError) => boolean;
+}
 
 /** Owns the state of main. */
 export class StateKeeper {
@@ -56,12 +74,17 @@ export class StateKeeper {
   readonly changes: ChangeLog;
   readonly #options: StateKeeperOptions;
   #flushScheduled: boolean;
+  /** The change of many requests that is under way; null: none is. */
+  #running: Generator<void, void> | null;
+  #idle: Promise<void>;
 
   constructor(options: StateKeeperOptions) {
     this.state = options.state;
     this.changes = new ChangeLog(options.targets);
     this.#options = options;
     this.#flushScheduled = false;
+    this.#running = null;
+    this.#idle = Promise.resolve();
   }
 
   /** Binds the listeners that are active, before any worker runs. Returns null or the reason why one cannot be. */
@@ -82,6 +105,7 @@ export class StateKeeper {
     progress: (text: string) => void,
     trail: Trail | null = null,
   ): Promise<Response> {
+    while (this.#running !== null) await this.#idle;
     const homeless = this.#missingListener(request);
     if (homeless !== null) return failureResponse(homeless);
     const submission = this.submit(request, origin);
@@ -109,47 +133,64 @@ export class StateKeeper {
   submit(request: Request, origin: Origin): Submission {
     const applied = this.state.apply(request, origin);
     if (!applied.ok) return { kind: "refused", error: applied.error };
-    return this.#submit(applied);
+    return this.#submit(applied, null);
   }
 
   /**
-   * The same for several requests, all or nothing, as one change. Their sockets must be open already (openFor).
-   * `needsListeners` refuses frontends whose listener is not there.
+   * The same for many requests, all or nothing, as one change. It is done in slices, and other changes wait meanwhile;
+   * who only looks sees what is there so far. Their sockets must be open already (openFor).
    */
-  submitAll(requests: readonly Request[], origin: Origin, needsListeners: boolean): SetSubmission {
+  async submitAll(requests: readonly Request[], options: SetOptions): Promise<SetSubmission> {
+    while (this.#running !== null) await this.#idle;
+    let submission: SetSubmission | null = null;
+    const takeAll = this.#takeAll(requests, options);
+    this.#running = (function* run(): Generator<void, void> {
+      submission = yield* takeAll;
+    })();
+    this.#idle = inSlices(this.#running).finally(() => {
+      this.#running = null;
+    });
+    await this.#idle;
+    return submission as unknown as SetSubmission;
+  }
+
+  *#takeAll(
+    requests: readonly Request[],
+    { origin, needsListeners, isFine }: SetOptions,
+  ): Generator<void, SetSubmission> {
     const changes: Change[] = [];
     const steps: Step[] = [];
+    const counts = { published: 0, stored: 0 };
     for (let index = 0; index < requests.length; index++) {
       const request = requests[index]!;
-      const homeless = needsListeners ? this.#missingListener(request) : null;
+      const homeless = needsListeners === true ? this.#missingListener(request) : null;
       const applied = homeless === null ? this.state.apply(request, origin) : null;
       if (applied === null || !applied.ok) {
-        this.state.revert({ ok: true, changes, steps });
+        if (applied !== null && isFine?.(request, index, (applied as Refused).error) === true) continue;
+        yield* this.state.reverting({ ok: true, changes, steps });
         return { kind: "refused", index, reason: homeless ?? (applied as Refused).error.message };
       }
+      if (applied.changes.length > 0) counts.published += 1;
+      else if (applied.steps.length > 0) counts.stored += 1;
       for (const change of applied.changes) changes.push(change);
       for (const step of applied.steps) steps.push(step);
+      yield;
     }
     const applied: Applied = { ok: true, changes, steps };
-    const submission = this.#submit(applied);
+    const block = changes.length === 0 ? null : yield* encodingChanges(this.state, changes);
+    const submission = this.#submit(applied, block);
     if (submission.kind === "unbound") return { kind: "refused", index: -1, reason: submission.reason };
     const outcome = submission.kind === "published" ? submission.outcome : Promise.resolve(NOTHING_SENT);
-    return { kind: "taken", applied, outcome };
+    return { kind: "taken", counts, outcome };
   }
 
-  /** Takes back what submitAll() applied, in the state and in the workers, but for what was changed again since. */
-  async takeBack(applied: Applied): Promise<void> {
-    const changes = this.state.revert(applied);
-    this.#options.onChange();
-    if (changes.length === 0) return;
-    for (const address of activated(changes)) {
-      // The socket was closed when the listener went; who has taken the port meanwhile keeps it.
-      if (this.#options.sockets.open(address) === null) this.#options.targets.listenOn(address);
-    }
-    await this.#followUp({ ok: true, changes, steps: [] });
+  /** Whoever needs the whole state now cannot wait for slices. */
+  #finishRunning(): void {
+    const running = this.#running;
+    while (running !== null && running.next().done !== true);
   }
 
-  #submit(applied: Applied): Exclude<Submission, { kind: "refused" }> {
+  #submit(applied: Applied, block: Uint8Array | null): Exclude<Submission, { kind: "refused" }> {
     if (applied.steps.length === 0) return { kind: "unchanged" };
     if (applied.changes.length === 0) {
       this.#options.onChange();
@@ -159,7 +200,7 @@ export class StateKeeper {
     if (problem !== null) return { kind: "unbound", reason: problem };
     for (const address of activated(applied.changes)) this.#options.targets.listenOn(address);
     this.#options.onChange();
-    return { kind: "published", outcome: this.#followUp(applied) };
+    return { kind: "published", outcome: this.#followUp(applied, block ?? encodeChanges(this.state, applied.changes)) };
   }
 
   /** The listening sockets that a request would need and that are not open: opens them. Returns those, or the problem. */
@@ -178,14 +219,13 @@ export class StateKeeper {
 
   /** The whole state for a new worker; whatever was recorded before it has been sent to the others. */
   snapshot(): { readonly revision: number; readonly bytes: Uint8Array } {
+    this.#finishRunning();
     this.changes.flush();
     return { revision: this.state.revision, bytes: encodeState(this.state) };
   }
 
-  async #followUp(applied: Applied): Promise<Outcome> {
-    const outcome = await this.#publish(applied);
-    // A worker stops at what it refuses: what stood before it has been applied there, and is not in the state any more.
-    if (outcome.kind === "refused" && applied.changes.length > 1) this.#replaceAll();
+  async #followUp(applied: Applied, block: Uint8Array): Promise<Outcome> {
+    const outcome = await this.#publish(applied, block);
     this.#unbind(outcome.kind === "refused" ? activated(applied.changes) : deactivated(applied.changes));
     return outcome;
   }
@@ -204,19 +244,13 @@ export class StateKeeper {
     return `no listener found at ${name}; add it first: sozu listener ${protocol} add --address ${name}`;
   }
 
-  #replaceAll(): void {
-    const { targets } = this.#options;
-    for (const worker of targets.serving())
-      targets.replace(worker, "it took a part of a change that was taken back", false);
-  }
-
-  #publish(applied: Applied): Promise<Outcome> {
+  #publish(applied: Applied, block: Uint8Array): Promise<Outcome> {
     const { state } = this;
     const outcome = this.changes.record({
       revision: state.revision,
       hash: { low: state.mirror.hashLow, high: state.mirror.hashHigh },
-      block: encodeChanges(state, applied.changes),
-      deadlineMs: performance.now() + this.#options.workerTimeoutMs,
+      block,
+      deadlineMs: performance.now() + this.#options.workerTimeoutMs + applied.changes.length * CHANGE_MS,
       undo: () => {
         state.revert(applied);
         this.#options.onChange();

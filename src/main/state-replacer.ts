@@ -42,7 +42,7 @@ export async function replaceState(
   const content = reportContent(plan, notes, dryRun);
   const text = [countsText(plan), ...notes].join("; ");
   if (dryRun) return okResponse(`Nothing was changed; loading ${path} would be: ${text}`, content);
-  const outcome = await applySet(keeper, plan.groups, { origin: "saved_state", progress, trail });
+  const outcome = await applySet(keeper, plan.requests, { origin: "saved_state", progress, trail });
   if (outcome.kind === "refused") return failureResponse(`${outcome.reason}; nothing was applied`);
   if (outcome.kind === "timed out") return failureResponse(`${text}; ${lateText(outcome.workers)}`, content);
   const note = outcome.note === "" ? "" : `; ${outcome.note}`;

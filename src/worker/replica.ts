@@ -59,6 +59,7 @@ export class Replica {
     this.#take = (change) => this.#apply(change);
     this.#set = {
       mirror: this.mirror,
+      hasListener: (scheme, name) => (scheme === "http" ? this.#listeners : this.#secureListeners).has(name),
       check: (change) => target.check(change),
       apply: this.#take,
       follow: (set) => target.follow(set),

@@ -24,6 +24,7 @@ import { foldRuleHost, HOST_ANY, HOST_REGEX, hostClassOf } from "../routing/rule
 /** What a set acts on. */
 export interface SetTarget {
   readonly mirror: StateMirror;
+  hasListener(scheme: Scheme, name: string): boolean;
   /** Why a change could never be applied; null: it can. */
   check(change: Change): string | null;
   /** Applies one; null or why not. */
@@ -52,6 +53,8 @@ export class StagedSet implements UnsettledSet {
   readonly #following: number[];
   readonly #clusters: ShardedMap<number>;
   readonly #routes: Map<string, RoutesOfListener>;
+  /** Listeners that the set adds (true) and removes (false). */
+  readonly #listeners: Map<string, boolean>;
   /** What is carried out at the switch. */
   readonly #early: number[];
   /** What is left to be settled. */
@@ -69,6 +72,7 @@ export class StagedSet implements UnsettledSet {
     this.#following = [];
     this.#clusters = new ShardedMap();
     this.#routes = new Map();
+    this.#listeners = new Map();
     this.#early = [];
     this.#rest = null;
     target.mirror.keepTrack();
@@ -167,24 +171,38 @@ export class StagedSet implements UnsettledSet {
       case "remove_https_frontend":
         this.#noteRoute("https", change.frontend, number);
         return;
-      // Its routes go with it.
+      case "add_http_listener":
+        this.#listeners.set(`http ${formatAddress(change.listener.address)}`, true);
+        break;
+      case "add_https_listener":
+        this.#listeners.set(`https ${formatAddress(change.listener.address)}`, true);
+        break;
       case "remove_http_listener":
-        this.#routes.delete(`http ${formatAddress(change.address)}`);
+        this.#removed(`http ${formatAddress(change.address)}`);
         break;
       case "remove_https_listener":
-        this.#routes.delete(`https ${formatAddress(change.address)}`);
+        this.#removed(`https ${formatAddress(change.address)}`);
     }
     this.#early.push(number);
   }
 
   #noteRoute(scheme: Scheme, { address, hostname }: HttpFrontendObject, number: number): void {
-    const key = `${scheme} ${formatAddress(address)}`;
+    const name = formatAddress(address);
+    const key = `${scheme} ${name}`;
+    // Main tells of it again once there is a listener.
+    if (!(this.#listeners.get(key) ?? this.#target.hasListener(scheme, name))) return;
     let routes = this.#routes.get(key);
     if (routes === undefined) {
       routes = new RoutesOfListener((last) => this.#carryOut(last));
       this.#routes.set(key, routes);
     }
     this.#chain(routes.hosts, foldRuleHost(hostname), number);
+  }
+
+  /** The routes of a listener go with it. */
+  #removed(key: string): void {
+    this.#listeners.set(key, false);
+    this.#routes.delete(key);
   }
 
   #chain(chains: ShardedMap<number>, key: string, number: number): void {

@@ -30,13 +30,11 @@ function stateOf(...requests: Request[]): ConfigState {
 }
 
 function follow(state: ConfigState, plan: Plan, each: () => void = () => undefined): void {
-  for (const group of plan.groups) {
-    for (const one of group) {
-      const result = state.apply(one, "file");
-      assert.ok(result.ok, result.ok ? "" : `${one.requestType.case}: ${result.error.message}`);
-    }
-    each();
+  for (const one of plan.requests) {
+    const result = state.apply(one, "file");
+    assert.ok(result.ok, result.ok ? "" : `${one.requestType.case}: ${result.error.message}`);
   }
+  each();
 }
 
 function plan(running: ConfigState, target: ConfigState, mode: PlanMode): Plan {
@@ -90,7 +88,7 @@ test("for random states a and b, apply(a, diff(a, b)) equals b and touches only 
           }
         }
       });
-      assert.deepEqual(diff(a, b).groups, [], "nothing is left to do");
+      assert.deepEqual(diff(a, b).requests, [], "nothing is left to do");
     }),
     { numRuns: 300 },
   );

@@ -54,7 +54,7 @@ test("a reload that changes the protocol of an address deactivates before it act
   for (const one of [addListener(AT), onListener("activateListener", AT)]) kinds(before, one);
   const after = new ConfigState();
   for (const one of [addHttpsListener(AT), onOther("activateListener", 1, AT)]) kinds(after, one);
-  for (const one of diff(before, after).groups.flat()) kinds(before, one);
+  for (const one of diff(before, after).requests) kinds(before, one);
   assert.deepEqual(before.hash(), after.hash());
   assert.equal(before.httpsListeners.get(AT)?.object.active, true);
 });

@@ -15,6 +15,7 @@ import { loadConfig } from "../../src/config/load.ts";
 import { applySet, applyTransaction, TRANSACTION_REQUESTS_MAX } from "../../src/main/change-set.ts";
 import { Reloader } from "../../src/main/reload.ts";
 import { StateFiles } from "../../src/main/state-files.ts";
+import { Replica } from "../../src/worker/replica.ts";
 import {
   addBackend,
   addCluster,
@@ -87,7 +88,8 @@ test("what is no change, too much, empty or without a listener is refused by num
   const rig = new KeeperRig();
   assert.match(await transact(rig), /^FAILURE the transaction is empty/);
   const many = new Array(TRANSACTION_REQUESTS_MAX + 1).fill(addCluster("a"));
-  assert.match(await transact(rig, ...many), /^FAILURE a transaction holds at most 1000 requests, this one has 1001/);
+  const answer = text(await applyTransaction(rig.keeper, many, quiet, null));
+  assert.match(answer, /^FAILURE a transaction holds at most 100000 requests, this one has 100001/);
   assert.match(
     await transact(rig, addCluster("a"), addFrontend("a.test")),
     /^FAILURE request 2 \(AddHttpFrontend\): no listener found at 0.0.0.0:8080; .*nothing was applied$/,
@@ -122,15 +124,47 @@ test("for random transactions: applied as a whole, or the state is as before", a
   );
 });
 
-test("decisions 12: a set that every worker refuses is taken back, also the parts before; the workers are replaced", async () => {
+test("decisions 12: a set that every worker refuses is taken back, and the workers are as before", async () => {
   const rig = await rigWith(addCluster("there"));
   const before = hashes(rig);
+  const { sent, applied } = rig;
+  const known = applied.length;
   rig.refuse = (change) => (change.kind === "add_cluster" && change.cluster.clusterId === "c7" ? "no" : null);
-  const groups = Array.from({ length: 10 }, (_, index) => [addCluster(`c${index}`)]);
-  const outcome = await applySet(rig.keeper, groups, { origin: "file", partMax: 3, progress: quiet, trail: null });
+  const requests = Array.from({ length: 10 }, (_, index) => addCluster(`c${index}`));
+  const outcome = await applySet(rig.keeper, requests, { origin: "file", progress: quiet, trail: null });
   assert.equal(outcome.kind, "refused");
   assert.equal(hashes(rig), before);
-  assert.equal(rig.replaced.filter((reason) => reason.includes("took a part")).length, 2);
+  assert.ok(rig.inStep);
+  assert.deepEqual(rig.replaced, []);
+  assert.equal(applied.length, known, "no proxy saw a part of it");
+  assert.equal(rig.sent, sent + 1);
+});
+
+test("a transaction of 20,000 requests is one block; other changes wait for it; a worker that starts gets all of it", async () => {
+  const rig = await rigWith(addCluster("there"));
+  const { sent } = rig;
+  const many = Array.from({ length: 20_000 }, (_, index) => addCluster(`c${index}`));
+  const transaction = transact(rig, ...many);
+  const other = rig.keeper.apply(addCluster("other"), "socket", quiet);
+  await new Promise(setImmediate);
+  assert.equal(rig.state.clusters.get("other"), undefined);
+  const fresh = new Replica({
+    check: () => null,
+    follow: quiet,
+    apply: () => null,
+    activate: () => null,
+    deactivate: () => [],
+  });
+  assert.deepEqual(fresh.replay(rig.keeper.snapshot().bytes), []);
+  assert.equal(fresh.hashes(null).length, 20_001);
+  assert.equal(await transaction, "OK Successfully applied 20000 requests as one change");
+  assert.equal(text(await other).slice(0, 2), "OK");
+  assert.equal(rig.sent, sent + 2);
+  assert.ok(rig.inStep);
+  const last = removeCluster("absent");
+  const before = hashes(rig);
+  assert.match(await transact(rig, ...many.map((_, index) => removeCluster(`c${index}`)), last), /request 20001 /);
+  assert.equal(hashes(rig), before);
 });
 
 const CONFIG = `
