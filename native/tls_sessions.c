@@ -120,6 +120,14 @@ VALUE_CALL(connect_session) {
   return make_int(env, add_session(session));
 }
 
+// OpenSSL does not report a ticket that came with a resumption of TLS 1.2.
+static void keep_renewed_ticket(tls_session *session) {
+  SSL_SESSION **place = tls_table_get(&tls_resumptions, session->resumption);
+  if (place == NULL || SSL_version(session->ssl) >= TLS1_3_VERSION || !SSL_session_reused(session->ssl)) return;
+  SSL_SESSION_free(*place);
+  *place = SSL_get1_session(session->ssl);
+}
+
 static int32_t step(tls_session *session) {
   SSL *ssl = session->ssl;
   session->blocked = session->drained = session->may_stop_early = false;
@@ -127,6 +135,7 @@ static int32_t step(tls_session *session) {
   if (result == 1) {
     session->state = TLS_ESTABLISHED;
     session->handshake_messages = 0;
+    if (session->resumption >= 0) keep_renewed_ticket(session);
     return HANDSHAKE_DONE;
   }
   int want = SSL_want(ssl);

@@ -56,7 +56,8 @@ int tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_C
     if (memcmp(keys[i].name, name, NAME_BYTES) != 0) continue;
     if (!start_authentication(mac, &keys[i])) return -1;
     if (EVP_DecryptInit_ex2(cipher, algorithm, keys[i].encryption, iv, NULL) != 1) return -1;
-    return i == 0 ? 1 : 2;
+    // A ticket of TLS 1.3 is used once, so that nobody can link the connections of a client (RFC 8446 C.4).
+    return i == 0 && SSL_version(ssl) < TLS1_3_VERSION ? 1 : 2;
   }
   return 0;
 }

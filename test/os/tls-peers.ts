@@ -77,6 +77,10 @@ export class Pair {
     return this.#contexts[0] ?? -1;
   }
 
+  get clientContext(): number {
+    return this.#contexts[1] ?? -1;
+  }
+
   /** Runs both sides until nothing moves: their last results and failures. */
   handshake(): { server: number; client: number; serverFailure: number[]; clientFailure: number[] } {
     const last = { server: -1, client: -1, serverFailure: [] as number[], clientFailure: [] as number[] };
