@@ -6,6 +6,7 @@ import { formatAddress } from "../command/address.ts";
 import type { SocketAddress } from "../command/objects.ts";
 import { describeErrno, EACCES, EADDRINUSE, EADDRNOTAVAIL } from "../os/errno.ts";
 import { bindTcp, listenTcp } from "../os/listeners.ts";
+import { dup } from "../os/process.ts";
 import { SHUT_RD } from "../os/socket-options.ts";
 import { close, shutdown } from "../os/sockets.ts";
 
@@ -16,16 +17,21 @@ const EAFNOSUPPORT = 97;
 interface Entry {
   readonly address: SocketAddress;
   readonly fds: number[];
+  /** Duplicates of one socket that was passed to main: it outlives the listener, and main. */
+  readonly inherited: boolean;
 }
 
 /** Owns the descriptors; nobody else closes them. */
 export class ListenSockets {
   readonly #entries: Map<string, Entry>;
   readonly #slots: number;
+  readonly #inherited: Map<string, number>;
 
-  constructor(slots: number) {
+  /** `inherited`: sockets by address that listen already; every slot accepts from the one queue of such a socket. */
+  constructor(slots: number, inherited: ReadonlyMap<string, number> = new Map()) {
     this.#entries = new Map();
     this.#slots = slots;
+    this.#inherited = new Map(inherited);
   }
 
   has(address: SocketAddress): boolean {
@@ -35,18 +41,19 @@ export class ListenSockets {
   /** Binds and listens for every slot. Returns null, or why not; then nothing stays open. */
   open(address: SocketAddress): string | null {
     if (this.has(address)) return null;
-    const taken = probe(address);
+    const given = this.#inherited.get(formatAddress(address));
+    const taken = given === undefined ? probe(address) : null;
     if (taken !== null) return taken;
     const fds: number[] = [];
     for (let slot = 0; slot < this.#slots; slot++) {
-      const fd = listenTcp(address, { reusePort: true });
+      const fd = given === undefined ? listenTcp(address, { reusePort: true }) : dup(given);
       if (fd < 0) {
         for (const open of fds) close(open);
         return explain(address, -fd);
       }
       fds.push(fd);
     }
-    this.#entries.set(formatAddress(address), { address, fds });
+    this.#entries.set(formatAddress(address), { address, fds, inherited: given !== undefined });
     return null;
   }
 
@@ -59,7 +66,7 @@ export class ListenSockets {
     if (entry === undefined) return;
     this.#entries.delete(formatAddress(address));
     for (const fd of entry.fds) {
-      shutdown(fd, SHUT_RD);
+      if (!entry.inherited) shutdown(fd, SHUT_RD);
       close(fd);
     }
   }
@@ -68,6 +75,8 @@ export class ListenSockets {
   closeAll(): void {
     for (const entry of this.#entries.values()) for (const fd of entry.fds) close(fd);
     this.#entries.clear();
+    for (const fd of this.#inherited.values()) close(fd);
+    this.#inherited.clear();
   }
 
   /** The sockets of one slot, in the order of `addresses()`. */

@@ -22,9 +22,10 @@ import { buildInfo } from "./build-info.ts";
 import { CommandServer } from "./command-server.ts";
 import { openCommandSocket, removeCommandSocket } from "./command-socket.ts";
 import { EventHub } from "./events.ts";
+import { takeInheritedSockets } from "./inherited-sockets.ts";
 import { raiseOpenFiles, readFileMax } from "./limits.ts";
 import { ListenSockets } from "./listen-sockets.ts";
-import { notifySystemd } from "./notify.ts";
+import { notifySystemd, reloadingMessage, watchdogPeriodMs } from "./notify.ts";
 import { describeOrphans } from "./orphans.ts";
 import { removePidFile, writePidFile } from "./pid-file.ts";
 import { type ConfigSource, Reloader } from "./reload.ts";
@@ -119,7 +120,9 @@ class Main {
       colored: settings.logColored,
     });
     this.#sink.onTrouble = (message) => process.stderr.write(`sozu main: ${message}\n`);
-    this.#sockets = new ListenSockets(settings.workerCount);
+    const inherited = takeInheritedSockets();
+    for (const problem of inherited.problems) this.#logger.warn("main", problem);
+    this.#sockets = new ListenSockets(settings.workerCount, inherited.byAddress);
     this.#events = new EventHub(this.#logger, (anybody) => this.#supervisor.reportEvents(anybody));
     this.#supervisor = this.#makeSupervisor();
     this.#keeper = new StateKeeper({
@@ -131,7 +134,14 @@ class Main {
     });
     this.#files = new StateFiles(this.#keeper);
     const { source } = options;
-    this.#reloader = new Reloader({ keeper: this.#keeper, files: this.#files, source, settings, logger: this.#logger });
+    this.#reloader = new Reloader({
+      keeper: this.#keeper,
+      files: this.#files,
+      source,
+      settings,
+      logger: this.#logger,
+      onBusy: (busy) => this.#notify(busy ? reloadingMessage() : "READY=1"),
+    });
     this.#autoSave = null;
     this.#actors = new Actors();
     this.#auditLog = null;
@@ -172,6 +182,7 @@ class Main {
     this.#logger.info("main", `ready: ${settings.workerCount} workers, pid ${process.pid}`);
     this.#startAutoSave();
     this.#notify("READY=1");
+    this.#startWatchdog();
     this.#options.onReady?.();
   }
 
@@ -330,6 +341,12 @@ class Main {
       this.#logger.info("config", message);
       this.#events.emit({ kind: EventKind.CONFIGURATION_RELOADED });
     }
+  }
+
+  #startWatchdog(): void {
+    const periodMs = watchdogPeriodMs();
+    // Of no use once main stops: systemd has TimeoutStopSec for that, and the loop turns until the end.
+    if (periodMs !== null) setInterval(() => this.#notify("WATCHDOG=1"), periodMs).unref();
   }
 
   #notify(message: string): void {

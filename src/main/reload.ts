@@ -32,6 +32,8 @@ export interface ReloaderOptions {
   /** The settings that are in force until the next start. */
   readonly settings: GlobalSettings;
   readonly logger: Logger;
+  /** Called when a reload begins and when it has ended. */
+  readonly onBusy?: (busy: boolean) => void;
 }
 
 /** What one reload was asked to do. */
@@ -59,7 +61,15 @@ export class Reloader {
 
   /** Answers one reload; they wait for each other and for loads. */
   reload(asked: ReloadRequest, progress: (text: string) => void, trail: Trail | null = null): Promise<Response> {
-    return this.#options.files.inTurn(() => this.#reload(asked, progress, trail));
+    const { files, onBusy } = this.#options;
+    return files.inTurn(async () => {
+      onBusy?.(true);
+      try {
+        return await this.#reload(asked, progress, trail);
+      } finally {
+        onBusy?.(false);
+      }
+    });
   }
 
   async #reload(asked: ReloadRequest, progress: (text: string) => void, trail: Trail | null): Promise<Response> {

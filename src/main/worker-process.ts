@@ -291,7 +291,7 @@ function workerArguments(start: WorkerStart): string[] {
 function workerEnvironment(): Record<string, string | undefined> {
   const env: Record<string, string | undefined> = {};
   for (const [name, value] of Object.entries(process.env)) {
-    if (!name.startsWith("NODE_") && name !== "NOTIFY_SOCKET") env[name] = value;
+    if (!name.startsWith("NODE_") && !name.startsWith("WATCHDOG_") && name !== "NOTIFY_SOCKET") env[name] = value;
   }
   return env;
 }

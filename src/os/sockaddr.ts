@@ -37,10 +37,12 @@ export function encodeSockaddr(address: SocketAddress, bytes: Uint8Array, offset
 /** Writes a sockaddr_un. Returns its length, or -1 when the path is empty, holds NUL or is longer than 107 bytes. */
 export function encodeUnixSockaddr(path: string, bytes: Uint8Array, offset: number): number {
   const text = Buffer.from(path);
-  if (text.length === 0 || text.length > UNIX_PATH_BYTES_MAX || text.includes(0)) return -1;
+  if (text.length === 0 || text.length > UNIX_PATH_BYTES_MAX || text.includes(0, 1)) return -1;
   bytes[offset] = AF_UNIX;
   bytes[offset + 1] = 0;
   bytes.set(text, offset + 2);
+  // An abstract name is all the bytes that the length counts; a path ends with a NUL.
+  if (text[0] === 0) return text.length > 1 ? text.length + 2 : -1;
   bytes[offset + 2 + text.length] = 0;
   return text.length + 3;
 }
