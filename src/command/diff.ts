@@ -5,6 +5,7 @@
 import { type FieldChange, fieldChanges } from "./diff-fields.ts";
 import { type AnyEntry, DIFF_KINDS, type DiffKind, PHASES } from "./diff-kinds.ts";
 import type { Request } from "./gen/sozu_pb.ts";
+import { Fingerprint, type ObjectIndex, type Tables } from "./object-index.ts";
 import { ShardedMap } from "./sharded-map.ts";
 import type { ConfigState } from "./state.ts";
 
@@ -29,15 +30,17 @@ export interface Plan {
   readonly kept: readonly string[];
 }
 
-/** The objects of a state by kind; live, or as they were. */
-export type Tables = readonly ShardedMap<AnyEntry>[];
+export type { Tables };
 
 /** What the plan follows. */
 export type PlanMode =
   /** The state becomes equal to the target. */
-  | { readonly kind: "equal"; readonly base: Tables | null }
-  /** What changed between `base` and the target is done; the rest stays, however it is (decisions 10). */
-  | { readonly kind: "changes"; readonly base: Tables }
+  | { readonly kind: "equal" }
+  /**
+   * What the target holds is done, what is `gone` goes, and the rest stays, however it is (decisions 10). `base` is what
+   * the file held when it was last loaded: what was changed since is told.
+   */
+  | { readonly kind: "changes"; readonly base: ObjectIndex; readonly gone: ObjectIndex }
   /** Nothing is removed; what cannot be added over what is there is kept (decisions 11). */
   | { readonly kind: "add" };
 
@@ -57,7 +60,7 @@ export function freezeTables(state: ConfigState): Tables {
 
 /** The plan that makes `from` equal to `to`. */
 export function diff(from: ConfigState, to: ConfigState): Plan {
-  const steps = planSteps(tablesOf(from), tablesOf(to), { kind: "equal", base: null });
+  const steps = planSteps(tablesOf(from), tablesOf(to), { kind: "equal" });
   let step = steps.next();
   while (step.done !== true) step = steps.next();
   return step.value;
@@ -69,19 +72,18 @@ const STEP = 256;
 /** Plans in steps; yields between them. */
 export function* planSteps(running: Tables, target: Tables, mode: PlanMode): Generator<void, Plan> {
   const planner = new Planner(mode);
+  const print = new Fingerprint();
   let compared = 0;
   for (let index = 0; index < DIFF_KINDS.length; index++) {
-    const kind = DIFF_KINDS[index]!;
     const there = running[index]!;
-    const base = mode.kind === "add" ? undefined : mode.base?.[index];
     for (const [key, wanted] of target[index]!.entries()) {
-      planner.want(kind, there.get(key), base?.get(key), wanted);
+      planner.want(index, key, there.get(key), wanted);
       if (++compared % STEP === 0) yield;
     }
-    if (mode.kind === "add") continue;
-    const leaving = mode.kind === "equal" ? there : base!;
-    for (const key of leaving.keys()) {
-      if (!target[index]!.has(key)) planner.drop(kind, there.get(key), base?.get(key));
+    if (mode.kind === "add" || (mode.kind === "changes" && mode.gone.size === 0)) continue;
+    for (const [key, entry] of there.entries()) {
+      const goes = mode.kind === "equal" ? !target[index]!.has(key) : mode.gone.has(print.identify(index, key));
+      if (goes) planner.drop(index, key, entry);
       if (++compared % STEP === 0) yield;
     }
   }
@@ -90,44 +92,48 @@ export function* planSteps(running: Tables, target: Tables, mode: PlanMode): Gen
 
 class Planner {
   readonly #mode: PlanMode;
+  readonly #print: Fingerprint;
   readonly #changes: ObjectChange[];
   readonly #kept: string[];
   readonly #phases: Request[][];
 
   constructor(mode: PlanMode) {
     this.#mode = mode;
+    this.#print = new Fingerprint();
     this.#changes = [];
     this.#kept = [];
     this.#phases = Array.from({ length: PHASES }, () => []);
   }
 
-  want(kind: DiffKind, there: AnyEntry | undefined, base: AnyEntry | undefined, wanted: AnyEntry): void {
+  want(index: number, key: string, there: AnyEntry | undefined, wanted: AnyEntry): void {
+    const kind = DIFF_KINDS[index]!;
     if (there !== undefined && isEqual(kind, there, wanted)) return;
-    if (this.#mode.kind === "changes" && base !== undefined && isEqual(kind, base, wanted)) return;
     if (this.#mode.kind === "add" && there !== undefined && !kind.upserts) {
       if (!kind.isSame(there, wanted)) this.#kept.push(`${kind.name} ${kind.label(there)}`);
       // What is the same is activated; what was activated since stays so.
       if (!kind.isSame(there, wanted) || kind.isActive(there)) return;
     }
-    const untouched = base === undefined ? there === undefined : there !== undefined && isEqual(kind, there, base);
-    const overridden = this.#hasBase && !untouched;
+    const overridden = this.#wasChanged(index, key, there);
     this.#note(kind, there === undefined ? "add" : "change", there, wanted, overridden);
     for (const { phase, requests } of kind.put(there, wanted)) this.#phases[phase]!.push(...requests);
   }
 
-  drop(kind: DiffKind, there: AnyEntry | undefined, base: AnyEntry | undefined): void {
-    if (there === undefined) return;
-    const overridden = this.#hasBase && (base === undefined || !isEqual(kind, there, base));
-    this.#note(kind, "remove", there, there, overridden);
+  drop(index: number, key: string, there: AnyEntry): void {
+    const kind = DIFF_KINDS[index]!;
+    this.#note(kind, "remove", there, there, this.#wasChanged(index, key, there));
     for (const { phase, requests } of kind.remove(there)) this.#phases[phase]!.push(...requests);
+  }
+
+  /** Since the file was last loaded. */
+  #wasChanged(index: number, key: string, there: AnyEntry | undefined): boolean {
+    if (this.#mode.kind !== "changes") return false;
+    const { base } = this.#mode;
+    if (there === undefined) return base.has(this.#print.identify(index, key));
+    return !base.holds(this.#print.describe(index, key, there));
   }
 
   finish(): Plan {
     return { changes: this.#changes, requests: this.#phases.flat(), kept: this.#kept };
-  }
-
-  get #hasBase(): boolean {
-    return this.#mode.kind !== "add" && this.#mode.base !== null;
   }
 
   #note(

@@ -6,6 +6,7 @@
 import { freezeTables, type Plan, planSteps, type Tables, tablesOf } from "../command/diff.ts";
 import type { Response } from "../command/gen/sozu_pb.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
+import { indexing, type ObjectIndex } from "../command/object-index.ts";
 import { renderProblem } from "../config/problems.ts";
 import type { GlobalSettings } from "../config/settings.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -50,13 +51,16 @@ const PROBLEMS_MAX = 200_000;
 /** Reloads into one state. */
 export class Reloader {
   readonly #options: ReloaderOptions;
+  /** The objects of the file that the proxy was started with, until the first reload; what that makes of them is kept. */
+  #started: Tables | null;
   /** The objects of the file as it was last loaded. */
-  #base: Tables;
+  #base: ObjectIndex | null;
 
   /** Made before anything but the file is in the state. */
   constructor(options: ReloaderOptions) {
     this.#options = options;
-    this.#base = freezeTables(options.keeper.state);
+    this.#started = freezeTables(options.keeper.state);
+    this.#base = null;
   }
 
   /** Answers one reload; they wait for each other and for loads. */
@@ -76,14 +80,13 @@ export class Reloader {
     const { source, keeper, logger } = this.#options;
     const path = asked.path === "" ? source.path : asked.path;
     progress(`reading ${path}`);
-    const file = await readConfig({ path, unknownKeys: source.unknownKeys });
+    const base = this.#indexOfBase();
+    const before = asked.prune ? inSlices(indexing(tablesOf(keeper.state))) : base;
+    const file = await readConfig({ path, unknownKeys: source.unknownKeys }, before);
     if (!file.ok) return failureResponse(`${cut(file.text)}\n\n${path} was not loaded; nothing was applied`);
     for (const warning of file.warnings) logger.warn("config", renderProblem(warning));
-    const target = tablesOf(file.state);
-    const base = this.#base;
-    const plan = await inSlices(
-      planSteps(tablesOf(keeper.state), target, { kind: asked.prune ? "equal" : "changes", base }),
-    );
+    const mode = { kind: "changes", base: await base, gone: file.gone } as const;
+    const plan = await inSlices(planSteps(tablesOf(keeper.state), file.changed, mode));
     const notes = this.#notes(file, plan);
     const content = reportContent(plan, notes, asked.dryRun);
     const text = [countsText(plan), ...notes].join("; ");
@@ -91,10 +94,16 @@ export class Reloader {
     trail?.messages(plan.changes.length);
     const outcome = await applySet(keeper, plan.requests, { origin: "file", progress, trail });
     if (outcome.kind === "refused") return failureResponse(`${outcome.reason}; nothing was applied`);
-    this.#base = target;
+    this.#base = file.index;
     if (outcome.kind === "timed out") return failureResponse(`${text}; ${lateText(outcome.workers)}`, content);
     const note = outcome.note === "" ? "" : `; ${outcome.note}`;
     return okResponse(`Successfully reloaded ${path}: ${text}${note}`, content);
+  }
+
+  async #indexOfBase(): Promise<ObjectIndex> {
+    this.#base ??= await inSlices(indexing(this.#started ?? []));
+    this.#started = null;
+    return this.#base;
   }
 
   #notes(file: Extract<ReadConfig, { ok: true }>, plan: Plan): string[] {

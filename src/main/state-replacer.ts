@@ -36,7 +36,7 @@ export async function replaceState(
   const target = new ConfigState();
   const skipped: string[] = [];
   await inSlices(build(target, read, skipped));
-  const mode = replace ? ({ kind: "equal", base: null } as const) : ({ kind: "add" } as const);
+  const mode = replace ? ({ kind: "equal" } as const) : ({ kind: "add" } as const);
   const plan = await inSlices(planSteps(tablesOf(keeper.state), tablesOf(target), mode));
   const notes = [keptText(plan), skipped.length === 0 ? "" : `skipped: ${list(skipped)}`].filter((note) => note !== "");
   const content = reportContent(plan, notes, dryRun);
