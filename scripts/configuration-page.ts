@@ -10,6 +10,7 @@ import {
   HEADER_KEYS,
   HEALTH_CHECK_KEYS,
   LISTENER_KEYS,
+  METRICS_KEYS,
   STREAM_FRONTEND_KEYS,
   UDP_HEALTH_KEYS,
   UDP_KEYS,
@@ -21,6 +22,7 @@ export function configurationPage(): string {
   return [
     INTRODUCTION,
     section("Global keys", GLOBAL_TEXT, GLOBAL_KEYS),
+    section("`[metrics]`", METRICS_TEXT, METRICS_KEYS),
     section("`[[listeners]]`", LISTENER_TEXT, LISTENER_KEYS),
     section("`[clusters.<id>]`", CLUSTER_TEXT, CLUSTER_KEYS),
     section("`health_check` of a cluster", HEALTH_CHECK_TEXT, HEALTH_CHECK_KEYS),
@@ -63,6 +65,16 @@ worker_count = 4
 max_connections = 20_000
 log_level = "info"
 access_logs_target = "file:///var/log/sozu/access.log"
+\`\`\`
+`;
+
+const METRICS_TEXT = `Sends all metrics to a statsd server, once a second; what they mean: [metrics.md](metrics.md).
+
+\`\`\`toml
+[metrics]
+address = "127.0.0.1:8125"
+prefix = "edge"
+detail = "backend"
 \`\`\`
 `;
 
@@ -243,7 +255,7 @@ function later(): string {
   return `## Known and not supported yet
 
 These keys of Sōzu are recognised and refused with "not supported yet"; a value that says what is done anyway
-(such as \`disable_cluster_metrics = false\`) passes. The same goes for log targets other than \`stdout\` and files.
+(such as \`access_logs_colored = false\`) passes. The same goes for log targets other than \`stdout\` and files.
 
 ${rows.join("\n")}
 `;

@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { Command } from "commander";
+import { meaningOf, metricsPage } from "../scripts/metrics-page.ts";
 import { buildProgram } from "../src/cli/program.ts";
 import { file_sozu } from "../src/command/gen/sozu_pb.ts";
 import type { KeyTable } from "../src/config/keys.ts";
@@ -17,7 +18,9 @@ import {
   HEALTH_CHECK_KEYS,
   LISTENER_KEYS,
 } from "../src/config/tables.ts";
+import { MAIN_METRICS } from "../src/main/metrics/main-metrics.ts";
 import { METRICS, ROW_METRICS } from "../src/observe/metrics.ts";
+import { ROW_TIMES, TIMES } from "../src/observe/stats-layout.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../docs/additions.md"), "utf8");
 
@@ -102,12 +105,22 @@ test("the verbs and flags of the registry exist", () => {
 });
 
 test("every metric that Sōzu does not have is in the registry", () => {
-  const all = new Map([...METRICS, ...ROW_METRICS].map(({ name, kind }) => [name, kind === 0 ? "counter" : "gauge"]));
+  const main = Object.entries(MAIN_METRICS).map(([name, { kind }]) => ({ name, kind }));
+  const built = [...METRICS, ...ROW_METRICS, ...main];
+  const all = new Map(built.map(({ name, kind }) => [name, kind === 0 ? "counter" : "gauge"]));
   const ours = [...all]
     .filter(([name]) => !STOCK.has(name) && !/^http\.(status\.\d{3}|\d{3}\.(errors|redirection))$/.test(name))
     .map((entry) => entry.join(" "));
   const named = rows("Metrics").flatMap(([names, kind]) => quoted(names as string).map((name) => `${name} ${kind}`));
   assert.deepEqual(named.sort(), ours.sort());
+});
+
+test("docs/metrics.md is current, and every metric has a meaning in it", () => {
+  const names = [...METRICS, ...ROW_METRICS, ...TIMES, ...ROW_TIMES].map(({ name }) => name);
+  const without = names.filter((name) => meaningOf(name) === undefined);
+  assert.deepEqual(without, [], "write their meanings into scripts/metrics-page.ts");
+  const text = readFileSync(join(import.meta.dirname, "../docs/metrics.md"), "utf8");
+  assert.equal(text, metricsPage(), "run: node scripts/metrics-page.ts");
 });
 
 /** Counters and gauges of Sōzu 2.1 that are built here, without those of single statuses. */

@@ -13,6 +13,7 @@ import { addControlVerbs } from "./verbs/control.ts";
 import { addDaemonVerbs } from "./verbs/daemon.ts";
 import { addFrontendVerbs } from "./verbs/frontends.ts";
 import { addListenerVerbs } from "./verbs/listeners.ts";
+import { addMetricVerbs } from "./verbs/metrics.ts";
 import { addToolVerbs } from "./verbs/tools.ts";
 
 /** Runs one command line; resolves with the exit code. Prints errors on stderr between blank lines. */
@@ -42,6 +43,7 @@ export function buildProgram(): Command {
     .addHelpText("after", HELP);
   addDaemonVerbs(program);
   addControlVerbs(program);
+  addMetricVerbs(program);
   addToolVerbs(program);
   addClusterVerbs(program);
   addBackendVerbs(program);
@@ -77,7 +79,7 @@ function version(): string {
 }
 
 /** Verbs of Sozu whose parts are not built yet. */
-const VERBS_LATER: readonly string[] = ["upgrade", "metrics", "top"];
+const VERBS_LATER: readonly string[] = ["upgrade"];
 
 const HELP = `
 Examples:

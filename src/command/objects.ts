@@ -375,4 +375,6 @@ export interface WorkerSettings {
   /** null: access lines go to `logTarget`; "off" writes none. */
   readonly accessLogsTarget: string | null;
   readonly sandbox: SandboxMode;
+  /** What rows of the stats page record: 0 process, 2 cluster, 3 backend (spec 12.6). Changeable at runtime. */
+  readonly metricDetail: number;
 }

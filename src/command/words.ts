@@ -15,3 +15,6 @@ export function foldWord(given: string, joint: "_" | "-"): string {
 
 /** TlsVersion. */
 export const TLS_VERSIONS = ["SSL_V2", "SSL_V3", "TLS_V10", "TLS_V11", "TLS_V12", "TLS_V13"] as const;
+
+/** Levels of metric detail as configuration and command line write them; the position is the number of the schema. */
+export const METRIC_DETAILS = ["process", "frontend", "cluster", "backend"] as const;

@@ -44,6 +44,8 @@ export const PACKET = {
   QUERY_HEALTH: 12,
   /** Number 1: send EVENT packets; 0: nobody listens, as at the start. */
   EVENTS: 13,
+  /** Body: JSON of `MetricsOrder`. Answered by METRICS_DONE with the same number. */
+  METRICS: 14,
 
   /** The state is in place and the listeners accept. Body: `Standing`. Number: the revision. */
   READY: 64,
@@ -63,6 +65,8 @@ export const PACKET = {
   HEALTH: 71,
   /** Before READY. Body: why the sandbox is not closed, as text; empty: it is. */
   SANDBOX: 72,
+  /** What METRICS asked for is done. Number: that of the order. */
+  METRICS_DONE: 73,
 } as const;
 
 /** A decoded packet. `body` is a view of what was given to decodePacket. */
@@ -116,6 +120,14 @@ export interface HashQuery {
 export interface HealthQuery {
   /** null: all. */
   readonly clusterId: string | null;
+}
+
+/** Body of METRICS. */
+export interface MetricsOrder {
+  /** What rows record from now on: 0 process, 2 cluster, 3 backend (spec 12.6). */
+  readonly detail: number;
+  /** All counters and times back to 0. */
+  readonly clear: boolean;
 }
 
 /** Builds a packet; the body is copied. The caller keeps it within PACKET_BYTES_MAX. */

@@ -11,6 +11,7 @@ import type {
   HEADER_KEYS,
   HEALTH_CHECK_KEYS,
   LISTENER_KEYS,
+  METRICS_KEYS,
   STREAM_FRONTEND_KEYS,
   UDP_HEALTH_KEYS,
   UDP_KEYS,
@@ -54,6 +55,7 @@ export type ConfigInput = Table<
   {
     readonly listeners?: readonly ListenerInput[];
     readonly clusters?: Readonly<Record<string, ClusterInput>>;
+    readonly metrics?: Table<typeof METRICS_KEYS>;
   }
 >;
 

@@ -11,6 +11,7 @@ import {
   HEADER_KEYS,
   HEALTH_CHECK_KEYS,
   LISTENER_KEYS,
+  METRICS_KEYS,
   STREAM_FRONTEND_KEYS,
   UDP_HEALTH_KEYS,
   UDP_KEYS,
@@ -33,6 +34,7 @@ export function configSchema(): JsonSchema {
     ...tableSchema(GLOBAL_KEYS, {
       listeners: listOf(tableSchema(LISTENER_KEYS, { hsts })),
       clusters: { type: "object", additionalProperties: cluster },
+      metrics: tableSchema(METRICS_KEYS),
     }),
   };
 }

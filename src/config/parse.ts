@@ -12,7 +12,7 @@ import type { ValuesOf } from "./keys.ts";
 import { type ConfigProblem, ProblemList, renderProblems } from "./problems.ts";
 import { type GlobalSettings, resolveSettings } from "./settings.ts";
 import { resolveSocketSettings, SOCKET_PATH_BYTES_MAX } from "./socket.ts";
-import { GLOBAL_KEYS } from "./tables.ts";
+import { GLOBAL_KEYS, METRICS_KEYS } from "./tables.ts";
 import { type ReadFile, Templates } from "./templates.ts";
 
 /** How to read a file. */
@@ -80,7 +80,8 @@ export async function parseConfig(text: string, options: ParseOptions): Promise<
   if (values.automatic_state_save === true && values.saved_state === undefined) {
     problems.error(["automatic_state_save"], "automatic_state_save needs saved_state, the file to write", null, true);
   }
-  const settings = resolveSettings(values, sockets, options.folder);
+  const metrics = values.metrics === undefined ? null : checkTable(context, METRICS_KEYS, values.metrics, ["metrics"]);
+  const settings = resolveSettings(values, sockets, options.folder, metrics);
   warnSettings(problems, values, settings);
   const files = new Templates(problems, options.folder, options.readFile);
   const built = buildRequests(context, values, settings, files, options.nowSeconds ?? null);

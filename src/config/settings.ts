@@ -1,10 +1,11 @@
 // The global keys with every default resolved (spec 2.2), in the units that their names say, paths absolute. Pure: the
 // folder of the file comes as an argument.
 
-import type { SandboxMode, WorkerSettings } from "../command/objects.ts";
+import type { SandboxMode, SocketAddress, WorkerSettings } from "../command/objects.ts";
+import { METRIC_DETAILS } from "../command/words.ts";
 import type { ValuesOf } from "./keys.ts";
 import { absolutePath, type SocketSettings } from "./socket.ts";
-import type { GLOBAL_KEYS } from "./tables.ts";
+import type { GLOBAL_KEYS, METRICS_KEYS } from "./tables.ts";
 
 /** The global settings. */
 export interface GlobalSettings extends SocketSettings {
@@ -48,12 +49,27 @@ export interface GlobalSettings extends SocketSettings {
   /** `Retry-After` of 429; 0: none. */
   readonly retryAfterSeconds: number;
   readonly basicAuthMaxCredentialBytes: number;
+  /** null: metrics are not sent anywhere. */
+  readonly metricsSink: MetricsSink | null;
+  /** What metrics record, to begin with: 0 process, 1 frontend, 2 cluster, 3 backend (spec 12.6). */
+  readonly metricDetail: number;
+  readonly clusterMetrics: boolean;
+}
+
+/** A statsd server. */
+export interface MetricsSink {
+  readonly address: SocketAddress;
+  /** Tags in the form of InfluxDB. */
+  readonly tagged: boolean;
+  /** Without the dot behind it. */
+  readonly prefix: string;
 }
 
 export function resolveSettings(
   values: ValuesOf<typeof GLOBAL_KEYS>,
   sockets: SocketSettings,
   folder: string,
+  metrics: ValuesOf<typeof METRICS_KEYS> | null,
 ): GlobalSettings {
   const maxBuffers = values.max_buffers ?? 1000;
   return {
@@ -91,6 +107,9 @@ export function resolveSettings(
     retryAfterSeconds: values.retry_after ?? 60,
     // Spec 2.2: 0 keeps the default.
     basicAuthMaxCredentialBytes: values.basic_auth_max_credential_bytes || 4096,
+    metricsSink: metricsSink(metrics),
+    metricDetail: METRIC_DETAILS.indexOf(metrics?.detail ?? "cluster"),
+    clusterMetrics: values.disable_cluster_metrics !== true,
   };
 }
 
@@ -114,7 +133,13 @@ export function workerSettings(settings: GlobalSettings, workerId: number): Work
     basicAuthMaxCredentialBytes: settings.basicAuthMaxCredentialBytes,
     accessLogsTarget: settings.accessLogsTarget,
     sandbox: settings.sandbox,
+    metricDetail: settings.clusterMetrics ? settings.metricDetail : 0,
   };
+}
+
+function metricsSink(values: ValuesOf<typeof METRICS_KEYS> | null): MetricsSink | null {
+  if (values?.address === undefined) return null;
+  return { address: values.address, tagged: values.tagged_metrics ?? false, prefix: values.prefix ?? "sozu" };
 }
 
 function optionalPath(path: string | undefined, folder: string): string | null {

@@ -14,7 +14,7 @@ import {
 } from "../command/limits.ts";
 import type { SandboxMode } from "../command/objects.ts";
 import { checkName, checkText, checkToken, utf8Length } from "../command/text.ts";
-import { foldWord, HEADER_POSITIONS, REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
+import { foldWord, HEADER_POSITIONS, METRIC_DETAILS, REDIRECT_SCHEMES, REDIRECTS } from "../command/words.ts";
 import {
   address,
   bool,
@@ -106,8 +106,8 @@ export const GLOBAL_KEYS = {
   zombie_check_interval: key(seconds(), "`1800`", "How often workers look for sessions that hang; 0 is off."),
   accept_queue_timeout: key(seconds(), "`60`", "How long an accepted connection may wait for a slot; 0 is off."),
   evict_on_queue_full: key(bool(), "`false`", "At `max_connections`, the connections idle for longest make room."),
-  disable_cluster_metrics: laterKey("Collect no metrics per cluster.", false),
-  metrics: laterKey("Where and how metrics are sent."),
+  disable_cluster_metrics: key(bool(), "`false`", "Record no metrics of clusters and backends, as `metrics disable`."),
+  metrics: key(table(), "none", "See `[metrics]`."),
   listeners: key(tables(), "none", "See `[[listeners]]`."),
   clusters: key(tableOfTables(), "none", "See `[clusters.<id>]`."),
 } as const satisfies KeyTable;
@@ -320,6 +320,18 @@ export const HEADER_KEYS = {
   append: key(bool(), "`false`", "Add the value instead (an addition)."),
 } as const satisfies KeyTable;
 
+/** Keys of `[metrics]`. */
+export const METRICS_KEYS = {
+  address: requiredKey(address(), "Where a statsd server takes datagrams."),
+  tagged_metrics: key(bool(), "`false`", "Tags as InfluxDB writes them, instead of names with dots."),
+  prefix: key(text(checkPrefix), "`sozu`", "What all names begin with."),
+  detail: key(
+    word(METRIC_DETAILS),
+    "`cluster`",
+    "Which objects have metrics of their own, here and in `sozu metrics`.",
+  ),
+} as const satisfies KeyTable;
+
 /** Keys of `health_check` of a cluster. */
 export const HEALTH_CHECK_KEYS = {
   uri: key(text(), "required", "Path of the probe; may be missing with `tcp = true`."),
@@ -352,6 +364,7 @@ export const BACKEND_KEYS = {
 /** Every table of the file, in the order of the reference page. */
 export const KEY_TABLES: readonly { readonly title: string; readonly keys: KeyTable }[] = [
   { title: "the top of the file", keys: GLOBAL_KEYS },
+  { title: "[metrics]", keys: METRICS_KEYS },
   { title: "[[listeners]]", keys: LISTENER_KEYS },
   { title: "[clusters.<id>]", keys: CLUSTER_KEYS },
   { title: "udp of a cluster", keys: UDP_KEYS },
@@ -370,6 +383,10 @@ function sameKeys<N extends string, K>(names: readonly N[], one: K): Record<N, K
 
 function token(value: string): string | null {
   return checkToken(value, HEADER_NAME_BYTES_MAX);
+}
+
+function checkPrefix(value: string): string | null {
+  return /^[A-Za-z0-9_./-]{1,100}$/.test(value) ? null : "expected up to 100 letters, digits and any of _ . / -";
 }
 
 function checkLogTarget(value: string): string | null {

@@ -34,8 +34,12 @@ export class EventLoop {
   readonly wheel: TimerWheel;
   /** Called at each tick with the milliseconds by which it is late: its event waited so long among the ready ones. */
   onLag: (lagMs: number) => void;
+  /** Called after each turn with the microseconds it took, up to its last poll, read or write. */
+  onTurn: (us: number) => void;
   /** When the last tick was handled, in microseconds of CLOCK_MONOTONIC. */
   #tickedUs: number;
+  /** When this turn began. */
+  #turnedUs: number;
   readonly #epoll: number;
   readonly #timer: number;
   readonly #wakeup: number;
@@ -62,6 +66,8 @@ export class EventLoop {
     this.memory = memory;
     this.wheel = wheel;
     this.onLag = () => {};
+    this.onTurn = () => {};
+    this.#turnedUs = 0;
     this.#tickedUs = clock[0];
     this.#epoll = opened("an epoll set", epoll.epollCreate());
     this.#timer = opened("a timer", timerCreate());
@@ -195,6 +201,7 @@ export class EventLoop {
     try {
       this.#runPasses();
       complete = true;
+      this.onTurn(clock[0] - this.#turnedUs);
     } finally {
       this.#inTurn = false;
       if (!complete) this.#keepRest();
@@ -209,7 +216,10 @@ export class EventLoop {
     for (let pass = 0; pass < PASSES_MAX && this.#started; pass++) {
       const count = epoll.poll(this.#epoll, BATCH, 0);
       if (count < 0) throw new OsError("cannot poll", count);
-      if (pass === 0) until = clock[0] + TURN_US_MAX;
+      if (pass === 0) {
+        this.#turnedUs = clock[0];
+        until = this.#turnedUs + TURN_US_MAX;
+      }
       this.#batch = epoll.events;
       this.#cursor = 0;
       this.#end = 3 * count;

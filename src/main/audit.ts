@@ -141,6 +141,11 @@ const READ_ONLY: ReadonlySet<RequestCase> = new Set<RequestCase>([
   "returnListenSockets",
 ]);
 
+/** Whether requests of this kind change something, or try to. */
+export function isAudited(name: RequestCase): boolean {
+  return !READ_ONLY.has(name);
+}
+
 /** Verbs that are not the name of the request in the past. */
 const VERBS: Readonly<Partial<Record<NonNullable<RequestCase>, string>>> = {
   saveState: "state_saved",
@@ -239,6 +244,10 @@ function targetOf({ requestType }: Request): string {
       return `logging:${column(value)}`;
     case "setMaxConnectionsPerIp":
       return `connection-limit:${value}`;
+    case "configureMetrics":
+      return `metrics:${METRICS_ORDERS[value] ?? value}`;
+    case "setMetricDetail":
+      return `metric-detail:${column(value.clientId)}`;
     case "softStop":
     case "hardStop":
       return name === "softStop" ? "proxy:soft" : "proxy:hard";
@@ -257,6 +266,8 @@ function otherTarget(name: string, value: unknown): string {
   return `${kind[2].toLowerCase()}:${kind[1].toLowerCase()}:${place(address)}`;
 }
 
+/** MetricsConfiguration. */
+const METRICS_ORDERS: readonly string[] = ["enabled", "disabled", "clear"];
 const FINGERPRINT_DIGITS = 16;
 
 /** The first eight bytes of the fingerprint. */

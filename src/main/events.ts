@@ -2,8 +2,15 @@
 // asked with SubscribeEvents. An event is encoded once, however many listen, and not at all when nobody does. A
 // subscriber that does not read is dropped: its events would have to wait in main's memory.
 
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { addressToMessage } from "../command/address.ts";
-import { EventKind, type Request, ResponseSchema, type SocketAddress } from "../command/gen/sozu_pb.ts";
+import {
+  EventKind,
+  type MetricDetailTransitionSchema,
+  type Request,
+  ResponseSchema,
+  type SocketAddress,
+} from "../command/gen/sozu_pb.ts";
 import { encodeMessage, processingResponse } from "../command/messages.ts";
 import type { WorkerEvent } from "../command/objects.ts";
 import type { Logger } from "../observe/logger.ts";
@@ -14,6 +21,7 @@ export interface MainEvent {
   readonly clusterId?: string;
   readonly backendId?: string;
   readonly address?: SocketAddress;
+  readonly metricDetail?: MessageInitShape<typeof MetricDetailTransitionSchema>;
 }
 
 /** A client that listens. */

@@ -25,6 +25,7 @@ import { EventHub } from "./events.ts";
 import { takeInheritedSockets } from "./inherited-sockets.ts";
 import { raiseOpenFiles, readFileMax } from "./limits.ts";
 import { ListenSockets } from "./listen-sockets.ts";
+import { MetricsService } from "./metrics/service.ts";
 import { notifySystemd, reloadingMessage, watchdogPeriodMs } from "./notify.ts";
 import { describeOrphans } from "./orphans.ts";
 import { removePidFile, writePidFile } from "./pid-file.ts";
@@ -95,6 +96,7 @@ class Main {
   readonly #supervisor: Supervisor;
   readonly #events: EventHub;
   readonly #actors: Actors;
+  readonly #metrics: MetricsService;
   #auditLog: AuditLog | null;
   #audit: Audit | null;
   readonly #logTimer: NodeJS.Timeout;
@@ -131,6 +133,15 @@ class Main {
       workerTimeoutMs: settings.workerTimeoutSeconds * 1000,
       targets: this.#supervisor,
       onChange: () => this.#autoSave?.touch(),
+    });
+    this.#metrics = new MetricsService({
+      settings,
+      version: buildInfo().version,
+      workers: this.#supervisor,
+      events: this.#events,
+      state: () => this.#keeper.state,
+      clients: () => this.#server?.clients ?? 0,
+      warn: (message) => this.#logger.warn("metrics", message),
     });
     this.#files = new StateFiles(this.#keeper);
     const { source } = options;
@@ -217,6 +228,7 @@ class Main {
     }
     if (this.#pidWritten && this.#settings.pidFilePath !== null) removePidFile(this.#settings.pidFilePath);
     clearInterval(this.#logTimer);
+    this.#metrics.close();
     this.#auditLog?.close();
     this.#sink.flushSync();
   }
@@ -292,6 +304,7 @@ class Main {
       reloader: this.#reloader,
       events: this.#events,
       audit,
+      metrics: this.#metrics,
       logger: this.#logger,
       workerTimeoutMs: this.#settings.workerTimeoutSeconds * 1000,
       stop: (hard: boolean) => this.stop(hard),
@@ -301,7 +314,13 @@ class Main {
       maxMessageBytes: this.#settings.maxCommandBufferSizeBytes,
       allowedUids: this.#settings.commandAllowedUids,
       logger: this.#logger,
-      subscriptions: this.#events,
+      subscriptions: {
+        subscribe: (subscriber) => {
+          this.#metrics.main.configured(SUBSCRIPTION);
+          this.#events.subscribe(subscriber);
+        },
+        unsubscribe: (subscriber) => this.#events.unsubscribe(subscriber),
+      },
       actors,
       audit,
       handle: (request, progress, client) => handleRequest(request, targets, progress, client),
@@ -355,6 +374,7 @@ class Main {
   }
 }
 
+const SUBSCRIPTION = request({ case: "subscribeEvents", value: {} });
 const SIGNALS: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT", "SIGHUP"];
 
 function refuseStart(problem: string | null): void {

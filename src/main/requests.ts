@@ -20,6 +20,7 @@ import type { Audit, Trail } from "./audit.ts";
 import { applyTransaction } from "./change-set.ts";
 import { type ClusterQueryTargets, queryClusters, queryHashes } from "./cluster-queries.ts";
 import { type EventHub, eventsOf } from "./events.ts";
+import type { MetricsService } from "./metrics/service.ts";
 import {
   clustersByDomain,
   countRequests,
@@ -43,6 +44,7 @@ export interface RequestTargets {
   readonly reloader: Reloader;
   readonly events: EventHub;
   readonly audit: Audit;
+  readonly metrics: MetricsService;
   readonly logger: Logger;
   /** How long a worker may take to answer, in milliseconds. */
   readonly workerTimeoutMs: number;
@@ -58,8 +60,9 @@ export async function handleRequest(
   client: AuditClient,
 ): Promise<Response> {
   const trail = targets.audit.begin(client, request);
-  const response = await answer(request, targets, progress, trail);
+  const response = await answer(request, targets, progress, trail, client);
   trail?.finish(response);
+  targets.metrics.onAnswer(request, response.status === ResponseStatus.OK);
   if (response.status !== ResponseStatus.OK || targets.events.subscribers === 0) return response;
   for (const event of eventsOf(request)) targets.events.emit(event);
   return response;
@@ -70,6 +73,7 @@ async function answer(
   targets: RequestTargets,
   progress: (text: string) => void,
   trail: Trail | null,
+  client: AuditClient,
 ): Promise<Response> {
   const { case: name, value } = request.requestType;
   const { state } = targets.keeper;
@@ -113,13 +117,14 @@ async function answer(
       return queryHashes(queryTargets(targets));
     case "queryBackendHealth":
       return queryHealth(isFieldSet(value, QueryBackendHealthSchema.field.clusterId) ? value.clusterId : null, targets);
+    case "queryMetrics":
+    case "configureMetrics":
+    case "setMetricDetail":
+      return targets.metrics.answer(request.requestType, state, client.actor.pid);
     case "setMaxConnectionsPerIp":
-      state.count(name);
-      targets.supervisor.setMaxConnectionsPerIp(value > LIMIT_MAX ? Number(LIMIT_MAX) : Number(value));
-      return okResponse("Successfully applied request to all workers");
     case "queryMaxConnectionsPerIp":
       state.count(name);
-      return queryLimit(targets.supervisor);
+      return limit(request, targets.supervisor);
     case undefined:
       return failureResponse(commandError("EMPTY_REQUEST").message);
     default:
@@ -164,7 +169,12 @@ function queryTargets({ keeper, supervisor, workerTimeoutMs }: RequestTargets): 
   };
 }
 
-function queryLimit(supervisor: Supervisor): Response {
+function limit({ requestType }: Request, supervisor: Supervisor): Response {
+  if (requestType.case === "setMaxConnectionsPerIp") {
+    const { value } = requestType;
+    supervisor.setMaxConnectionsPerIp(value > LIMIT_MAX ? Number(LIMIT_MAX) : Number(value));
+    return okResponse("Successfully applied request to all workers");
+  }
   const limit = BigInt(supervisor.maxConnectionsPerIp);
   return okResponse("Successfully queried the limit", { case: "maxConnectionsPerIpLimit", value: { limit } });
 }

@@ -7,7 +7,7 @@ import { EventKind } from "../command/gen/sozu_pb.ts";
 import { decodeHashes, type HashesPart } from "../command/hash-packets.ts";
 import { decodeHealth } from "../command/health-packets.ts";
 import type { BackendHealth, SocketAddress, WorkerEvent, WorkerSettings } from "../command/objects.ts";
-import type { Standing } from "../command/worker-protocol.ts";
+import type { MetricsOrder, Standing } from "../command/worker-protocol.ts";
 import type { Logger } from "../observe/logger.ts";
 import { StatsReader } from "../observe/stats-reader.ts";
 import { readClock } from "../os/clock.ts";
@@ -16,6 +16,7 @@ import { mapShared, memfd } from "../os/shared.ts";
 import type { ChangeTargets } from "./change-log.ts";
 import { lend, needsSibling, takeBack } from "./lending.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
+import type { Page } from "./metrics/pages.ts";
 import { WORKER, WorkerProcess } from "./worker-process.ts";
 import { WorkerQueries } from "./worker-queries.ts";
 import { WorkerSlot } from "./worker-slot.ts";
@@ -78,6 +79,11 @@ export class Supervisor implements ChangeTargets {
   readonly #pongs: Map<number, (worker: number) => void>;
   readonly #hashQueries: WorkerQueries<Map<string, bigint>>;
   readonly #healthQueries: WorkerQueries<BackendHealth[]>;
+  readonly #metricsOrders: WorkerQueries<null>;
+  /** What rows of stats pages record; null: what the settings say. */
+  #metricDetail: number | null;
+  /** Workers that ended without being told to. */
+  deaths: number;
   #reportEvents: boolean;
   #maxConnectionsPerIp: number;
   #nextId: number;
@@ -96,6 +102,9 @@ export class Supervisor implements ChangeTargets {
     this.#pongs = new Map();
     this.#hashQueries = new WorkerQueries(() => new Map());
     this.#healthQueries = new WorkerQueries(() => []);
+    this.#metricsOrders = new WorkerQueries(() => null);
+    this.#metricDetail = null;
+    this.deaths = 0;
     this.#reportEvents = false;
     this.#maxConnectionsPerIp = options.maxConnectionsPerIp;
     this.#nextId = 0;
@@ -163,6 +172,28 @@ export class Supervisor implements ChangeTargets {
   queryHealth(clusterId: string | null, timeoutMs: number): Promise<WorkerHealth> {
     const send = (worker: WorkerProcess, number: number): void => worker.queryHealth(number, clusterId);
     return this.#healthQueries.ask(this.#servingWorkers(), send, timeoutMs);
+  }
+
+  /** Workers that were started. */
+  get started(): number {
+    return this.#nextId;
+  }
+
+  /** The stats pages of all slots; what dead workers counted is in them. */
+  pages(): Page[] {
+    return this.#slots.map(({ stats, worker }) => ({
+      workerId: stats.workerId,
+      isLive: worker !== null,
+      reader: stats,
+    }));
+  }
+
+  async orderMetrics(order: MetricsOrder, timeoutMs: number): Promise<readonly number[]> {
+    this.#metricDetail = order.detail;
+    const workers = [...this.#workers.values()].filter(({ state }) => state < WORKER.STOPPED);
+    const send = (worker: WorkerProcess, number: number): void => worker.orderMetrics(number, order);
+    const done = await this.#metricsOrders.ask(workers, send, timeoutMs);
+    return workers.filter(({ id, state }) => !done.has(id) && state < WORKER.STOPPING).map(({ id }) => id);
   }
 
   /** Whether workers are to report events: a change of theirs costs more then. */
@@ -260,7 +291,7 @@ export class Supervisor implements ChangeTargets {
       {
         id,
         slot: slot.index,
-        settings: { ...this.#options.settings(id), maxConnectionsPerIp: this.#maxConnectionsPerIp },
+        settings: this.#settingsOf(id),
         revision: state.revision,
         state: state.bytes,
         statsFd: slot.statsFd,
@@ -281,6 +312,12 @@ export class Supervisor implements ChangeTargets {
     this.#workers.set(id, worker);
     if (this.#reportEvents) worker.reportEvents(true);
     this.#logger.info("supervisor", `worker ${id} started, pid ${worker.pid}`);
+  }
+
+  #settingsOf(id: number): WorkerSettings {
+    const settings = this.#options.settings(id);
+    const metricDetail = this.#metricDetail ?? settings.metricDetail;
+    return { ...settings, maxConnectionsPerIp: this.#maxConnectionsPerIp, metricDetail };
   }
 
   #launchLater(slot: WorkerSlot, pauseMs: number): void {
@@ -322,6 +359,9 @@ export class Supervisor implements ChangeTargets {
       if (part === null) this.#events.onTrouble(worker, "it sent a broken report of health");
       else this.#healthQueries.onPart(worker.id, number, part.last, (health) => health.push(...part.health));
     },
+    onMetricsDone: (worker: WorkerProcess, number: number): void => {
+      this.#metricsOrders.onPart(worker.id, number, true, () => undefined);
+    },
     onEvent: (worker: WorkerProcess, event: WorkerEvent): void => this.#options.onEvent(worker.id, event),
     onTrouble: (worker: WorkerProcess, reason: string): void => {
       this.#logger.error("supervisor", `worker ${worker.id} (pid ${worker.pid}): ${reason}`);
@@ -340,6 +380,7 @@ export class Supervisor implements ChangeTargets {
     const text = `worker ${worker.id} (pid ${worker.pid}) ${how} after ${(livedMs / 1000).toFixed(1)} s`;
     if (worker.expected) this.#logger.info("supervisor", text);
     else {
+      this.deaths++;
       this.#logger.error("supervisor", text);
       this.#options.onEvent(worker.id, workerEvent(EventKind.WORKER_KILLED));
     }
@@ -370,6 +411,7 @@ export class Supervisor implements ChangeTargets {
     for (const check of [...this.#pongs.values()]) check(-1);
     this.#hashQueries.onGone(worker.id);
     this.#healthQueries.onGone(worker.id);
+    this.#metricsOrders.onGone(worker.id);
   }
 
   #started(problem: string | null): void {

@@ -15,6 +15,7 @@ import {
   type HealthQuery,
   type Hello,
   type Listen,
+  type MetricsOrder,
   PACKET,
   PACKET_BYTES_MAX,
   PACKET_FDS_MAX,
@@ -63,6 +64,8 @@ export interface WorkerEvents {
   onHashes(worker: WorkerProcess, number: number, body: Uint8Array): void;
   /** Part of the answer to queryHealth(). */
   onHealth(worker: WorkerProcess, number: number, body: Uint8Array): void;
+  /** What orderMetrics() asked for is done. */
+  onMetricsDone(worker: WorkerProcess, number: number): void;
   /** Something happened in it. */
   onEvent(worker: WorkerProcess, event: WorkerEvent): void;
   /** It cannot go on, by its own words or because its channel broke. It may still run. */
@@ -196,6 +199,11 @@ export class WorkerProcess {
     this.#channel.send(encodeJsonPacket(PACKET.QUERY_HEALTH, number, query));
   }
 
+  /** Says what its stats page records, or clears it; answered by onMetricsDone. */
+  orderMetrics(number: number, order: MetricsOrder): void {
+    this.#channel.send(encodeJsonPacket(PACKET.METRICS, number, order));
+  }
+
   /** Whether it is to report events; at first it does not. */
   reportEvents(wanted: boolean): void {
     this.#channel.send(encodePacket(PACKET.EVENTS, wanted ? 1 : 0));
@@ -239,6 +247,10 @@ export class WorkerProcess {
     }
     if (packet.kind === PACKET.HEALTH) {
       this.#events.onHealth(this, packet.number, packet.body);
+      return;
+    }
+    if (packet.kind === PACKET.METRICS_DONE) {
+      this.#events.onMetricsDone(this, packet.number);
       return;
     }
     if (packet.kind === PACKET.EVENT) {

@@ -4,15 +4,17 @@
 // and indices are checked, because a dying worker may have left anything.
 
 import { wireErrors } from "../wire/http1/errors.ts";
-import { type HistogramSummary, summarize } from "./histogram.ts";
+import { type HistogramSummary, isEmptyGroup, summarize } from "./histogram.ts";
 import {
   METRIC_BACKEND_PARSE_CAUSE,
   METRIC_CLIENT_CONNECT_PER_SOURCE,
   METRIC_FRONTEND_PARSE_CAUSE,
   METRICS,
+  METRICS_START,
   type MetricInfo,
   PARSE_CAUSES,
   PER_SOURCE_BUCKETS,
+  ROW_COUNTERS,
   ROW_METRICS,
 } from "./metrics.ts";
 import { capacityOf } from "./stats.ts";
@@ -56,6 +58,17 @@ export interface RowSnapshot extends MetricsSnapshot {
   readonly clusterId: string;
   readonly backendId: string | null;
 }
+
+/** Where the row of a cluster (`backendId` null) or backend was found. */
+export interface RowPlace {
+  readonly clusterId: string;
+  readonly backendId: string | null;
+  readonly row: number;
+  readonly generation: number;
+}
+
+/** Doubles of what addProxy() adds to. */
+export const PROXY_SLOTS: number = DIRECTORY_START / 8;
 
 /** Reads one page. Cheap to construct; holds no state besides the views. */
 export class StatsReader {
@@ -109,11 +122,48 @@ export class StatsReader {
     }
     const values = this.read(METRICS, count, 0);
     if (this.valid) {
-      this.readCauses(values, "http.frontend_parse_errors", METRIC_FRONTEND_PARSE_CAUSE);
-      this.readCauses(values, "http.backend_parse_errors", METRIC_BACKEND_PARSE_CAUSE);
-      this.readSources(values);
+      for (const [name, value] of dynamicMetrics(this.values)) values.set(name, value);
     }
     return { values, times };
+  }
+
+  /** The page itself, for whoever clears it while no worker writes. */
+  get buffer(): ArrayBuffer {
+    return this.values.buffer as ArrayBuffer;
+  }
+
+  /** Adds everything proxy-wide to an array of PROXY_SLOTS doubles, place by place. */
+  addProxy(into: Float64Array): void {
+    if (!this.valid) return;
+    for (let i = METRICS_START; i < PROXY_SLOTS; i++) into[i] += this.values[i];
+  }
+
+  /** Where the rows in use are. */
+  places(): RowPlace[] {
+    const places: RowPlace[] = [];
+    const used = this.valid ? Math.min(this.values[HEAD_ROWS_USED], this.values[HEAD_CAPACITY]) : 0;
+    for (let row = 2; row < used; row++) {
+      const word = (DIRECTORY_START >> 2) + row * ENTRY_WORDS;
+      const state = Atomics.load(this.words, word + ENTRY_STATE);
+      const generation = Atomics.load(this.words, word + ENTRY_GENERATION);
+      if (state !== ROW_CLUSTER && state !== ROW_BACKEND) continue;
+      const id = this.id(row);
+      const clusterId = state === ROW_CLUSTER ? id : this.id(this.words[word + ENTRY_PARENT]);
+      if (id === null || clusterId === null) continue;
+      places.push({ clusterId, backendId: state === ROW_CLUSTER ? null : id, row, generation });
+    }
+    return places;
+  }
+
+  /** Adds a row to an array of ROW_SLOTS doubles; false, and nothing added, when it has changed hands since places(). */
+  addRow(place: RowPlace, into: Float64Array): boolean {
+    const base = rowsStart(this.values[HEAD_CAPACITY]) + place.row * ROW_SLOTS;
+    const word = (DIRECTORY_START >> 2) + place.row * ENTRY_WORDS;
+    const slots = isEmptyGroup(this.values, base + ROW_COUNTERS) ? ROW_COUNTERS : ROW_SLOTS;
+    for (let i = 0; i < slots; i++) SCRATCH[i] = this.values[base + i];
+    if (Atomics.load(this.words, word + ENTRY_GENERATION) !== place.generation) return false;
+    for (let i = 0; i < slots; i++) into[i] += SCRATCH[i];
+    return true;
   }
 
   /** Every row in use. Rows that changed hands while they were read are left out. */
@@ -130,24 +180,6 @@ export class StatsReader {
       }
     }
     return rows;
-  }
-
-  /** `<total>.<cause>`, the causes named as in the table of wire errors. */
-  private readCauses(values: Map<string, number>, total: string, at: number): void {
-    for (let code = 0; code < PARSE_CAUSES; code++) {
-      if (this.values[at + code] > 0) {
-        values.set(`${total}.${wireErrors[code]?.metric ?? `cause_${code}`}`, this.values[at + code]);
-      }
-    }
-  }
-
-  private readSources(values: Map<string, number>): void {
-    for (let bucket = 0; bucket < PER_SOURCE_BUCKETS; bucket++) {
-      const count = this.values[METRIC_CLIENT_CONNECT_PER_SOURCE + bucket];
-      if (count > 0) {
-        values.set(`client.connect.per_source.bucket_${String(bucket).padStart(3, "0")}`, count);
-      }
-    }
   }
 
   private row(row: number): RowSnapshot | null {
@@ -184,7 +216,7 @@ export class StatsReader {
     if (length < 0 || length > ENTRY_ID_MAX) {
       return null;
     }
-    return new TextDecoder().decode(this.bytes.subarray(entry + ENTRY_ID, entry + ENTRY_ID + length));
+    return DECODER.decode(this.bytes.subarray(entry + ENTRY_ID, entry + ENTRY_ID + length));
   }
 
   private read(metrics: readonly MetricInfo[], count: number, base: number): Map<string, number> {
@@ -195,3 +227,28 @@ export class StatsReader {
     return values;
   }
 }
+
+/**
+ * The counters that have a place for each cause or source, only where there were any: name, value, place. `values`: as
+ * addProxy() has them.
+ */
+export function* dynamicMetrics(values: Float64Array): Generator<readonly [string, number, number]> {
+  for (const [total, start] of CAUSES) {
+    for (let code = 0; code < PARSE_CAUSES; code++) {
+      // Named as in the table of wire errors.
+      const name = `${total}.${wireErrors[code]?.metric ?? `cause_${code}`}`;
+      if (values[start + code] > 0) yield [name, values[start + code], start + code];
+    }
+  }
+  for (let bucket = 0; bucket < PER_SOURCE_BUCKETS; bucket++) {
+    const at = METRIC_CLIENT_CONNECT_PER_SOURCE + bucket;
+    if (values[at] > 0) yield [`client.connect.per_source.bucket_${String(bucket).padStart(3, "0")}`, values[at], at];
+  }
+}
+
+const CAUSES = [
+  ["http.frontend_parse_errors", METRIC_FRONTEND_PARSE_CAUSE],
+  ["http.backend_parse_errors", METRIC_BACKEND_PARSE_CAUSE],
+] as const;
+const SCRATCH = new Float64Array(ROW_SLOTS);
+const DECODER = new TextDecoder();

@@ -7,6 +7,7 @@
 
 import { utf8Bytes } from "../command/utf8.ts";
 import { isEmptyGroup } from "./histogram.ts";
+import { DETAIL_BACKEND, DETAIL_PROCESS } from "./metric-detail.ts";
 import { KIND_GAUGE, METRIC_STATS_ROWS_OVERFLOWED, METRICS, ROW_COUNTERS, ROW_METRICS } from "./metrics.ts";
 import {
   DIRECTORY_START,
@@ -54,6 +55,8 @@ export class Stats {
   readonly graveyardRow: number;
   /** Base of the row that stands for all that found no room. */
   readonly overflowRow: number;
+  /** What is recorded in rows, one of DETAIL_; gauges always are. Everything until it is set. */
+  detail: number;
   private readonly words: Int32Array;
   private readonly bytes: Uint8Array;
   private readonly capacity: number;
@@ -80,6 +83,7 @@ export class Stats {
     this.rowsAt = rowsStart(this.capacity);
     this.overflowRow = this.rowsAt;
     this.graveyardRow = this.rowsAt + ROW_SLOTS;
+    this.detail = DETAIL_BACKEND;
     this.free = [];
     this.clusters = new Map();
     this.backends = new Map();
@@ -141,6 +145,21 @@ export class Stats {
     }
     rows.set(backendId, row);
     return this.base(row);
+  }
+
+  /** Counts something rare about a backend, in its row and in that of its cluster. `row` -1: it has none. */
+  countOfBackend(row: number, at: number): void {
+    if (row === -1 || this.detail === DETAIL_PROCESS) return;
+    this.values[row + at]++;
+    this.values[this.parentRow(row) + at]++;
+  }
+
+  /** The base of the cluster's row for a backend's; what has no row of its own counts in none (the graveyard). */
+  parentRow(base: number): number {
+    const row = (base - this.rowsAt) / ROW_SLOTS;
+    if (row < RESERVED_ROWS) return this.graveyardRow;
+    const parent = this.words[(DIRECTORY_START >> 2) + row * ENTRY_WORDS + ENTRY_PARENT];
+    return this.base(parent);
   }
 
   /** Frees the rows of a cluster and of all its backends. Point the objects at `graveyardRow` first. */

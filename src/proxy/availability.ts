@@ -57,7 +57,7 @@ export function noteBackendAvailable(context: TrafficContext, backend: Backend):
 
 /** TRIES_MAX connections in a row have failed. `cluster`: null when it is not known. */
 export function noteBackendDown(context: TrafficContext, cluster: Cluster | null, backend: Backend): void {
-  context.stats.values[backend.row + ROW_BACKEND_DOWN]++;
+  context.stats.countOfBackend(backend.row, ROW_BACKEND_DOWN);
   noteBackendAvailable(context, backend);
   const reason = connectProblem(backend);
   context.logger.warn("proxy", `cluster ${backend.clusterId}: backend ${backend.id} is down: ${reason}`);
@@ -67,7 +67,7 @@ export function noteBackendDown(context: TrafficContext, cluster: Cluster | null
 
 /** A connection to a backend that was down has succeeded. */
 export function noteBackendUp(context: TrafficContext, cluster: Cluster | null, backend: Backend): void {
-  context.stats.values[backend.row + ROW_BACKEND_UP]++;
+  context.stats.countOfBackend(backend.row, ROW_BACKEND_UP);
   noteBackendAvailable(context, backend);
   context.logger.info("proxy", `cluster ${backend.clusterId}: backend ${backend.id} answers again`);
   tell(context, EVENT_BACKEND_UP, backend);

@@ -2,6 +2,7 @@
 
 import type { Backend } from "../balancing/backend.ts";
 import { record } from "../observe/histogram.ts";
+import { DETAIL_BACKEND, DETAIL_CLUSTER } from "../observe/metric-detail.ts";
 import * as metric from "../observe/metrics.ts";
 import type { Stats } from "../observe/stats.ts";
 import {
@@ -42,13 +43,13 @@ export function recordExchange(exchange: Exchange, front: FrontStream): void {
 /** A second line for an exchange that became a tunnel, at the tunnel's end; its bytes are those of the tunnel. */
 export function recordTunnel(exchange: Exchange, front: FrontStream): void {
   const { context, cluster, backend } = exchange;
-  const { values } = context.stats;
+  const { values, detail } = context.stats;
   values[metric.METRIC_ACCESS_LOGS_COUNT]++;
-  if (cluster !== null && cluster.row !== -1) {
+  if (detail >= DETAIL_CLUSTER && cluster !== null && cluster.row !== -1) {
     values[cluster.row + metric.ROW_BYTES_IN] += exchange.bytesIn;
     values[cluster.row + metric.ROW_BYTES_OUT] += exchange.bytesOut;
   }
-  if (backend !== null && backend.row !== -1) {
+  if (detail >= DETAIL_BACKEND && backend !== null && backend.row !== -1) {
     values[backend.row + metric.ROW_BYTES_IN] += exchange.backBytesIn;
     values[backend.row + metric.ROW_BYTES_OUT] += exchange.backBytesOut;
   }
@@ -119,19 +120,21 @@ function count(exchange: Exchange, requestUs: number, serviceUs: number, respons
   } else if (exchange.responseDone) values[metric.METRIC_HTTP_E2E_HTTP11]++;
   record(values, TIME_REQUEST, requestUs);
   record(values, TIME_SERVICE, serviceUs);
-  if (cluster === null || cluster.row === -1) return;
+  const { detail } = stats;
+  if (detail < DETAIL_CLUSTER || cluster === null || cluster.row === -1) return;
   countRow(values, cluster.row, exchange, isError);
   record(values, cluster.row + ROW_TIME_REQUEST, requestUs);
   record(values, cluster.row + ROW_TIME_SERVICE, serviceUs);
   values[cluster.row + metric.ROW_BYTES_IN] += exchange.bytesIn;
   values[cluster.row + metric.ROW_BYTES_OUT] += exchange.bytesOut;
   const { backend } = exchange;
-  if (backend === null || exchange.isLocal || backend.row === -1) return;
+  if (backend === null || exchange.isLocal) return;
+  record(values, cluster.row + ROW_TIME_BACKEND_RESPONSE, responseUs);
+  if (detail < DETAIL_BACKEND || backend.row === -1) return;
   countRow(values, backend.row, exchange, isError);
   record(values, backend.row + ROW_TIME_REQUEST, requestUs);
   record(values, backend.row + ROW_TIME_SERVICE, serviceUs);
   record(values, backend.row + ROW_TIME_BACKEND_RESPONSE, responseUs);
-  record(values, cluster.row + ROW_TIME_BACKEND_RESPONSE, responseUs);
   values[backend.row + metric.ROW_BYTES_IN] += exchange.backBytesIn;
   values[backend.row + metric.ROW_BYTES_OUT] += exchange.backBytesOut;
 }
@@ -150,7 +153,11 @@ function countRow(values: Float64Array, row: number, exchange: Exchange, isError
 
 /** A connection to this backend took so long to come up. */
 export function recordConnectionTime(stats: Stats, backend: Backend, microseconds: number): void {
-  if (backend.row !== -1) record(stats.values, backend.row + ROW_TIME_BACKEND_CONNECTION, Math.round(microseconds));
+  const { row } = backend;
+  if (row === -1 || stats.detail < DETAIL_CLUSTER) return;
+  const us = Math.round(microseconds);
+  record(stats.values, stats.parentRow(row) + ROW_TIME_BACKEND_CONNECTION, us);
+  record(stats.values, row + ROW_TIME_BACKEND_CONNECTION, us);
 }
 
 /** No backend could be reached for this request. */

@@ -3,6 +3,7 @@
 
 import type { EventLoop } from "../loop/event-loop.ts";
 import { Timed } from "../loop/timer-wheel.ts";
+import { METRIC_PROCESS_UPTIME_SECONDS } from "../observe/metrics.ts";
 import type { Stats } from "../observe/stats.ts";
 import type { WorkerLogs } from "./logs.ts";
 
@@ -13,12 +14,14 @@ export class Ticker extends Timed {
   readonly #loop: EventLoop;
   readonly #stats: Stats;
   readonly #logs: WorkerLogs;
+  readonly #startedUs: number;
 
   constructor(loop: EventLoop, stats: Stats, logs: WorkerLogs) {
     super();
     this.#loop = loop;
     this.#stats = stats;
     this.#logs = logs;
+    this.#startedUs = loop.nowUs;
   }
 
   start(): void {
@@ -27,6 +30,7 @@ export class Ticker extends Timed {
 
   onTimeout(): void {
     this.#stats.heartbeat(this.#loop.nowUs);
+    this.#stats.values[METRIC_PROCESS_UPTIME_SECONDS] = Math.floor((this.#loop.nowUs - this.#startedUs) / 1e6);
     for (const sink of this.#logs.sinks) sink.tick();
     this.#logs.count(this.#stats);
     this.#loop.wheel.arm(this, PERIOD_MS);

@@ -19,14 +19,18 @@ import {
   type HashQuery,
   type HealthQuery,
   type Listen,
+  type MetricsOrder,
   PACKET,
   type Refusal,
   STANDING_PACKET_BYTES,
 } from "../command/worker-protocol.ts";
 import { EventLoop } from "../loop/event-loop.ts";
 import { Memory } from "../loop/memory.ts";
+import { record } from "../observe/histogram.ts";
 import { METRIC_PANIC } from "../observe/metrics.ts";
 import { Stats } from "../observe/stats.ts";
+import { clearCounters } from "../observe/stats-clear.ts";
+import { TIME_EVENT_LOOP } from "../observe/stats-layout.ts";
 import { UlidSource } from "../observe/ulid.ts";
 import { readClock } from "../os/clock.ts";
 import { closeAll } from "../os/fdpass.ts";
@@ -46,11 +50,14 @@ import { Ticker } from "./ticker.ts";
 const DRAIN_LOGS_MS = 1000;
 /** Packets that wait for main before events are dropped. */
 const EVENTS_WAITING_MAX = 256;
+/** Rows of the stats page that are cleared before traffic has its turn: at most a quarter of a millisecond. */
+const ROWS_PER_TURN = 64;
 const NO_REFUSALS: readonly Refusal[] = [];
 
 /** The worker of this process. */
 export class Worker {
   readonly #loop: EventLoop;
+  readonly #statsPage: ArrayBuffer;
   readonly #stats: Stats;
   readonly #logs: WorkerLogs;
   readonly #proxy: ProxyServer;
@@ -90,7 +97,9 @@ export class Worker {
     this.#stopping = false;
     this.#loop = new EventLoop(memory);
     const owner = { workerId: settings.workerId, pid: process.pid, nowUs: readClock() };
-    this.#stats = new Stats(mapShared(start.statsFd, statsBytes), owner);
+    this.#statsPage = mapShared(start.statsFd, statsBytes);
+    this.#stats = new Stats(this.#statsPage, owner);
+    this.#stats.detail = settings.metricDetail;
     close(start.statsFd);
     this.#logs = openLogs(settings, memory.bytes);
     this.#proxy = new ProxyServer({
@@ -125,6 +134,8 @@ export class Worker {
     close(stateFd);
     this.#stats.freeLeftovers();
     this.#closeSandbox();
+    const { values } = this.#stats;
+    this.#loop.onTurn = (us) => record(values, TIME_EVENT_LOOP, us | 0);
     new Ticker(this.#loop, this.#stats, this.#logs).start();
     this.#loop.start();
     this.#hashLow = this.#replica.mirror.hashLow;
@@ -174,6 +185,9 @@ export class Worker {
       case PACKET.EVENTS:
         this.#listening = number === 1;
         break;
+      case PACKET.METRICS:
+        this.#orderMetrics(number, decodeJson<MetricsOrder>(body));
+        break;
       case PACKET.MAX_CONNECTIONS_PER_IP:
         this.#proxy.setMaxConnectionsPerIp(number);
         break;
@@ -190,6 +204,14 @@ export class Worker {
         this.#exit(0);
     }
     closeAll(fds);
+  }
+
+  #orderMetrics(number: number, order: MetricsOrder | null): void {
+    if (order === null) return;
+    this.#stats.detail = order.detail;
+    const done = (): void => this.#channel.send(encodePacket(PACKET.METRICS_DONE, number));
+    if (order.clear) inTurns(clearCounters(this.#statsPage), ROWS_PER_TURN, done);
+    else done();
   }
 
   #listen(body: Uint8Array, fds: readonly number[]): void {
@@ -294,6 +316,8 @@ export class Worker {
   #onMainGone(): void {
     const text = "main is gone; serving on with the present state until SIGTERM";
     if (!this.#stopping) this.#logs.logger.warn("worker", text);
+    // Nobody is left who would end a lease.
+    this.#stats.detail = Math.min(this.#stats.detail, this.#start.hello.settings.metricDetail);
   }
 
   // A bug: what the worker knows may be wrong, so it ends here and main starts another one with the same sockets.
@@ -308,4 +332,15 @@ export class Worker {
 function openLazily(): void {
   new Date().getTimezoneOffset();
   fstat(1, () => undefined);
+}
+
+/** Runs a generator to its end, so many steps a turn of the loop. */
+function inTurns(steps: Generator<void, void>, count: number, done: () => void): void {
+  for (let i = 0; i < count; i++) {
+    if (steps.next().done === true) {
+      done();
+      return;
+    }
+  }
+  setImmediate(() => inTurns(steps, count, done));
 }

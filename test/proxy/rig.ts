@@ -44,6 +44,7 @@ const SETTINGS: WorkerSettings = {
   basicAuthMaxCredentialBytes: 4096,
   accessLogsTarget: null,
   sandbox: "off",
+  metricDetail: 3,
 };
 
 export interface ListenerOptions {

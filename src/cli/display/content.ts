@@ -7,6 +7,7 @@ import { oneofToPrettyJson } from "../../command/json.ts";
 import { certificatesText } from "./certificates.ts";
 import { changeReportText } from "./change-report.ts";
 import { clustersText, hashesText } from "./clusters.ts";
+import { detailText, metricsText, namesText } from "./metrics.ts";
 import { frontendsText, listenersText, shown } from "./objects.ts";
 import { renderTable } from "./table.ts";
 
@@ -45,6 +46,12 @@ export function contentText(content: ResponseContent | undefined): string {
       return healthChecksText(held.value.map);
     case "maxConnectionsPerIpLimit":
       return held.value.limit === 0n ? "unlimited (0)\n" : `${held.value.limit}\n`;
+    case "metrics":
+      return metricsText(held.value);
+    case "availableMetrics":
+      return namesText(held.value);
+    case "metricDetailStatus":
+      return detailText(held.value);
     case "changeReport":
       return changeReportText(held.value);
     case "workerResponses":

@@ -77,13 +77,13 @@ export class ClusterCheck extends Timed {
     const { context } = this.#monitor;
     const { cluster } = this;
     const { backend } = target;
-    this.#count(backend, success ? ROW_HEALTH_CHECK_SUCCESS : ROW_HEALTH_CHECK_FAILURE);
+    context.stats.countOfBackend(backend.row, success ? ROW_HEALTH_CHECK_SUCCESS : ROW_HEALTH_CHECK_FAILURE);
     const change = target.tally.record(success, backend.passesCheck, this.config);
     if (change !== VERDICT_SAME) {
       const passes = change === VERDICT_HEALTHY;
       this.#healthy += passes ? 1 : -1;
       backend.setVerdict(passes, problem);
-      this.#count(backend, passes ? ROW_HEALTH_CHECK_UP : ROW_HEALTH_CHECK_DOWN);
+      context.stats.countOfBackend(backend.row, passes ? ROW_HEALTH_CHECK_UP : ROW_HEALTH_CHECK_DOWN);
       if (passes) cluster.startSlowly(backend, context.loop.nowMs);
       this.#log(backend, passes, problem);
       tell(context, passes ? EVENT_HEALTH_CHECK_HEALTHY : EVENT_HEALTH_CHECK_UNHEALTHY, backend);
@@ -105,12 +105,6 @@ export class ClusterCheck extends Timed {
     if (2 * this.#healthy <= total) {
       logger.warn("health", `cluster ${id}: only ${this.#healthy} of ${total} backends are healthy`);
     }
-  }
-
-  #count(backend: Backend, place: number): void {
-    const { values } = this.#monitor.context.stats;
-    if (this.cluster.row !== -1) values[this.cluster.row + place]++;
-    if (backend.row !== -1) values[backend.row + place]++;
   }
 
   #gauge(): void {

@@ -20,7 +20,7 @@ export function noteOutcome(exchange: Exchange, cluster: Cluster): void {
   if (!failed && (exchange.isLocal || !exchange.responseDone)) return;
   const lastsMs = countOutcome(cluster, backend, failed, context.loop.nowMs);
   if (lastsMs === 0) return;
-  if (backend.row !== -1) context.stats.values[backend.row + ROW_BACKEND_EJECTED]++;
+  context.stats.countOfBackend(backend.row, ROW_BACKEND_EJECTED);
   context.logger.warn(
     "proxy",
     `cluster ${cluster.id}: backend ${backend.id} is left out for ${lastsMs / 1000} s: ` +

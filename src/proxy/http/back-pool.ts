@@ -213,16 +213,15 @@ export class BackPool {
     const values = context.stats.values;
     values[METRIC_BACKEND_CONNECTIONS]++;
     values[this.backend.row + ROW_CONNECTIONS_PER_BACKEND]++;
-    values[this.backend.row + ROW_BACKEND_CONNECTIONS_OPENED]++;
+    context.stats.countOfBackend(this.backend.row, ROW_BACKEND_CONNECTIONS_OPENED);
     return connection;
   }
 
   #countFailure(errno: number): void {
     const { context } = this.#http;
     const { backend } = this;
-    const values = context.stats.values;
-    values[METRIC_BACKEND_CONNECTIONS_ERROR]++;
-    values[backend.row + ROW_BACKEND_CONNECTIONS_ERROR]++;
+    context.stats.values[METRIC_BACKEND_CONNECTIONS_ERROR]++;
+    context.stats.countOfBackend(backend.row, ROW_BACKEND_CONNECTIONS_ERROR);
     backend.lastErrno = errno;
     if (backend.onConnectFailed(context.loop.nowMs, context.random)) noteBackendDown(context, this.#cluster, backend);
   }
