@@ -1,6 +1,8 @@
 // A client's connection around its protocol: who the client is, how the connection begins and ends, and when it reads.
 //
-//   PREFACE --PROXY protocol header, where the listener expects one--> OPEN (the protocol's own states, or a tunnel)
+//   PREFACE --PROXY protocol header, where the listener expects one--> HANDSHAKE or OPEN
+//   HANDSHAKE --TLS is agreed, where the listener speaks it (tls/handshakes.ts)--> OPEN
+//   OPEN: the protocol's own states, or a tunnel
 //   OPEN --> ENDING (what is queued is written) --> LINGER (our side is shut) --> CLOSED
 //
 // Reads land in the loop's scratch memory and are consumed at once. What the protocol cannot consume (a head that is not
@@ -12,6 +14,7 @@ import {
   METRIC_PROTOCOL_PROXY_EXPECT,
   METRIC_PROXY_PROTOCOL_ERRORS,
 } from "../observe/metrics.ts";
+import { METRIC_PROTOCOL_HTTPS, METRIC_PROTOCOL_TLS_HANDSHAKE } from "../observe/metrics-tls.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../os/epoll.ts";
 import { EAGAIN } from "../os/errno.ts";
 import { MALFORMED } from "../wire/proxy-protocol/decoder.ts";
@@ -21,13 +24,15 @@ import type { HttpListener } from "./http-listener.ts";
 import type { Countable, Counted } from "./ip-limits.ts";
 import { NOTE_SESSION_CLOSE } from "./notes.ts";
 import { type PublicPlace, placeOf } from "./public-place.ts";
+import { FAILED_RESET, FAILED_TIMEOUT } from "./tls/failures.ts";
 import type { Secured } from "./tls/secured.ts";
 
 const PREFACE = 0;
-const OPEN = 1;
-const ENDING = 2;
-const LINGER = 3;
-const CLOSED = 4;
+const HANDSHAKE = 1;
+const OPEN = 2;
+const ENDING = 3;
+const LINGER = 4;
+const CLOSED = 5;
 
 /** After our side is shut: how long, and how many bytes, we wait for the client to read the answer and close. */
 const LINGER_MS = 2000;
@@ -111,12 +116,15 @@ export abstract class ClientConnection extends Connection implements Countable {
       this.#stage = PREFACE;
       this.phase = METRIC_PROTOCOL_PROXY_EXPECT;
       timeoutMs = timeoutMs > 0 ? Math.min(timeoutMs, PROXY_HEADER_MS_MAX) : PROXY_HEADER_MS_MAX;
+    } else if (listener.tls !== null) {
+      this.#stage = HANDSHAKE;
+      this.phase = METRIC_PROTOCOL_TLS_HANDSHAKE;
     }
     this.context.stats.values[this.phase]++;
     this.context.loop.wheel.arm(this, timeoutMs);
   }
 
-  /** Spec 10.3. What stands behind the header is HTTP, whatever it looks like. */
+  /** Spec 10.3. What stands behind the header is HTTP or TLS, whatever it looks like. */
   #consumePreface(at: number, end: number): number {
     const { context } = this;
     const header = this.http.proxyHeader;
@@ -126,8 +134,9 @@ export abstract class ClientConnection extends Connection implements Countable {
       this.#prefaceFailed(true);
       return end;
     }
-    this.#stage = OPEN;
-    this.enter(METRIC_PROTOCOL_HTTP);
+    const isSecure = this.listener.tls !== null;
+    this.#stage = isSecure ? HANDSHAKE : OPEN;
+    this.enter(isSecure ? METRIC_PROTOCOL_TLS_HANDSHAKE : METRIC_PROTOCOL_HTTP);
     if (header.hasAddresses) {
       this.listener.nameClient(this.record, header.source);
       this.place = placeOf(header.destination);
@@ -135,7 +144,37 @@ export abstract class ClientConnection extends Connection implements Countable {
       this.hurried = true;
     }
     context.loop.wheel.arm(this, this.hurried ? HEALTH_CHECK_MS : this.listener.requestTimeoutMs);
-    return at + length;
+    if (!isSecure) return at + length;
+    // The rest is the beginning of TLS: its session takes it over.
+    if (at + length < end || this.peerClosed) this.http.handshakes.begin(this, at + length, end);
+    return end;
+  }
+
+  // ---- TLS
+
+  get isShakingHands(): boolean {
+    return this.#stage === HANDSHAKE;
+  }
+
+  /** TLS is agreed: the protocol begins. */
+  handshakeDone(): void {
+    this.#stage = OPEN;
+    this.enter(METRIC_PROTOCOL_HTTPS);
+    this.readable = true;
+    this.read();
+  }
+
+  /** It has failed; an alert was sent where one is due. */
+  handshakeFailed(): void {
+    this.close();
+  }
+
+  #onHandshake(events: number): void {
+    if ((events & EPOLLRDHUP) !== 0) this.peerClosed = true;
+    const { handshakes } = this.http;
+    if ((events & (EPOLLERR | EPOLLHUP)) !== 0) handshakes.failed(this, FAILED_RESET);
+    else if (this.tls !== -1) handshakes.goOn(this);
+    else if ((events & (EPOLLIN | EPOLLRDHUP)) !== 0) handshakes.begin(this, 0, 0);
   }
 
   /** No answer: who sends no header is not a client of ours. */
@@ -161,6 +200,10 @@ export abstract class ClientConnection extends Connection implements Countable {
       this.tunnel.ready(this, events);
       return;
     }
+    if (this.#stage === HANDSHAKE) {
+      this.#onHandshake(events);
+      return;
+    }
     if ((events & (EPOLLERR | EPOLLHUP)) !== 0) {
       this.lost(NOTE_SESSION_CLOSE);
       return;
@@ -169,7 +212,7 @@ export abstract class ClientConnection extends Connection implements Countable {
     if ((events & (EPOLLIN | EPOLLRDHUP)) !== 0) {
       this.readable = true;
       if ((events & EPOLLRDHUP) !== 0) this.peerClosed = true;
-    }
+    } else if (this.tls !== -1 && (events & EPOLLOUT) !== 0) this.readable = true;
     if (this.readable) this.read();
   }
 
@@ -177,6 +220,7 @@ export abstract class ClientConnection extends Connection implements Countable {
     if (this.tunnel !== null) this.tunnel.onTimeout();
     else if (this.takesBytes()) this.context.loop.wheel.arm(this, this.listener.frontTimeoutMs);
     else if (this.#stage === PREFACE) this.#prefaceFailed(this.held !== -1);
+    else if (this.#stage === HANDSHAKE) this.http.handshakes.failed(this, FAILED_TIMEOUT);
     else if (this.#stage === OPEN) this.stalled();
     else this.close();
   }
@@ -203,7 +247,8 @@ export abstract class ClientConnection extends Connection implements Countable {
   }
 
   #mayRead(): boolean {
-    return this.#stage === OPEN ? this.wantsInput() : this.#stage !== ENDING;
+    if (this.#stage === OPEN) return this.wantsInput();
+    return this.#stage !== ENDING && this.#stage !== HANDSHAKE;
   }
 
   /** One read and what follows from it. False when the connection is gone or at its end. */
@@ -294,6 +339,7 @@ export abstract class ClientConnection extends Connection implements Countable {
    */
   #shut(): void {
     if (!this.readable && this.held === -1 && !this.consuming) {
+      if (this.tls !== -1) this.endOutput();
       this.close();
       return;
     }
@@ -308,6 +354,7 @@ export abstract class ClientConnection extends Connection implements Countable {
   /** At once. Calling it again does nothing. */
   protected close(): void {
     if (this.fd === -1) return;
+    if (this.#stage === HANDSHAKE) this.http.handshakes.forget(this);
     this.#stage = CLOSED;
     this.dropInput();
     this.releaseHeld();

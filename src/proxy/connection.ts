@@ -7,6 +7,7 @@
 import { Timed } from "../loop/timer-wheel.ts";
 import { EAGAIN } from "../os/errno.ts";
 import { close, peek, recv, SHUT_WR, shutdown, tcpInfo, unsentBytes } from "../os/sockets.ts";
+import { tlsFree, tlsHasMore, tlsRead, tlsShutdown } from "../os/tls.ts";
 import type { TrafficContext } from "./context.ts";
 import type { Gather } from "./gather.ts";
 import type { Tunnel } from "./http/tunnel.ts";
@@ -20,6 +21,8 @@ export abstract class Connection extends Timed {
   readonly context: TrafficContext;
   /** -1 when closed. */
   fd: number;
+  /** The TLS session between the descriptor and us; -1: the bytes are plain. Whoever reads or writes asks it first. */
+  tls: number;
   token: number;
   outbox: Outbox | null;
   /** When something last came from the peer or went to it, in ticks of the timer wheel. Kept for clients only. */
@@ -44,6 +47,7 @@ export abstract class Connection extends Timed {
     super();
     this.context = context;
     this.fd = fd;
+    this.tls = -1;
     this.token = -1;
     this.outbox = null;
     this.inLine = false;
@@ -75,19 +79,29 @@ export abstract class Connection extends Timed {
    * when the socket is drained.
    */
   receive(at: number, room: number): number {
+    if (this.tls !== -1) return this.#receiveSealed(at, room);
     const n = recv(this.fd, at, room);
     // A short read has emptied the socket: the next byte brings a new event. A FIN that is already known does not.
     if (n <= 0 || (n < room && !this.peerClosed)) this.readable = false;
     return n;
   }
 
+  /** The same over TLS. An end without close_notify is -ECONNABORTED: what came may be cut off (RFC 8446 6.1). */
+  #receiveSealed(at: number, room: number): number {
+    const n = tlsRead(this.tls, at, room);
+    if (n <= 0 || (n < room && !this.peerClosed && !tlsHasMore())) this.readable = false;
+    return n;
+  }
+
   /** Whether a connection without work has nothing unread, not even its end. */
   isQuiet(): boolean {
+    if (this.tls !== -1) return tlsRead(this.tls, this.context.sockaddr, 1) === -EAGAIN;
     return peek(this.fd, this.context.sockaddr, 1) === -EAGAIN;
   }
 
   /** Nothing more is written: the peer reads its end. */
   endOutput(): void {
+    if (this.tls !== -1) tlsShutdown(this.tls);
     shutdown(this.fd, SHUT_WR);
   }
 
@@ -97,7 +111,7 @@ export abstract class Connection extends Timed {
    * -ENOBUFS: there was no buffer for the rest, and nothing is queued.
    */
   writeGather(gather: Gather, mayWrite: boolean): number {
-    let result = mayWrite && this.outbox === null ? gather.write(this.fd) : 0;
+    let result = mayWrite && this.outbox === null ? gather.write(this.fd, this.tls) : 0;
     if (result === gather.total) {
       gather.reset();
       return result;
@@ -117,7 +131,7 @@ export abstract class Connection extends Timed {
     const box = this.outbox;
     if (box === null) return 1;
     this.#unsent = -1;
-    const result = this.context.outboxes.flush(box, this.fd);
+    const result = this.context.outboxes.flush(box, this.fd, this.tls);
     if (result === 1) this.dropOutbox();
     return result;
   }
@@ -170,6 +184,10 @@ export abstract class Connection extends Timed {
   protected closeSocket(): void {
     if (this.fd === -1) return;
     this.context.loop.wheel.cancel(this);
+    if (this.tls !== -1) {
+      tlsFree(this.tls);
+      this.tls = -1;
+    }
     if (this.token !== -1) this.context.loop.unregister(this.token, this.fd);
     close(this.fd);
     this.fd = -1;

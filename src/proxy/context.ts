@@ -89,6 +89,7 @@ export class TrafficContext {
   readonly rewritten: Rewritten;
   /** Where reads land; shared by all connections, valid within one event. */
   readonly scratch: number;
+  readonly scratchBytes: number;
   /** Input that a pooled buffer holds: its size rounded up to whole pages, as the pool lays them out. */
   readonly holdMax: number;
   /** Bytes of one read: its output always fits into an outbox. */
@@ -129,7 +130,8 @@ export class TrafficContext {
     this.rewritten = new Rewritten(memory.bytes, memory.allocate(REWRITTEN_BYTES, 64));
     this.holdMax = this.buffers.stride;
     this.readMax = Math.max(settings.bufferSize, 2 * settings.bufferSize - OUTPUT_MARGIN);
-    this.scratch = memory.allocate(Math.max(this.readMax, this.holdMax), 64);
+    this.scratchBytes = Math.max(this.readMax, this.holdMax);
+    this.scratch = memory.allocate(this.scratchBytes, 64);
     this.sockaddr = memory.allocate(128, 8);
     this.#waiting = [];
     this.slabCapacity = 10 + settings.slabEntriesPerConnection * settings.maxConnections;

@@ -6,6 +6,7 @@
 // event: spans into scratch memory never outlive it.
 
 import { iov, send, writev } from "../os/sockets.ts";
+import { tlsWrite, tlsWritev } from "../os/tls.ts";
 import { encodeSpan } from "../wire/http1/encoder.ts";
 
 /** Spans that one writev takes; beyond that everything is copied into the area. */
@@ -77,12 +78,12 @@ export class Gather {
     this.count++;
   }
 
-  /** One system call for all spans. Returns the bytes written or -errno; the spans stay listed. */
-  write(fd: number): number {
+  /** One call for all spans, over TLS unless `tls` is -1. Returns the bytes written or -errno; the spans stay listed. */
+  write(fd: number, tls: number): number {
     const spans = this.spans;
-    if (this.count === 1) return send(fd, spans[0], spans[1]);
+    if (this.count === 1) return tls === -1 ? send(fd, spans[0], spans[1]) : tlsWrite(tls, spans[0], spans[1]);
     const words = 2 * this.count;
     for (let i = 0; i < words; i++) iov[i] = spans[i];
-    return writev(fd, this.count);
+    return tls === -1 ? writev(fd, this.count) : tlsWritev(tls, this.count);
   }
 }

@@ -17,7 +17,7 @@ import {
   METRIC_LISTENER_ACCEPTED_HTTP,
   METRIC_LISTENER_ACCEPTED_TOTAL,
 } from "../observe/metrics.ts";
-import { METRIC_LISTENER_ACCEPTED_HTTPS } from "../observe/metrics-tls.ts";
+import { METRIC_HTTP_SNI_AUTHORITY_MISMATCH, METRIC_LISTENER_ACCEPTED_HTTPS } from "../observe/metrics-tls.ts";
 import { EPOLLET, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../os/epoll.ts";
 import { EAGAIN, ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM } from "../os/errno.ts";
 import { accept, close, peerAddress, quietMs, waitingConnections } from "../os/sockets.ts";
@@ -181,6 +181,13 @@ export class HttpListener {
     return refused;
   }
 
+  /** Routes for which the listener's Strict-Transport-Security counts. */
+  get routesWithoutHsts(): number {
+    let count = 0;
+    for (const { hsts } of this.#routes) if (hsts === null) count++;
+    return count;
+  }
+
   /**
    * The listener is removed: its routes hold their clusters no longer. Requests in flight keep theirs. So many as it had may
    * be more than one turn is for.
@@ -201,10 +208,9 @@ export class HttpListener {
     const end = base + message.hostEnd;
     let leaf = front.leaf;
     if (leaf === null || front.leafGeneration !== router.generation || !sameBytes(leaf.hostBytes, bytes, start, end)) {
-      const host = latin1(bytes, start, end);
       front.leaf = null;
-      if (this.tls !== null && !this.tls.isBound(front.secured, host)) return MISDIRECTED;
-      leaf = router.leafFor(host);
+      if (this.tls !== null && !this.tls.isBound(front.secured, bytes, start, end)) return this.#misdirected();
+      leaf = router.leafFor(latin1(bytes, start, end));
       front.leaf = leaf;
       front.leafGeneration = router.generation;
       if (leaf === null) return null;
@@ -221,6 +227,11 @@ export class HttpListener {
     const { unsettled } = this.#clusters;
     if (unsettled !== null && route !== null && route.cluster !== null) unsettled.settleCluster(route.cluster.id);
     return route;
+  }
+
+  #misdirected(): HttpRoute {
+    this.http.context.stats.values[METRIC_HTTP_SNI_AUTHORITY_MISMATCH]++;
+    return MISDIRECTED;
   }
 
   // ---- listening

@@ -6,6 +6,7 @@
 import type { BufferPool } from "../loop/buffer-pool.ts";
 import { EAGAIN, ENOBUFS } from "../os/errno.ts";
 import { send } from "../os/sockets.ts";
+import { tlsWrite } from "../os/tls.ts";
 import type { Gather } from "./gather.ts";
 
 /** Buffers that an outbox holds at most. */
@@ -78,11 +79,12 @@ export class Outboxes {
     return 0;
   }
 
-  /** Sends what the socket takes. Returns 1 when the box is empty, 0 when the socket is full, or -errno. */
-  flush(box: Outbox, fd: number): number {
+  /** Sends what the socket takes, over TLS unless `tls` is -1. Returns 1 when all is sent, 0 when it is full, or -errno. */
+  flush(box: Outbox, fd: number, tls: number): number {
     while (box.first !== -1) {
       const length = box.firstEnd - box.firstStart;
-      const sent = send(fd, box.first + box.firstStart, length);
+      const at = box.first + box.firstStart;
+      const sent = tls === -1 ? send(fd, at, length) : tlsWrite(tls, at, length);
       if (sent < 0) return sent === -EAGAIN ? 0 : sent;
       if (sent < length) {
         box.firstStart += sent;

@@ -37,6 +37,7 @@ import { HttpListener } from "./http-listener.ts";
 import { HttpsListeners } from "./https-listeners.ts";
 import { LoadShedder, type Shedding } from "./load-shedder.ts";
 import { Sessions } from "./sessions.ts";
+import { checkTls } from "./tls/listener-tls.ts";
 import type { UnsettledSet } from "./unsettled.ts";
 
 const TICK_MS = 1000;
@@ -66,9 +67,9 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     this.http = new HttpContext(this.context);
     this.health = new HealthMonitor(this.context);
     this.#listeners = new Map();
-    this.#https = new HttpsListeners();
     this.#retired = new Set();
     this.#admission = new Admission(this.context, this);
+    this.#https = new HttpsListeners(this.http, this.#admission, this.clusters);
     this.#sessions = new Sessions(this.context, (visit) =>
       this.#forEachListener((listener) => listener.forEachConnection(visit)),
     );
@@ -127,7 +128,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
 
   /** Why a change could never be applied, whatever else there is; null: it can be. Changes nothing. */
   check(change: Change): string | null {
-    return checkChange(change);
+    return checkChange(change) ?? (change.kind === "add_https_listener" ? checkTls(change.listener) : null);
   }
 
   /**
@@ -136,11 +137,11 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
    */
   follow(set: UnsettledSet | null): void {
     this.clusters.unsettled = set;
-    for (const listener of this.#listeners.values()) {
+    this.#forEachListener((listener) => {
       const routes = set === null ? null : set.routesOf(listener.scheme, listener.name);
       if (routes === null) listener.router.settled();
       else listener.router.follow(routes);
-    }
+    });
   }
 
   /** Accepts on a listening socket of this address; takes ownership of `fd` also when it refuses. `secure`: HTTPS. */
@@ -221,11 +222,12 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     this.context.buffers.trim();
     this.context.slots.trim();
     for (const listener of this.#retired) if (!listener.hasConnections) this.#retired.delete(listener);
+    this.#https.trim();
   }
 
   #countWaiting(): void {
     let waiting = 0;
-    if (this.#admission.isPaused) for (const listener of this.#listeners.values()) waiting += listener.waiting;
+    if (this.#admission.isPaused) this.#forEachListener((listener) => (waiting += listener.waiting));
     this.context.stats.values[METRIC_ACCEPT_QUEUE_CONNECTIONS] = waiting;
   }
 
@@ -242,10 +244,10 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
   // ---- what admission asks for
 
   onAccepting(accepting: boolean): void {
-    for (const listener of this.#listeners.values()) {
+    this.#forEachListener((listener) => {
       if (accepting) listener.resume();
       else listener.pause();
-    }
+    });
   }
 
   closeIdle(): void {
@@ -366,6 +368,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
   #forEachListener(visit: (listener: HttpListener) => void): void {
     for (const listener of this.#listeners.values()) visit(listener);
     for (const listener of this.#retired) visit(listener);
+    this.#https.forEach(visit);
   }
 }
 

@@ -2,7 +2,17 @@
 // of its own.
 
 import { PATH_PREFIX, POSITION_TREE } from "../command/objects.ts";
+import { HstsPolicy } from "../policies/hsts.ts";
 import type { HttpRoute } from "./http-listener.ts";
+
+/** No frontend has matched, so no policy of one is known. */
+const NO_HSTS = new HstsPolicy({
+  enabled: false,
+  maxAge: 0,
+  includeSubdomains: false,
+  preload: false,
+  forceReplaceBackend: false,
+});
 
 /** The path is too long for the regular expressions of its host (routing/leaf.ts): 414 (RFC 9110 15.5.15). */
 export const PATH_TOO_LONG: HttpRoute = refusedRoute();
@@ -31,6 +41,6 @@ function refusedRoute(): HttpRoute {
     cluster: null,
     tags: null,
     policy: null,
-    hsts: null,
+    hsts: NO_HSTS,
   };
 }

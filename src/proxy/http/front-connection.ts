@@ -17,6 +17,7 @@ import {
   METRIC_PROTOCOL_WS,
   METRIC_WEBSOCKET_ACTIVE_REQUESTS,
 } from "../../observe/metrics.ts";
+import { METRIC_PROTOCOL_WSS } from "../../observe/metrics-tls.ts";
 import { setLinger } from "../../os/sockets.ts";
 import type { HostLeaf } from "../../routing/router.ts";
 import { statusOf, WireError } from "../../wire/http1/errors.ts";
@@ -436,7 +437,7 @@ export class FrontConnection extends ClientConnection implements FrontStream {
   }
 
   beginTunnel(back: Connection): void {
-    this.enter(METRIC_PROTOCOL_WS);
+    this.enter(this.tls === -1 ? METRIC_PROTOCOL_WS : METRIC_PROTOCOL_WSS);
     this.context.stats.values[METRIC_WEBSOCKET_ACTIVE_REQUESTS]++;
     new Tunnel(this.#exchange as Exchange, this, back).start();
   }

@@ -14,6 +14,8 @@ import type { Exchange } from "../exchange.ts";
 import { ExchangePool } from "../exchange-pool.ts";
 import type { Countable } from "../ip-limits.ts";
 import type { BackendConnector, BackStream } from "../streams.ts";
+import { Handshakes } from "../tls/handshakes.ts";
+import { Identities } from "../tls/identities.ts";
 import type { BackConnection } from "./back-connection.ts";
 import { BackPool } from "./back-pool.ts";
 import { BodyReaders } from "./body-reader.ts";
@@ -26,6 +28,9 @@ export class HttpContext implements BackendConnector {
   /** Reads the header in front of a connection, within one event. */
   readonly proxyHeader: ProxyHeader;
   readonly exchanges: ExchangePool;
+  /** TLS with clients. */
+  readonly handshakes: Handshakes;
+  readonly identities: Identities;
   /** Pools that may hold idle connections. */
   readonly pools: Set<BackPool>;
   /** Idle backend connections that only one client may use (decisions 19). */
@@ -37,6 +42,8 @@ export class HttpContext implements BackendConnector {
     this.bodies = new BodyReaders(context.buffers);
     this.proxyHeader = new ProxyHeader();
     this.exchanges = new ExchangePool(context, this, new Http1RequestEncoder(context));
+    this.handshakes = new Handshakes(context);
+    this.identities = new Identities(context.stats.values, context.logger);
     this.pools = new Set();
     this.owned = new Map();
   }

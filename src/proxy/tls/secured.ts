@@ -2,6 +2,7 @@
 //
 // One object per connection, made when the certificate is chosen and completed when the handshake is over.
 
+import type { ServedNames } from "../../certificates/served-names.ts";
 import * as metric from "../../observe/metrics-tls.ts";
 import { ascii } from "../../wire/http1/bytes.ts";
 
@@ -36,8 +37,8 @@ const TUNNEL_TEXTS: readonly Uint8Array[] = ["WSS-TLS1.2", "WSS-TLS1.3", "WSS"].
 export class Secured {
   /** The name that the client asked for, normalised; null: none. */
   readonly serverName: string | null;
-  /** Names of the certificate that was shown, for the binding of hosts; null: hosts are not bound. */
-  readonly names: readonly string[] | null;
+  /** Names of the certificate that was shown; null: hosts are not bound to it. */
+  names: ServedNames | null;
   /** `h2`, `http/1.1`; null: the client has no ALPN. */
   readonly alpn: string | null;
   resumed: boolean;
@@ -45,14 +46,19 @@ export class Secured {
   #cipher: number;
   #group: number;
 
-  constructor(serverName: string | null, names: readonly string[] | null, alpn: string | null) {
+  constructor(serverName: string | null, alpn: string | null) {
     this.serverName = serverName;
-    this.names = names;
+    this.names = null;
     this.alpn = alpn;
     this.resumed = false;
     this.#version = VERSION_TEXTS.length - 1;
     this.#cipher = CIPHERS.length;
     this.#group = GROUPS.length;
+  }
+
+  /** Requests must be for hosts of this certificate (spec 8.7). */
+  bind(names: ServedNames): void {
+    this.names = names;
   }
 
   /** The handshake is over: `version`, `cipher` and `group` are code points of TLS (0: none). */
