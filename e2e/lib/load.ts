@@ -3,6 +3,7 @@
 
 import { connect, type Socket } from "node:net";
 import { readAnswer } from "./answer.ts";
+import type { Scope } from "./scope.ts";
 
 /** What a load has seen. */
 export interface LoadResult {
@@ -26,6 +27,13 @@ export interface LoadOptions {
   readonly status?: number;
   /** New connection per request. Default false. */
   readonly fresh?: boolean;
+}
+
+/** A load that ends with the test at the latest, however that ends. */
+export function runLoad(scope: Scope, port: number, options: LoadOptions = {}): Load {
+  const load = new Load(port, options);
+  scope.after(async () => void (await load.stop()));
+  return load;
 }
 
 /** Runs until `stop` is called. */

@@ -32,6 +32,8 @@ export interface ProxyOptions extends ConfigSpec {
   readonly env?: Readonly<Record<string, string>>;
   /** Arguments after `start -c config.toml`. */
   readonly args?: readonly string[];
+  /** The release to run, instead of the current one: given the folder of the test. */
+  readonly release?: (folder: string) => string;
   /** Called with the folder before the proxy starts: to put files there. */
   readonly before?: (folder: string) => void;
   /** How long it may take until it is ready. Default 20 s. */
@@ -79,6 +81,7 @@ export class RunningProxy {
   readonly #child: ChildProcess;
   readonly #mark: string;
   readonly #output: Buffer[];
+  readonly #release: string;
 
   constructor(folder: string, port: number, options: ProxyOptions) {
     this.folder = folder;
@@ -86,7 +89,8 @@ export class RunningProxy {
     this.socketPath = join(folder, "sozu.sock");
     this.#mark = `SOZU_E2E=${randomUUID()}`;
     this.#output = [];
-    const release = currentRelease();
+    const release = options.release?.(folder) ?? currentRelease();
+    this.#release = release;
     const program = [join(release, "bin", "node"), "--disable-sigusr1", join(release, "js", "cli", "main.js")];
     const command = [...program, "start", "-c", join(folder, "config.toml"), ...(options.args ?? [])];
     this.#child = spawn(command[0] as string, command.slice(1), {
@@ -158,7 +162,7 @@ export class RunningProxy {
 
   /** The same with something on standard input. */
   runWith(input: string, ...args: string[]): Promise<CommandResult> {
-    const release = currentRelease();
+    const release = this.#release;
     const main = join(release, "js", "cli", "main.js");
     const all = [main, "-c", join(this.folder, "config.toml"), ...args];
     return new Promise((resolve) => {

@@ -113,20 +113,6 @@ export function misplacedFlags(command: Command, flags: readonly string[], reaso
   return command;
 }
 
-/** Verbs of Sozu whose parts are not built yet. */
-export function laterVerbs(parent: Command, names: readonly string[]): void {
-  for (const name of names) {
-    const verb = parent.command(name, { hidden: true }).argument("[words...]").allowUnknownOption().helpOption(false);
-    verb.action(() => {
-      throw notSupported(nameOf(verb));
-    });
-  }
-}
-
-function notSupported(what: string): CliError {
-  return new CliError(`${what} is not supported yet`, "sozu --help lists what is");
-}
-
 /** The words that call a verb: `sozu frontend http add`. */
 function nameOf(command: Command): string {
   const words: string[] = [];

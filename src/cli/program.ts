@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import { describeError, EXIT_FAILURE, EXIT_USAGE, UsageError } from "./errors.ts";
-import { fillFlags, laterVerbs, milliseconds } from "./options.ts";
+import { fillFlags, milliseconds } from "./options.ts";
 import { addCertificateVerbs } from "./verbs/certificates.ts";
 import { addBackendVerbs, addClusterVerbs } from "./verbs/clusters.ts";
 import { addControlVerbs } from "./verbs/control.ts";
@@ -50,7 +50,6 @@ export function buildProgram(): Command {
   addFrontendVerbs(program);
   addListenerVerbs(program);
   addCertificateVerbs(program);
-  laterVerbs(program, VERBS_LATER);
   return program;
 }
 
@@ -77,9 +76,6 @@ interface Messages {
 function version(): string {
   return JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")).version;
 }
-
-/** Verbs of Sozu whose parts are not built yet. */
-const VERBS_LATER: readonly string[] = ["upgrade"];
 
 const HELP = `
 Examples:

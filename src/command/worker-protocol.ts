@@ -46,6 +46,8 @@ export const PACKET = {
   EVENTS: 13,
   /** Body: JSON of `MetricsOrder`. Answered by METRICS_DONE with the same number. */
   METRICS: 14,
+  /** A successor serves: stop accepting, finish politely within as many seconds (0: any), answer DRAINED and exit. */
+  DRAIN: 20,
 
   /** The state is in place and the listeners accept. Body: `Standing`. Number: the revision. */
   READY: 64,

@@ -28,6 +28,8 @@ export interface GlobalSettings extends SocketSettings {
   readonly workerAutomaticRestart: boolean;
   readonly workerTimeoutSeconds: number;
   readonly sandbox: SandboxMode;
+  /** Of workers that were upgraded; 0 is for ever. */
+  readonly drainTimeoutSeconds: number;
   readonly pidFilePath: string | null;
   /** Absolute path of the state file; null: none. */
   readonly savedState: string | null;
@@ -91,6 +93,7 @@ export function resolveSettings(
     workerAutomaticRestart: values.worker_automatic_restart ?? true,
     workerTimeoutSeconds: values.worker_timeout ?? 10,
     sandbox: values.sandbox ?? "on",
+    drainTimeoutSeconds: values.drain_timeout ?? 3600,
     pidFilePath: optionalPath(values.pid_file_path, folder),
     savedState: optionalPath(values.saved_state, folder),
     automaticStateSave: values.automatic_state_save ?? false,

@@ -95,6 +95,11 @@ export const GLOBAL_KEYS = {
     "`on`",
     "What workers give up once they serve (an addition): `required` refuses to start without it, `log` only reports.",
   ),
+  drain_timeout: key(
+    seconds(),
+    "`3600`",
+    "How long a worker that was upgraded may finish its connections (an addition); 0 is for ever.",
+  ),
   handle_process_affinity: laterKey("Bind workers to processors.", false),
   ctl_command_timeout: key(integer(0, 86_400_000, "milliseconds"), "`1000`", "How long the CLI waits; 0 is for ever."),
   pid_file_path: key(path(), "none", "Where main writes its process id."),

@@ -164,6 +164,7 @@ const VERBS: Readonly<Partial<Record<NonNullable<RequestCase>, string>>> = {
   setHealthCheck: "health_check_set",
   upgradeMain: "main_upgraded",
   upgradeWorker: "worker_upgraded",
+  upgradeWorkerWith: "worker_upgraded",
   launchWorker: "worker_launched",
 };
 
@@ -253,6 +254,8 @@ function targetOf({ requestType }: Request): string {
       return name === "softStop" ? "proxy:soft" : "proxy:hard";
     case "upgradeWorker":
       return `worker:${value}`;
+    case "upgradeWorkerWith":
+      return `worker:${value.id}${value.force ? ":force" : ""}`;
     default:
       return otherTarget(name, value);
   }

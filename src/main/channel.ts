@@ -61,6 +61,11 @@ export class Channel {
     else if (this.#waiting.length === 1) changeWatch(this.#fd, EPOLLIN | EPOLLOUT);
   }
 
+  /** Takes the packets that wait to be read: what a worker said before it died or hung counts. */
+  drain(): void {
+    while (this.#open && unreadBytes(this.#fd) > 0) this.#read(false);
+  }
+
   close(): void {
     if (!this.#open) return;
     this.#open = false;

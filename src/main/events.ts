@@ -141,6 +141,7 @@ export function eventOf({ requestType }: Request): MainEvent | null {
     case "upgradeMain":
       return { kind: EventKind.MAIN_UPGRADED };
     case "upgradeWorker":
+    case "upgradeWorkerWith":
       return { kind: EventKind.WORKER_UPGRADED };
     case "Logging":
       return { kind: EventKind.LOGGING_LEVEL_CHANGED };

@@ -267,6 +267,8 @@ class Main {
       statsBytes: statsPageBytes(STATS_ROWS),
       sockets: this.#sockets,
       logger: this.#logger,
+      workerTimeoutMs: settings.workerTimeoutSeconds * 1000,
+      drainTimeoutSeconds: settings.drainTimeoutSeconds,
       maxConnectionsPerIp: settings.maxConnectionsPerIp,
       settings: (id) => workerSettings(settings, id),
       snapshot: () => this.#keeper.snapshot(),

@@ -35,6 +35,7 @@ import type { StateFiles } from "./state-files.ts";
 import type { StateKeeper } from "./state-keeper.ts";
 import type { Supervisor, WorkerReport } from "./supervisor.ts";
 import { WORKER } from "./worker-process.ts";
+import { upgradeWorker } from "./worker-upgrade.ts";
 
 /** What requests act on. */
 export interface RequestTargets {
@@ -104,6 +105,12 @@ async function answer(
       return targets.reloader.reload(value, progress, trail);
     case "transaction":
       return applyTransaction(targets.keeper, value.requests, progress, trail);
+    case "upgradeWorker":
+      trail?.published();
+      return upgradeWorker(targets.supervisor, value, false, progress);
+    case "upgradeWorkerWith":
+      trail?.published();
+      return upgradeWorker(targets.supervisor, value.id, value.force, progress);
     case "queryClusterById":
       progress(QUERYING);
       return queryClusters(queryTargets(targets), [value]);

@@ -10,23 +10,26 @@ import type { BackendHealth, SocketAddress, WorkerEvent, WorkerSettings } from "
 import type { MetricsOrder, Standing } from "../command/worker-protocol.ts";
 import type { Logger } from "../observe/logger.ts";
 import { StatsReader } from "../observe/stats-reader.ts";
-import { readClock } from "../os/clock.ts";
+import { describeErrno } from "../os/errno.ts";
 import type { ExitStatus } from "../os/process.ts";
 import { mapShared, memfd } from "../os/shared.ts";
+import { close } from "../os/sockets.ts";
 import type { ChangeTargets } from "./change-log.ts";
 import { lend, needsSibling, takeBack } from "./lending.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
 import type { Page } from "./metrics/pages.ts";
+import { ownRelease, type Release, releaseName } from "./release.ts";
+import { BEAT, watchBeat } from "./watchdog.ts";
 import { WORKER, WorkerProcess } from "./worker-process.ts";
 import { WorkerQueries } from "./worker-queries.ts";
-import { WorkerSlot } from "./worker-slot.ts";
+import { type StatsPage, WorkerSlot } from "./worker-slot.ts";
 
 /** How often heartbeats and deadlines are looked at. */
 const TICK_MS = 100;
-/** A heartbeat that stands still for this long is reported (decisions 26). */
-const STALL_US = 1_000_000;
-/** A worker that replays its state for longer is taken for hung. */
-const START_TIMEOUT_MS = 60_000;
+/** A worker that takes longer to start than the time for answers and this for its state is taken for hung. */
+const REPLAY_BYTES_PER_MS = 500;
+/** A worker cuts what is left at the end of its drain by itself; beyond this it hangs. */
+const DRAIN_GRACE_MS = 5000;
 /** Ended workers that `status` still shows. */
 const REMEMBERED_MAX = 16;
 
@@ -38,6 +41,10 @@ export interface SupervisorOptions {
   readonly statsBytes: number;
   readonly sockets: ListenSockets;
   readonly logger: Logger;
+  /** How long a worker may be silent. */
+  readonly workerTimeoutMs: number;
+  /** How long the predecessor of an upgraded worker may take to finish; 0: for ever. */
+  readonly drainTimeoutSeconds: number;
   /** To begin with. */
   readonly maxConnectionsPerIp: number;
   /** Settings of the worker with this id. */
@@ -90,6 +97,7 @@ export class Supervisor implements ChangeTargets {
   #nextPing: number;
   #stopping: boolean;
   #tick: NodeJS.Timeout | null;
+  #lastTickMs: number;
   #onStarted: ((problem: string | null) => void) | null;
   #onAllGone: (() => void) | null;
 
@@ -111,21 +119,22 @@ export class Supervisor implements ChangeTargets {
     this.#nextPing = 1;
     this.#stopping = false;
     this.#tick = null;
+    this.#lastTickMs = 0;
     this.#onStarted = null;
     this.#onAllGone = null;
   }
 
   /** Starts one worker per slot. Resolves with null when all serve, or with the reason why one did not come up. */
   start(): Promise<string | null> {
-    const { slots, statsBytes } = this.#options;
+    const release = ownRelease();
     return new Promise((resolve) => {
       this.#onStarted = resolve;
-      for (let index = 0; index < slots; index++) {
-        const statsFd = memfd(`sozu-stats-${index}`, statsBytes);
-        const slot = new WorkerSlot(index, statsFd, new StatsReader(mapShared(statsFd, statsBytes)));
+      for (let index = 0; index < this.#options.slots; index++) {
+        const slot = new WorkerSlot(index, this.#makePage(index), release);
         this.#slots.push(slot);
         this.#launch(slot);
       }
+      this.#lastTickMs = performance.now();
       this.#tick = setInterval(() => this.#onTick(), TICK_MS);
     });
   }
@@ -140,7 +149,7 @@ export class Supervisor implements ChangeTargets {
 
   send(blocks: readonly Uint8Array[], revision: number): void {
     const joined = blocks.length === 1 ? blocks[0] : Buffer.concat(blocks);
-    for (const slot of this.#slots) slot.worker?.change(joined, revision);
+    for (const slot of this.#slots) for (const worker of slot.followers) worker.change(joined, revision);
   }
 
   replace(id: number, reason: string, kill: boolean): void {
@@ -151,14 +160,47 @@ export class Supervisor implements ChangeTargets {
     slot.leaving.set(worker, kill);
     slot.worker = null;
     worker.expected = true;
-    this.#launch(slot);
+    this.#succeed(slot);
+  }
+
+  get drainTimeoutSeconds(): number {
+    return this.#options.drainTimeoutSeconds;
+  }
+
+  /** The slot whose present worker has this id and serves; null: there is none. */
+  slotOf(id: number): WorkerSlot | null {
+    const worker = this.#workers.get(id);
+    const slot = worker === undefined ? undefined : this.#slots[worker.slot];
+    return slot?.worker === worker && worker?.state === WORKER.SERVING ? (slot ?? null) : null;
+  }
+
+  /**
+   * Starts a successor of the slot's worker beside it. Resolves with it when it serves: the predecessor then accepts no
+   * more and finishes politely. Resolves with the reason when it does not come to that: then nothing has changed.
+   */
+  upgrade(slot: WorkerSlot, release: Release): Promise<WorkerProcess | string> {
+    const page = this.#makePage(slot.index);
+    // Counters go on where they are; what the predecessor still counts while it finishes is its own.
+    new Uint8Array(mapShared(page.fd, this.#options.statsBytes)).set(
+      new Uint8Array(mapShared(slot.page.fd, this.#options.statsBytes)),
+    );
+    const worker = this.#start(slot, release, page);
+    if (typeof worker === "string") {
+      close(page.fd);
+      return Promise.resolve(worker);
+    }
+    return new Promise((resolve) => {
+      const settle = (problem: string | null): void => resolve(problem ?? worker);
+      slot.candidate = { worker, release, page, settle };
+    });
   }
 
   /** Hands the sockets of a new listener to the workers, before the change that activates it. */
   listenOn(address: SocketAddress): void {
     for (const slot of this.#slots) {
       const fd = this.#options.sockets.fd(address, slot.index);
-      if (fd >= 0) slot.worker?.listen({ addresses: [address], lentBy: null }, [fd]);
+      if (fd < 0) continue;
+      for (const worker of slot.followers) worker.listen({ addresses: [address], lentBy: null }, [fd]);
     }
   }
 
@@ -280,9 +322,42 @@ export class Supervisor implements ChangeTargets {
     this.#onAllGone = null;
   }
 
+  #makePage(index: number): StatsPage {
+    const { statsBytes } = this.#options;
+    const fd = memfd(`sozu-stats-${index}`, statsBytes);
+    if (fd < 0) throw new Error(`no memory file for statistics: ${describeErrno(-fd)}`);
+    return { fd, reader: new StatsReader(mapShared(fd, statsBytes)) };
+  }
+
   #launch(slot: WorkerSlot): void {
     slot.restart = null;
-    slot.stalled = false;
+    const worker = this.#start(slot, slot.release, slot.page);
+    if (typeof worker !== "string") {
+      slot.worker = worker;
+      return;
+    }
+    this.#logger.error("supervisor", worker);
+    this.#started(worker);
+    this.#launchLater(slot, slot.backOff.onDeath(0) || TICK_MS);
+  }
+
+  /** A worker must be followed by another one: the one of an upgrade if it is there, else a new one. */
+  #succeed(slot: WorkerSlot): void {
+    if (slot.candidate === null) this.#launch(slot);
+    else this.#promote(slot);
+  }
+
+  /** The worker of an upgrade takes the slot over, with its page. */
+  #promote(slot: WorkerSlot): void {
+    const { candidate } = slot;
+    if (candidate === null || slot.worker === candidate.worker) return;
+    slot.worker = candidate.worker;
+    close(slot.page.fd);
+    slot.page = candidate.page;
+  }
+
+  /** Spawns a worker for a slot; the reason when it cannot be. */
+  #start(slot: WorkerSlot, release: Release, page: StatsPage): WorkerProcess | string {
     const { sockets, statsBytes, commandSocket } = this.#options;
     const id = this.#nextId++;
     const state = this.#options.snapshot();
@@ -294,7 +369,9 @@ export class Supervisor implements ChangeTargets {
         settings: this.#settingsOf(id),
         revision: state.revision,
         state: state.bytes,
-        statsFd: slot.statsFd,
+        release,
+        statsFd: page.fd,
+        stats: page.reader,
         statsBytes,
         listen: { addresses, lentBy: null },
         listenFds: fds,
@@ -302,16 +379,11 @@ export class Supervisor implements ChangeTargets {
       },
       this.#events,
     );
-    if (typeof worker === "string") {
-      this.#logger.error("supervisor", `worker ${id} could not be started: ${worker}`);
-      this.#started(worker);
-      this.#launchLater(slot, slot.backOff.onDeath(0) || TICK_MS);
-      return;
-    }
-    slot.worker = worker;
+    if (typeof worker === "string") return `worker ${id} could not be started: ${worker}`;
     this.#workers.set(id, worker);
     if (this.#reportEvents) worker.reportEvents(true);
-    this.#logger.info("supervisor", `worker ${id} started, pid ${worker.pid}`);
+    this.#logger.info("supervisor", `worker ${id} started, pid ${worker.pid}, release ${releaseName(release)}`);
+    return worker;
   }
 
   #settingsOf(id: number): WorkerSettings {
@@ -332,14 +404,7 @@ export class Supervisor implements ChangeTargets {
       for (const { reason } of standing.refusals) {
         this.#logger.error("supervisor", `worker ${worker.id} serves without a part of the state: ${reason}`);
       }
-      const slot = this.#slots[worker.slot];
-      if (slot.vacantSinceMs >= 0) this.#options.onEvent(worker.id, workerEvent(EventKind.WORKER_RELAUNCHED));
-      slot.vacantSinceMs = -1;
-      takeBack(slot, this.#options.sockets);
-      for (const [old, kill] of slot.leaving) {
-        if (kill) old.kill();
-        else if (old.state < WORKER.STOPPING) old.stop(false);
-      }
+      this.#install(this.#slots[worker.slot], worker);
       this.#options.onAck(worker.id, revision, standing);
       if (this.#slots.every((each) => each.worker?.state === WORKER.SERVING)) this.#started(null);
     },
@@ -365,6 +430,7 @@ export class Supervisor implements ChangeTargets {
     onEvent: (worker: WorkerProcess, event: WorkerEvent): void => this.#options.onEvent(worker.id, event),
     onTrouble: (worker: WorkerProcess, reason: string): void => {
       this.#logger.error("supervisor", `worker ${worker.id} (pid ${worker.pid}): ${reason}`);
+      worker.trouble = reason;
       if (worker.state === WORKER.STARTING) this.#started(`worker ${worker.id}: ${reason}`);
       // Its channel is of no use, so it cannot follow the state: the exit that follows starts a successor.
       worker.kill();
@@ -372,6 +438,36 @@ export class Supervisor implements ChangeTargets {
     },
     onExit: (worker: WorkerProcess, status: ExitStatus): void => this.#onExit(worker, status),
   };
+
+  /** A worker serves: it has the slot now, and its predecessors leave. */
+  #install(slot: WorkerSlot, worker: WorkerProcess): void {
+    const { candidate } = slot;
+    if (candidate?.worker === worker) {
+      if (slot.worker !== null && slot.worker !== worker) slot.leaving.set(slot.worker, false);
+      this.#promote(slot);
+      slot.release = candidate.release;
+      slot.candidate = null;
+      candidate.settle(null);
+    }
+    if (slot.vacantSinceMs >= 0) this.#options.onEvent(worker.id, workerEvent(EventKind.WORKER_RELAUNCHED));
+    slot.vacantSinceMs = -1;
+    slot.stalled = false;
+    slot.silentMs = 0;
+    takeBack(slot, this.#options.sockets);
+    for (const [old, kill] of slot.leaving) {
+      if (kill) old.kill();
+      else old.drain(this.#options.drainTimeoutSeconds);
+    }
+  }
+
+  /** The worker of an upgrade ended: the upgrade failed. If it was to follow a dead worker, it is replaced like that one. */
+  #fail(slot: WorkerSlot, worker: WorkerProcess, text: string): void {
+    const { candidate } = slot;
+    if (candidate?.worker !== worker) return;
+    slot.candidate = null;
+    if (slot.worker !== worker) close(candidate.page.fd);
+    candidate.settle(worker.trouble === "" ? `${text} before it served` : worker.trouble);
+  }
 
   #onExit(worker: WorkerProcess, status: ExitStatus): void {
     const slot = this.#slots[worker.slot];
@@ -386,6 +482,7 @@ export class Supervisor implements ChangeTargets {
     }
     this.#forget(worker);
     slot.leaving.delete(worker);
+    this.#fail(slot, worker, text);
     if (slot.worker === worker) {
       slot.worker = null;
       if (slot.vacantSinceMs < 0) slot.vacantSinceMs = performance.now();
@@ -398,7 +495,8 @@ export class Supervisor implements ChangeTargets {
           `slot ${slot.index}: ${count} early deaths in a row, next start in ${pauseMs} ms`,
         );
       }
-      this.#launchLater(slot, pauseMs);
+      if (slot.candidate === null) this.#launchLater(slot, pauseMs);
+      else this.#promote(slot);
     }
     if (this.#stopping && this.#workers.size === 0) this.#finish();
   }
@@ -433,10 +531,13 @@ export class Supervisor implements ChangeTargets {
   #onTick(): void {
     const nowMs = performance.now();
     this.#options.onTick(nowMs);
-    const nowUs = readClock();
+    const sinceMs = nowMs - this.#lastTickMs;
+    this.#lastTickMs = nowMs;
     for (const slot of this.#slots) {
-      if (slot.worker?.state === WORKER.SERVING) this.#watchHeartbeat(slot, slot.worker, nowUs);
+      if (slot.worker?.state === WORKER.SERVING) this.#watchHeartbeat(slot, slot.worker, sinceMs);
       else if (slot.worker !== null) this.#watchStart(slot.worker, nowMs);
+      for (const old of slot.leaving.keys()) if (nowMs > old.drainEndsMs + DRAIN_GRACE_MS) old.kill();
+      if (slot.candidate !== null) this.#watchStart(slot.candidate.worker, nowMs);
       if (this.#stopping || !needsSibling(slot, nowMs)) continue;
       const sibling = lend(slot, this.#slots, this.#options.sockets);
       if (sibling !== null) this.#logger.warn("supervisor", `worker ${sibling.id} accepts for slot ${slot.index} too`);
@@ -445,23 +546,25 @@ export class Supervisor implements ChangeTargets {
 
   // Its exit starts a successor, after a pause when this goes on.
   #watchStart(worker: WorkerProcess, nowMs: number): void {
-    if (worker.state !== WORKER.STARTING || nowMs - worker.startedMs < START_TIMEOUT_MS) return;
-    this.#events.onTrouble(worker, `it does not serve after ${START_TIMEOUT_MS / 1000} s`);
+    const limitMs = this.#options.workerTimeoutMs + worker.stateBytes / REPLAY_BYTES_PER_MS;
+    if (worker.state !== WORKER.STARTING || nowMs - worker.startedMs < limitMs) return;
+    this.#events.onTrouble(worker, `it does not serve after ${(limitMs / 1000).toFixed(1)} s`);
   }
 
-  #watchHeartbeat(slot: WorkerSlot, worker: WorkerProcess, nowUs: number): void {
-    const beat = slot.stats.heartbeatUs;
-    const stalled = beat > 0 && nowUs - beat > STALL_US;
-    if (stalled === slot.stalled) return;
-    this.#onStall(slot, worker, stalled);
-    if (!stalled) takeBack(slot, this.#options.sockets);
-  }
-
-  #onStall(slot: WorkerSlot, worker: WorkerProcess, stalled: boolean): void {
-    slot.stalled = stalled;
+  #watchHeartbeat(slot: WorkerSlot, worker: WorkerProcess, sinceMs: number): void {
     const who = `worker ${worker.id} (pid ${worker.pid})`;
-    if (stalled) this.#logger.error("supervisor", `${who} does not turn its loop: no heartbeat for a second`);
-    else this.#logger.info("supervisor", `${who} turns its loop again`);
+    switch (watchBeat(slot, sinceMs, this.#options.workerTimeoutMs)) {
+      case BEAT.STALLED:
+        this.#logger.error("supervisor", `${who} does not turn its loop: no heartbeat for a second`);
+        return;
+      case BEAT.MOVES_AGAIN:
+        this.#logger.info("supervisor", `${who} turns its loop again`);
+        takeBack(slot, this.#options.sockets);
+        return;
+      case BEAT.DEAD:
+        slot.silentMs = 0;
+        this.#events.onTrouble(worker, `no heartbeat for ${this.#options.workerTimeoutMs / 1000} s, it is killed`);
+    }
   }
 }
 

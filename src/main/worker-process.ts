@@ -2,7 +2,6 @@
 // start (settings, state, listening sockets) and then changes. Policy (when to start, replace, stop) is the supervisor's.
 
 import { writeSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { WorkerEvent, WorkerSettings } from "../command/objects.ts";
 import {
   decodeJson,
@@ -23,6 +22,7 @@ import {
   type Packet,
   type Standing,
 } from "../command/worker-protocol.ts";
+import type { StatsReader } from "../observe/stats-reader.ts";
 import { describeErrno } from "../os/errno.ts";
 import { socketpair } from "../os/listeners.ts";
 import { type ExitStatus, killPid, spawn, waitPid } from "../os/process.ts";
@@ -31,6 +31,7 @@ import { memfd } from "../os/shared.ts";
 import { close, UNIX_SEQPACKET } from "../os/sockets.ts";
 import { unwatchFd, watchFd } from "../os/watcher.ts";
 import { Channel } from "./channel.ts";
+import { moduleOf, type Release } from "./release.ts";
 
 /** The descriptor at which a worker finds its channel. */
 const WORKER_CHANNEL_FD = 3;
@@ -81,8 +82,11 @@ export interface WorkerStart {
   readonly revision: number;
   /** The whole state, flat. */
   readonly state: Uint8Array;
-  /** The slot's stats page; stays main's. */
+  /** What it runs. */
+  readonly release: Release;
+  /** Its stats page; stays main's. */
   readonly statsFd: number;
+  readonly stats: StatsReader;
   readonly statsBytes: number;
   readonly listen: Listen;
   /** Descriptors of `listen.addresses`; stay main's. */
@@ -103,6 +107,14 @@ export class WorkerProcess {
   sandbox: string | null;
   /** Main ended it, so its death is no surprise. */
   expected: boolean;
+  /** What it said, or was found, when it could not go on; "" until then. */
+  trouble: string;
+  /** Of the state it had to start from. */
+  readonly stateBytes: number;
+  /** What it counts. */
+  readonly stats: StatsReader;
+  /** When drain() gives it up, `performance.now()`; Infinity: never. */
+  drainEndsMs: number;
   readonly #pidfd: number;
   readonly #channel: Channel;
   readonly #events: WorkerEvents;
@@ -115,6 +127,10 @@ export class WorkerProcess {
     this.state = WORKER.STARTING;
     this.sandbox = null;
     this.expected = false;
+    this.trouble = "";
+    this.stateBytes = start.state.length;
+    this.stats = start.stats;
+    this.drainEndsMs = Number.POSITIVE_INFINITY;
     this.#pidfd = pidfd;
     this.#events = events;
     this.#channel = new Channel(channelFd, {
@@ -131,8 +147,8 @@ export class WorkerProcess {
     writeAll(state, start.state);
     const [mine, theirs] = socketpair(UNIX_SEQPACKET);
     const spawned = spawn({
-      file: process.execPath,
-      args: [process.execPath, ...workerArguments(start)],
+      file: start.release.node,
+      args: [start.release.node, ...workerArguments(start)],
       env: workerEnvironment(),
       fds: [[theirs, WORKER_CHANNEL_FD]],
       sandbox: startFilter(start.settings.sandbox),
@@ -224,8 +240,18 @@ export class WorkerProcess {
     this.#channel.send(encodePacket(hard ? PACKET.HARD_STOP : PACKET.SOFT_STOP, 0));
   }
 
-  /** SIGKILL. `onExit` follows. */
+  /** A successor serves: it accepts no more and finishes politely, within `timeoutSeconds` (0: any time). */
+  drain(timeoutSeconds: number): void {
+    if (this.state >= WORKER.STOPPING) return;
+    this.expected = true;
+    this.state = WORKER.STOPPING;
+    if (timeoutSeconds > 0) this.drainEndsMs = performance.now() + timeoutSeconds * 1000;
+    this.#channel.send(encodePacket(PACKET.DRAIN, timeoutSeconds));
+  }
+
+  /** SIGKILL. `onExit` follows. What it has sent is heard first. */
   kill(): void {
+    this.#channel.drain();
     this.expected = true;
     if (this.state < WORKER.STOPPING) this.state = WORKER.STOPPING;
     killPid(this.#pidfd, SIGKILL);
@@ -281,6 +307,7 @@ export class WorkerProcess {
   #onExit(): void {
     const status = waitPid(this.#pidfd);
     if (status === null) return;
+    this.#channel.drain();
     this.state = WORKER.STOPPED;
     unwatchFd(this.#pidfd);
     close(this.#pidfd);
@@ -289,10 +316,8 @@ export class WorkerProcess {
   }
 }
 
-// The same folder main runs from: `current` may point elsewhere by now (design section 5).
 function workerArguments(start: WorkerStart): string[] {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const entry = fileURLToPath(new URL(`../worker/main.${extension}`, import.meta.url));
+  const entry = moduleOf(start.release, "worker/main");
   const extra = (process.env["SOZU_WORKER_NODE_OPTIONS"] ?? "").split(" ").filter((option) => option !== "");
   const name = `--worker=${start.id}`;
   return ["--disable-sigusr1", ...INLINING, ...extra, entry, name, `--command-socket=${start.commandSocket}`];

@@ -104,6 +104,8 @@ export class TrafficContext {
   overloaded: boolean;
   /** Soft stop: connections close after their current request. */
   closing: boolean;
+  /** A successor accepts, or the proxy stops: every response is the last of its connection. */
+  leaving: boolean;
 
   constructor(options: ProxyOptions) {
     const { memory, settings } = options;
@@ -137,6 +139,7 @@ export class TrafficContext {
     this.slabCapacity = 10 + settings.slabEntriesPerConnection * settings.maxConnections;
     this.overloaded = false;
     this.closing = false;
+    this.leaving = false;
     options.loop.onTurnEnd(() => this.#wakeWaiting());
   }
 

@@ -58,6 +58,8 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
   readonly #admission: Admission;
   readonly #sessions: Sessions;
   #onDrained: (() => void) | null;
+  /** Set by leave(). */
+  #onLeft: (() => void) | null;
   #ticks: number;
 
   constructor(options: ProxyOptions) {
@@ -76,6 +78,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     const shedder = new LoadShedder(this, this.context.stats.values, options.logger);
     options.loop.onLag = (lagMs) => shedder.onLag(lagMs, options.loop.nowMs);
     this.#onDrained = null;
+    this.#onLeft = null;
     this.#ticks = 0;
     this.context.stats.values[METRIC_SERVER_LIVE] = 1;
     this.context.stats.values[METRIC_BUFFER_CAPACITY] = options.settings.maxBuffers;
@@ -172,6 +175,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     if (this.#onDrained !== null) return;
     this.#onDrained = onDrained;
     context.closing = true;
+    context.leaving = true;
     context.stats.values[METRIC_SERVER_LIVE] = 0;
     this.#forEachListener((listener) => {
       listener.acceptWaiting();
@@ -181,6 +185,22 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     this.http.closeIdle();
     this.health.stop();
     context.loop.wheel.arm(this, DRAIN_CHECK_MS);
+  }
+
+  /**
+   * A successor accepts on the same sockets: no new connections, and every response is the last of its connection. Idle
+   * ones may send one more request, so that no client meets a close it could not foresee (decisions 28). `onDrained` is
+   * called once, when nothing is left; softStop() may still follow, with its own.
+   */
+  leave(onDrained: () => void): void {
+    const { context } = this;
+    if (this.#onDrained !== null || context.leaving) return;
+    this.#onLeft = onDrained;
+    context.leaving = true;
+    context.stats.values[METRIC_SERVER_LIVE] = 0;
+    this.#forEachListener((listener) => {
+      for (const fd of listener.release()) close(fd);
+    });
   }
 
   /** Everything closes now. */
@@ -210,12 +230,16 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
         return;
       }
       this.#forEachListener((listener) => listener.forEachConnection((connection) => connection.stopSoftly()));
+    } else if (this.#onLeft !== null && this.sessions === 0) {
+      const onLeft = this.#onLeft;
+      onLeft();
+      return;
     } else {
       this.#sessions.closeZombies();
       this.#countWaiting();
       if (++this.#ticks % TRIM_TICKS === 0) this.#trim();
     }
-    context.loop.wheel.arm(this, this.#onDrained === null ? TICK_MS : DRAIN_CHECK_MS);
+    context.loop.wheel.arm(this, context.leaving ? DRAIN_CHECK_MS : TICK_MS);
   }
 
   #trim(): void {

@@ -47,6 +47,8 @@ export class Replica {
   readonly #secured: Set<string>;
   readonly #take: (change: Change) => string | null;
   readonly #set: SetTarget;
+  /** A successor accepts: the state is followed, sockets are not taken any more. */
+  #leaving: boolean;
 
   constructor(target: ReplicaTarget) {
     this.mirror = new StateMirror();
@@ -56,6 +58,7 @@ export class Replica {
     this.#listeners = new Set();
     this.#secureListeners = new Set();
     this.#secured = new Set();
+    this.#leaving = false;
     this.#take = (change) => this.#apply(change);
     this.#set = {
       mirror: this.mirror,
@@ -79,6 +82,10 @@ export class Replica {
 
   /** Takes a listening socket for a listener that is or will be activated. */
   hold(address: SocketAddress, fd: number): void {
+    if (this.#leaving) {
+      close(fd);
+      return;
+    }
     const key = formatAddress(address);
     const earlier = this.#held.get(key);
     if (earlier !== undefined) close(earlier);
@@ -87,6 +94,10 @@ export class Replica {
 
   /** Accepts on the socket of another slot too (decisions 26), until giveBack(). */
   borrow(address: SocketAddress, fd: number, slot: number): void {
+    if (this.#leaving) {
+      close(fd);
+      return;
+    }
     this.giveBack(address, slot);
     const name = formatAddress(address);
     const refusal = this.#target.activate(address, fd, this.#secured.has(name));
@@ -103,6 +114,14 @@ export class Replica {
       if (each === fd) close(each);
       else this.#target.activate(address, each, this.#secured.has(formatAddress(address)));
     }
+  }
+
+  /** From now on listeners are active elsewhere only: what is held for them is given up. */
+  leave(): void {
+    this.#leaving = true;
+    for (const fd of this.#held.values()) close(fd);
+    this.#held.clear();
+    this.#borrowed.clear();
   }
 
   /** Follows a whole state at start. What is refused is left out and reported; the rest serves. */
@@ -197,6 +216,7 @@ export class Replica {
   }
 
   #activate(address: SocketAddress, secure: boolean): string | null {
+    if (this.#leaving) return null;
     const key = formatAddress(address);
     const fd = this.#held.get(key);
     if (fd === undefined) return `main handed over no socket for ${key}`;

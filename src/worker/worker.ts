@@ -52,6 +52,8 @@ const DRAIN_LOGS_MS = 1000;
 const EVENTS_WAITING_MAX = 256;
 /** Rows of the stats page that are cleared before traffic has its turn: at most a quarter of a millisecond. */
 const ROWS_PER_TURN = 64;
+/** Longest time of a timer of Node. */
+const TIMER_MAX_MS = 2_147_483_647;
 const NO_REFUSALS: readonly Refusal[] = [];
 
 /** The worker of this process. */
@@ -199,6 +201,9 @@ export class Worker {
       case PACKET.SOFT_STOP:
         this.#softStop();
         break;
+      case PACKET.DRAIN:
+        this.#drain(number);
+        break;
       case PACKET.HARD_STOP:
         this.#proxy.hardStop();
         this.#exit(0);
@@ -287,6 +292,22 @@ export class Worker {
     if (this.#eventsLost > 0) this.#logs.logger.warn("worker", `${this.#eventsLost} events were not reported`);
     this.#eventsLost = 0;
     this.#channel.send(encodeJsonPacket(PACKET.EVENT, 0, event));
+  }
+
+  /** A successor accepts on the same sockets: nobody who is here is sent away (decisions 28). */
+  #drain(timeoutSeconds: number): void {
+    if (this.#stopping) return;
+    const limit = timeoutSeconds === 0 ? "" : `, at the latest in ${timeoutSeconds} s`;
+    this.#logs.logger.info("worker", `a successor serves: finishing ${this.#proxy.sessions} connections${limit}`);
+    this.#replica.leave();
+    this.#proxy.leave(() => this.#finish());
+    if (timeoutSeconds > 0) setTimeout(() => this.#cut(), Math.min(timeoutSeconds * 1000, TIMER_MAX_MS)).unref();
+  }
+
+  #cut(): void {
+    this.#logs.logger.warn("worker", `drain_timeout: ${this.#proxy.sessions} connections are cut`);
+    this.#proxy.hardStop();
+    this.#finish();
   }
 
   #softStop(): void {

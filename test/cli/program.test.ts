@@ -158,7 +158,7 @@ const REFUSED: readonly (readonly [readonly string[], number, RegExp])[] = [
   [["listener", "http", "update", "-a", "127.0.0.1:1", "--h2-max-ping-per-window", "x"], 2, /a number from 0/],
   [["connection-limit", "set", "many"], 2, /a number from 0 to 4294967295/],
   [["connection-limit", "sho"], 2, /Did you mean show\?/],
-  [["upgrade", "--worker", "1"], 1, /sozu upgrade is not supported yet/],
+  [["upgrade", "--worker", "x"], 2, /a number from 0/],
   [["metrics", "detail", "everything"], 2, /process, frontend, cluster, backend/],
   [["metrics", "get", "--refresh", "1s"], 2, /number of seconds/],
   [["top", "--snapshot", "0"], 2, /a number from 1/],

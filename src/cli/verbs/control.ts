@@ -5,6 +5,7 @@ import type { RequestInit } from "../control.ts";
 import { count, given, globals } from "../options.ts";
 import type { ReloadOptions } from "../reload.ts";
 import type { LoadOptions, StateOptions } from "../state.ts";
+import type { UpgradeOptions } from "../upgrade.ts";
 
 export function addControlVerbs(program: Command): void {
   program
@@ -21,6 +22,16 @@ export function addControlVerbs(program: Command): void {
     .action(async (own: { hard?: boolean }, command: Command) => {
       const { control } = await import("../control.ts");
       await control(globals(command), { case: own.hard === true ? "hardStop" : "softStop", value: {} });
+    });
+  program
+    .command("upgrade")
+    .description("put the release on disk in the place of the one that runs")
+    .requiredOption("--worker <id>", "the worker (see status)", count)
+    .option("--force", "when three older workers still finish: cut the oldest instead of waiting")
+    .addHelpText("after", "\nExample: sozu upgrade --worker 0")
+    .action(async (_own: object, command: Command) => {
+      const { upgrade } = await import("../upgrade.ts");
+      await upgrade(given<UpgradeOptions>(command));
     });
   program
     .command("logging")

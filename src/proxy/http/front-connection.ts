@@ -223,7 +223,7 @@ export class FrontConnection extends ClientConnection implements FrontStream {
     }
     this.#served = true;
     this.#isHttp10 = decoder.versionMinor === 0;
-    this.#keepAlive = decoder.keepAlive && !this.context.closing;
+    this.#keepAlive = decoder.keepAlive && !this.context.leaving;
     if (decoder.hasBody) {
       this.#body = http.bodies.take();
       this.#body.begin(decoder.chunked, decoder.contentLength, true);
@@ -356,7 +356,7 @@ export class FrontConnection extends ClientConnection implements FrontStream {
   }
 
   sendHead(message: ResponseMessage, base: number): void {
-    if (this.context.closing || this.#willNotDrain()) this.#keepAlive = false;
+    if (this.context.leaving || this.#willNotDrain()) this.#keepAlive = false;
     if (message.bodyKind === 0 || message.contentLength >= 0) {
       this.#framing = FRAME_LENGTH;
     } else if (this.#isHttp10) {
@@ -418,7 +418,7 @@ export class FrontConnection extends ClientConnection implements FrontStream {
   }
 
   mayKeepAlive(status: number): boolean {
-    if (!this.#keepAlive || this.context.closing || !keepsConnection(status)) return false;
+    if (!this.#keepAlive || this.context.leaving || !keepsConnection(status)) return false;
     return !this.#willNotDrain();
   }
 
