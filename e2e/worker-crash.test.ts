@@ -1,21 +1,20 @@
 // Every way in which a worker can fail: it is replaced, on the same sockets, and the others serve.
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { test } from "node:test";
 import { httpBackend } from "./lib/backend.ts";
 import { once } from "./lib/client.ts";
+import { faultEnvironment } from "./lib/fault.ts";
 import { runLoad } from "./lib/load.ts";
 import { isAlive } from "./lib/processes.ts";
 import { type ProxyOptions, startProxy } from "./lib/proxy.ts";
 import { type Scope, until } from "./lib/scope.ts";
 
 const REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-const FAULT_IMPORT = `--import=${join(import.meta.dirname, "lib", "fault.ts")}`;
 
 async function startFaulty(scope: Scope, fault: string, options: Partial<ProxyOptions> = {}, node = "") {
   const backend = await httpBackend(scope, (_request, response) => response.end("ok"));
-  const env = { SOZU_FAULT: fault, SOZU_WORKER_NODE_OPTIONS: `${FAULT_IMPORT} ${node}` };
+  const env = faultEnvironment(fault, node);
   const clusters = { app: { backends: [backend.port] } };
   return startProxy(scope, { workers: 2, clusters, ...options, env });
 }

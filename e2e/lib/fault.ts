@@ -18,4 +18,10 @@ const faults: Readonly<Record<string, () => void>> = {
   memory: fill,
 };
 
-process.on("SIGUSR2", faults[process.env["SOZU_FAULT"] ?? "throw"] ?? spin);
+/** The environment of a proxy whose workers have the fault `name`. `node`: further options of Node for them. */
+export function faultEnvironment(name: string, node: string): Readonly<Record<string, string>> {
+  return { SOZU_FAULT: name, SOZU_WORKER_NODE_OPTIONS: `--import=${import.meta.filename} ${node}` };
+}
+
+const { SOZU_FAULT } = process.env;
+if (SOZU_FAULT !== undefined) process.on("SIGUSR2", faults[SOZU_FAULT] ?? spin);
