@@ -73,7 +73,7 @@ typedef struct {
   uint32_t ahead_at, ahead_end;
   uint32_t pending_at, pending_end;
   int32_t fd;
-  int32_t identity;   // handle, for the staple; -1
+  int32_t identities[2]; // handles, for the staple; -1
   int32_t resumption; // handle of the client role; -1
   int32_t error;      // errno of the socket, positive; 0
   int32_t reason;     // of OpenSSL, after a failure

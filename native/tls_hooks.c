@@ -75,9 +75,13 @@ int tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_length, 
 }
 
 int tls_on_status(SSL *ssl, void *argument) {
-  const tls_identity *identity = tls_table_get(&tls_identities, tls_session_of(ssl)->identity);
-  if (identity == NULL || identity->staple == NULL) return SSL_TLSEXT_ERR_NOACK;
-  if (SSL_get_certificate(ssl) != identity->certificate) return SSL_TLSEXT_ERR_NOACK;
+  const tls_session *session = tls_session_of(ssl);
+  const tls_identity *identity = tls_table_get(&tls_identities, session->identities[0]);
+  if (identity == NULL || SSL_get_certificate(ssl) != identity->certificate) {
+    identity = tls_table_get(&tls_identities, session->identities[1]);
+  }
+  if (identity == NULL || SSL_get_certificate(ssl) != identity->certificate) return SSL_TLSEXT_ERR_NOACK;
+  if (identity->staple == NULL) return SSL_TLSEXT_ERR_NOACK;
   uint8_t *copy = OPENSSL_memdup(identity->staple, identity->staple_length);
   if (copy == NULL) return SSL_TLSEXT_ERR_NOACK;
   SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)identity->staple_length);

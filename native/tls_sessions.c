@@ -22,7 +22,7 @@ static tls_session *new_session(const tls_context *context, int32_t fd) {
   tls_session *session = calloc(1, sizeof *session);
   if (session == NULL) return NULL;
   session->fd = fd;
-  session->identity = session->resumption = -1;
+  session->identities[0] = session->identities[1] = session->resumption = -1;
   session->alert_sent = session->alert_received = session->refusal = -1;
   session->is_client = context->is_client;
   session->handshake_messages_max = (int16_t)context->key_updates_per_second;
@@ -188,7 +188,7 @@ static int32_t use_identity(tls_session *session, int32_t handle) {
     tls_set_reason("identity");
     return -EPROTO;
   }
-  session->identity = handle;
+  session->identities[session->identities[0] < 0 ? 0 : 1] = handle;
   return 0;
 }
 

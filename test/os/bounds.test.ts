@@ -5,10 +5,11 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { releasePages } from "../../src/os/arena.ts";
 import { epollCreate, poll } from "../../src/os/epoll.ts";
-import { EBUSY, EFAULT, EINVAL } from "../../src/os/errno.ts";
+import { EBUSY, EFAULT, EINVAL, ENOTCONN } from "../../src/os/errno.ts";
 import { socketpair } from "../../src/os/listeners.ts";
 import { type Native, native } from "../../src/os/native.ts";
 import * as s from "../../src/os/sockets.ts";
+import * as tls from "../../src/os/tls.ts";
 import { arena, runScript } from "./descriptors.ts";
 
 const SIZE = arena.length;
@@ -39,6 +40,31 @@ test("ranges outside the arena are EFAULT for every hot call", () => {
   assert.equal(s.recv(b, SIZE - 1, 1), 1);
   s.close(a);
   s.close(b);
+});
+
+test("ranges outside the arena are EFAULT for TLS calls, whatever the session", () => {
+  const context = tls.createContext({}) as number;
+  const [a, b] = socketpair(s.UNIX_STREAM);
+  const session = tls.tlsAccept(a, context, 0, 0);
+  for (const [offset, length] of OUTSIDE) {
+    assert.equal(tls.tlsAccept(a, context, offset, length), -EFAULT);
+    assert.equal(tls.handshake(session, offset, length), -EFAULT);
+    assert.equal(tls.tlsRead(session, offset, length), -EFAULT);
+    assert.equal(tls.tlsWrite(session, offset, length), -EFAULT);
+    assert.equal(tls.peerCertificate(session, tls.PEER_DER, offset, length), -EFAULT);
+    s.iov.set([0, 1, offset, length]);
+    assert.equal(tls.tlsWritev(session, 2), -EFAULT);
+  }
+  assert.equal(tls.tlsRead(session, 0, 10), -ENOTCONN);
+  assert.equal(tls.tlsWrite(session, 0, 10), -ENOTCONN);
+  assert.equal(tls.tlsShutdown(session), -ENOTCONN);
+  assert.equal(tls.readFacts(session), -ENOTCONN);
+  for (const count of [-1, 65, 2147483647]) assert.equal(tls.tlsWritev(session, count), -EINVAL);
+  assert.equal(tls.choose(session, context, 0, -1), -EINVAL);
+  assert.equal(tls.refuse(session, 40), -EINVAL);
+  tls.tlsFree(session);
+  tls.destroyContext(context);
+  for (const fd of [a, b]) s.close(fd);
 });
 
 test("counts out of range are EINVAL", () => {
@@ -79,10 +105,15 @@ const VALUE_CALLS = [
   "spawn",
   "execve",
   "memfd",
+  "tlsCreateContext",
+  "tlsCreateIdentity",
+  "tlsSetStaple",
+  "tlsConnect",
+  "tlsLastReason",
 ] as const satisfies readonly (keyof Native)[];
 
 test("value calls answer wrong arguments with an error number", () => {
-  const calls = VALUE_CALLS.filter((name) => name !== "registerArena" && name !== "memfd");
+  const calls = VALUE_CALLS.filter((name) => name !== "registerArena" && name !== "memfd" && name !== "tlsLastReason");
   fc.assert(
     fc.property(fc.constantFrom(...calls), fc.array(anything, { maxLength: 7 }), (name, args) => {
       const call = native[name] as (...args: unknown[]) => unknown;
