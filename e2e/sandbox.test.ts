@@ -2,7 +2,8 @@
 // inside in test/os/sandbox.test.ts.
 
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { httpBackend } from "./lib/backend.ts";
 import { once } from "./lib/client.ts";
@@ -63,4 +64,33 @@ test("switched off it is off, and status says so", async (t) => {
   for (const pid of proxy.workerPids) assert.deepEqual(ofThreads(pid, "Seccomp"), before);
   const off = "off: switched off by the configuration";
   assert.deepEqual(await sandboxes(proxy), [off, off]);
+});
+
+test("log files that were moved away are opened anew on SIGUSR1, by main for its workers", async (t) => {
+  const proxy = await start(t, { sandbox: "required" });
+  const [file, moved] = [join(proxy.folder, "access.log"), join(proxy.folder, "access.log.1")];
+  await once(proxy.port, REQUEST);
+  await proxy.waitForAccessLines(1);
+  renameSync(file, moved);
+  proxy.kill("SIGUSR1");
+  await until("main made the file", () => existsSync(file));
+  // Each worker is told by its own packet, so lines may still go to the old file; none is lost.
+  const lines = (path: string): number => readFileSync(path, "utf8").split("\n").length - 1;
+  let asked = 1;
+  await until("a worker logs to the new file", async () => {
+    await once(proxy.port, REQUEST);
+    asked += 1;
+    return lines(file) > 0;
+  });
+  await until("every line is in one of the files", () => lines(file) + lines(moved) === asked);
+  for (const pid of proxy.workerPids) process.kill(pid, "SIGKILL");
+  await until("successors serve", () => /worker 3 serves/.test(proxy.output));
+  await once(proxy.port, REQUEST);
+  await until("a successor logs there, too", () => lines(file) + lines(moved) === asked + 1);
+  // A folder that is gone: the old files stay in use, and the log says so.
+  renameSync(file, join(proxy.folder, "access.log.2"));
+  mkdirSync(file);
+  proxy.kill("SIGUSR1");
+  await until("it is said", () => /workers go on with their log files: .*EISDIR/.test(proxy.output));
+  assert.equal((await once(proxy.port, REQUEST))?.status, 200);
 });

@@ -244,6 +244,18 @@ REGISTER_CALL(signal_process) {
   return NULL;
 }
 
+// (signal): this thread takes it again.
+REGISTER_CALL(unblock_signal) {
+  sigset_t one;
+  sigemptyset(&one);
+  if (sigaddset(&one, regs[REG_A]) < 0) {
+    regs[REG_RESULT] = -errno;
+    return NULL;
+  }
+  regs[REG_RESULT] = -pthread_sigmask(SIG_UNBLOCK, &one, NULL);
+  return NULL;
+}
+
 REGISTER_CALL(open_pidfd) {
   regs[REG_RESULT] = outcome(syscall(SYS_pidfd_open, regs[REG_A], 0));
   return NULL;
@@ -311,6 +323,7 @@ const native_function process_functions[] = {
     {"execve", replace_process},
     {"waitProcess", wait_process},
     {"signalProcess", signal_process},
+    {"unblockSignal", unblock_signal},
     {"openPidfd", open_pidfd},
     {"setCloexec", set_cloexec},
     {"getCloexec", get_cloexec},

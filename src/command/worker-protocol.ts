@@ -48,6 +48,8 @@ export const PACKET = {
   METRICS: 14,
   /** A successor serves: stop accepting, finish politely within as many seconds (0: any), answer DRAINED and exit. */
   DRAIN: 20,
+  /** Body: JSON of `LogFiles`; as many descriptors as targets. Before RUN, and when log files were opened anew. */
+  LOG_FILES: 24,
 
   /** The state is in place and the listeners accept. Body: `Standing`. Number: the revision. */
   READY: 64,
@@ -110,6 +112,11 @@ export interface Listen {
   readonly addresses: readonly SocketAddress[];
   /** The slot whose worker cannot accept now: its sockets are to be accepted on too. null: the worker's own slot. */
   readonly lentBy: number | null;
+}
+
+/** Body of LOG_FILES: the targets that main opened, in the order of the descriptors. */
+export interface LogFiles {
+  readonly targets: readonly string[];
 }
 
 /** Body of QUERY_HASHES. */

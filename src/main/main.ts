@@ -12,7 +12,7 @@ import { Logger } from "../observe/logger.ts";
 import { BatchSink } from "../observe/sink.ts";
 import { statsPageBytes } from "../observe/stats-layout.ts";
 import { openTarget } from "../observe/target.ts";
-import { getNofile, setNofile } from "../os/process.ts";
+import { getNofile, setNofile, unblockSignal } from "../os/process.ts";
 import { limitCoreDumps } from "../os/sandbox.ts";
 import { close } from "../os/sockets.ts";
 import { Actors } from "./actor.ts";
@@ -25,6 +25,7 @@ import { EventHub } from "./events.ts";
 import { takeInheritedSockets } from "./inherited-sockets.ts";
 import { raiseOpenFiles, readFileMax } from "./limits.ts";
 import { ListenSockets } from "./listen-sockets.ts";
+import { LogFiles } from "./log-files.ts";
 import { MetricsService } from "./metrics/service.ts";
 import { notifySystemd, reloadingMessage, watchdogPeriodMs } from "./notify.ts";
 import { describeOrphans } from "./orphans.ts";
@@ -89,6 +90,7 @@ class Main {
   readonly #options: MainOptions;
   readonly #sink: BatchSink;
   readonly #logger: Logger;
+  readonly #logFiles: LogFiles;
   readonly #sockets: ListenSockets;
   readonly #keeper: StateKeeper;
   readonly #files: StateFiles;
@@ -113,7 +115,7 @@ class Main {
     const directives = process.env["RUST_LOG"] ?? settings.logLevel;
     this.#options = options;
     this.#settings = settings;
-    this.#sink = new BatchSink(openLogTarget(settings.logTarget));
+    this.#sink = new BatchSink(opened(() => openTarget(settings.logTarget)));
     this.#logger = new Logger({
       tag: "MAIN",
       pid: process.pid,
@@ -124,6 +126,7 @@ class Main {
     this.#sink.onTrouble = (message) => process.stderr.write(`sozu main: ${message}\n`);
     const inherited = takeInheritedSockets();
     for (const problem of inherited.problems) this.#logger.warn("main", problem);
+    this.#logFiles = opened(() => new LogFiles([settings.logTarget, settings.accessLogsTarget]));
     this.#sockets = new ListenSockets(settings.workerCount, inherited.byAddress);
     this.#events = new EventHub(this.#logger, (anybody) => this.#supervisor.reportEvents(anybody));
     this.#supervisor = this.#makeSupervisor();
@@ -184,6 +187,7 @@ class Main {
     const taken = this.#keeper.bindActive();
     if (taken !== null) throw new StartError(taken + describeOrphans(settings.commandSocket));
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);
+    unblockSignal(SIGUSR1);
     const started = this.#supervisor.start();
     this.#server = this.#serveCommands(auditLog);
     const problem = await started;
@@ -230,6 +234,7 @@ class Main {
     clearInterval(this.#logTimer);
     this.#metrics.close();
     this.#auditLog?.close();
+    this.#logFiles.close();
     this.#sink.flushSync();
   }
 
@@ -266,6 +271,7 @@ class Main {
       commandSocket: settings.commandSocket,
       statsBytes: statsPageBytes(STATS_ROWS),
       sockets: this.#sockets,
+      logFiles: this.#logFiles,
       logger: this.#logger,
       workerTimeoutMs: settings.workerTimeoutSeconds * 1000,
       drainTimeoutSeconds: settings.drainTimeoutSeconds,
@@ -344,7 +350,19 @@ class Main {
       this.#reload();
       return;
     }
+    if (signal === "SIGUSR1") {
+      this.#reopenLogs();
+      return;
+    }
     this.stop(this.#stopping !== null);
+  }
+
+  // Somebody moved the log files away: from now on there are new ones.
+  #reopenLogs(): void {
+    this.#sink.reopen();
+    this.#auditLog?.reopen();
+    const problem = this.#supervisor.reopenLogs();
+    if (problem !== null) this.#logger.error("main", `workers go on with their log files: ${problem}`);
   }
 
   async #reload(): Promise<void> {
@@ -377,15 +395,17 @@ class Main {
 }
 
 const SUBSCRIPTION = request({ case: "subscribeEvents", value: {} });
-const SIGNALS: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT", "SIGHUP"];
+const SIGUSR1 = 10;
+const SIGNALS: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"];
 
 function refuseStart(problem: string | null): void {
   if (problem !== null) throw new StartError(problem);
 }
 
-function openLogTarget(target: string) {
+/** What opening gives; that it cannot be opened refuses the start. */
+function opened<T>(open: () => T): T {
   try {
-    return openTarget(target);
+    return open();
   } catch (error) {
     throw new StartError((error as Error).message);
   }

@@ -17,6 +17,7 @@ import { close } from "../os/sockets.ts";
 import type { ChangeTargets } from "./change-log.ts";
 import { lend, needsSibling, takeBack } from "./lending.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
+import type { LogFiles } from "./log-files.ts";
 import type { Page } from "./metrics/pages.ts";
 import { ownRelease, type Release, releaseName } from "./release.ts";
 import { BEAT, watchBeat } from "./watchdog.ts";
@@ -40,6 +41,7 @@ export interface SupervisorOptions {
   readonly commandSocket: string;
   readonly statsBytes: number;
   readonly sockets: ListenSockets;
+  readonly logFiles: LogFiles;
   readonly logger: Logger;
   /** How long a worker may be silent. */
   readonly workerTimeoutMs: number;
@@ -255,6 +257,14 @@ export class Supervisor implements ChangeTargets {
     for (const worker of this.#workers.values()) worker.setMaxConnectionsPerIp(limit);
   }
 
+  /** Opens the log files anew, for all workers. Returns null, or why not. */
+  reopenLogs(): string | null {
+    const { logFiles } = this.#options;
+    const problem = logFiles.reopen();
+    if (problem === null) for (const worker of this.#workers.values()) worker.logFiles(logFiles);
+    return problem;
+  }
+
   setLogging(directives: string): void {
     for (const worker of this.#workers.values()) worker.logging(directives);
   }
@@ -375,6 +385,7 @@ export class Supervisor implements ChangeTargets {
         statsBytes,
         listen: { addresses, lentBy: null },
         listenFds: fds,
+        logFiles: this.#options.logFiles,
         commandSocket,
       },
       this.#events,

@@ -31,6 +31,7 @@ import { memfd } from "../os/shared.ts";
 import { close, UNIX_SEQPACKET } from "../os/sockets.ts";
 import { unwatchFd, watchFd } from "../os/watcher.ts";
 import { Channel } from "./channel.ts";
+import type { LogFiles } from "./log-files.ts";
 import { moduleOf, type Release } from "./release.ts";
 
 /** The descriptor at which a worker finds its channel. */
@@ -91,6 +92,7 @@ export interface WorkerStart {
   readonly listen: Listen;
   /** Descriptors of `listen.addresses`; stay main's. */
   readonly listenFds: readonly number[];
+  readonly logFiles: LogFiles;
   /** Shown in its command line, so that orphans can be told apart. */
   readonly commandSocket: string;
 }
@@ -165,9 +167,15 @@ export class WorkerProcess {
     // The stats page stays open here: a duplicate travels, only the state is given away.
     worker.#channel.send(encodeJsonPacket(PACKET.HELLO, revision, hello), [state, start.statsFd]);
     close(state);
+    worker.logFiles(start.logFiles);
     worker.listen(start.listen, start.listenFds);
     worker.#channel.send(encodePacket(PACKET.RUN, revision));
     return worker;
+  }
+
+  /** Hands over log files; it goes on with them instead of those that it had. */
+  logFiles({ targets, fds }: LogFiles): void {
+    if (fds.length > 0) this.#channel.send(encodeJsonPacket(PACKET.LOG_FILES, 0, { targets }), fds);
   }
 
   /** Hands over listening sockets. */

@@ -99,6 +99,12 @@ export class AuditLog {
     this.#json?.tick();
   }
 
+  /** Opens the files anew, after they were moved away. A failure is logged; the old ones stay in use. */
+  reopen(): void {
+    this.#text?.reopen();
+    this.#json?.reopen();
+  }
+
   /** Writes what waits, before the process ends. */
   close(): void {
     for (const sink of [this.#text, this.#json]) {

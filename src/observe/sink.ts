@@ -160,6 +160,11 @@ export class BatchSink {
     });
   }
 
+  /** Goes on with a descriptor that somebody else opened for the target. */
+  adopt(fd: number): void {
+    this.target.adopt(fd);
+  }
+
   /** Closes the target; lines that wait are lost unless drain() came before. */
   close(): void {
     this.target.close();

@@ -22,6 +22,8 @@ export interface LogTarget {
   writeSync(bytes: Uint8Array, offset: number, length: number): number;
   /** Opens the file anew (after it was renamed by log rotation); the old one stays in use if that fails. */
   reopen(done: (error: string | null) => void): void;
+  /** Goes on with a descriptor of the same kind that somebody else opened; it belongs to the target from now on. */
+  adopt(fd: number): void;
   close(): void;
 }
 
@@ -42,11 +44,17 @@ export function parseTarget(text: string): ParsedTarget {
   return { kind: "error", reason: `"${text}" is not a log target: use stdout or file:///path` };
 }
 
-/** Opens a target. Throws an Error with the reason when the text is no target or the file cannot be opened. */
-export function openTarget(text: string): LogTarget {
+/**
+ * Opens a target, unless `given` is a descriptor that somebody opened for it (who also opens it anew: adopt()). Throws an
+ * Error with the reason when the text is no target or the file cannot be opened.
+ */
+export function openTarget(text: string, given = -1): LogTarget {
   const parsed = parseTarget(text);
   if (parsed.kind === "error") {
     throw new Error(parsed.reason);
+  }
+  if (given >= 0) {
+    return new DescriptorTarget(text, given, null);
   }
   return parsed.kind === "stdout" ? new DescriptorTarget("stdout", ownStdout(), null) : openFile(text, parsed.path);
 }
@@ -73,8 +81,13 @@ function ownStdout(): number {
 }
 
 function openFile(text: string, path: string): LogTarget {
+  return new DescriptorTarget(text, openLogFile(text, path), path);
+}
+
+/** A descriptor for appending to the file of target `text`. Throws an Error with the reason. */
+export function openLogFile(text: string, path: string): number {
   try {
-    return new DescriptorTarget(text, openSync(path, FILE_FLAGS, FILE_MODE), path);
+    return openSync(path, FILE_FLAGS, FILE_MODE);
   } catch (error) {
     throw new Error(`log target "${text}" cannot be opened: ${codeOf(error)}`);
   }
@@ -131,18 +144,22 @@ class DescriptorTarget implements LogTarget {
         done(codeOf(error));
         return;
       }
-      if (this.closed) {
-        closeSync(fd);
-      } else {
-        this.retire();
-        this.retired = this.fd;
-        this.fd = fd;
-        if (!this.busy) {
-          this.retire();
-        }
-      }
+      this.adopt(fd);
       done(null);
     });
+  }
+
+  adopt(fd: number): void {
+    if (this.closed) {
+      closeSync(fd);
+      return;
+    }
+    this.retire();
+    this.retired = this.fd;
+    this.fd = fd;
+    if (!this.busy) {
+      this.retire();
+    }
   }
 
   close(): void {

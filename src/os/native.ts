@@ -68,6 +68,7 @@ export interface Native {
   execve(file: Uint8Array, args: Uint8Array, env: Uint8Array): number;
   waitProcess: RegisterCall;
   signalProcess: RegisterCall;
+  unblockSignal: RegisterCall;
   openPidfd: RegisterCall;
   setCloexec: RegisterCall;
   getCloexec: RegisterCall;

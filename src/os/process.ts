@@ -76,6 +76,13 @@ export function killPid(pidfd: number, signal: number): number {
   return regs[0];
 }
 
+/** Lets a signal through that this thread blocks, as Node does with SIGUSR1 under --disable-sigusr1. 0 or -errno. */
+export function unblockSignal(signal: number): number {
+  regs[1] = signal;
+  native.unblockSignal();
+  return regs[0];
+}
+
 /** A pidfd for a running process, our child or not. */
 export function pidfdOpen(pid: number): number {
   regs[1] = pid;

@@ -8,6 +8,7 @@ import {
   encodeTextPacket,
   type Hello,
   type Listen,
+  type LogFiles,
   PACKET,
   PACKET_BYTES_MAX,
   PACKET_FDS_MAX,
@@ -29,6 +30,8 @@ export interface Start {
   readonly revision: number;
   readonly stateFd: number;
   readonly statsFd: number;
+  /** Log files by target. */
+  readonly logFiles: ReadonlyMap<string, number>;
   readonly listen: readonly { readonly address: SocketAddress; readonly fd: number }[];
 }
 
@@ -38,6 +41,7 @@ export function boot(): void {
   process.on("SIGINT", ignore);
   process.on("SIGHUP", ignore);
   const listen: { address: SocketAddress; fd: number }[] = [];
+  let logFiles: ReadonlyMap<string, number> = new Map();
   let hello: Hello | null = null;
   let fds: number[] = [];
   const onPacket = (packet: Packet, received: number[]): void => {
@@ -50,11 +54,14 @@ export function boot(): void {
       case PACKET.LISTEN:
         listen.push(...pairSockets(packet.body, received));
         return;
+      case PACKET.LOG_FILES:
+        logFiles = pairFiles(packet.body, received);
+        return;
       case PACKET.RUN: {
         if (hello === null) abort("main sent no settings");
         unwatchFd(CHANNEL_FD);
         const [stateFd, statsFd] = fds;
-        run({ channelFd: CHANNEL_FD, hello, revision: packet.number, stateFd, statsFd, listen });
+        run({ channelFd: CHANNEL_FD, hello, revision: packet.number, stateFd, statsFd, logFiles, listen });
         return;
       }
       case PACKET.SOFT_STOP:
@@ -73,6 +80,14 @@ export function pairSockets(body: Uint8Array, fds: readonly number[]): { address
     return [];
   }
   return listen.addresses.map((address, i) => ({ address, fd: fds[i] }));
+}
+
+/** Targets and descriptors of a LOG_FILES packet with this body. */
+export function pairFiles(body: Uint8Array, fds: readonly number[]): ReadonlyMap<string, number> {
+  const targets = decodeJson<LogFiles>(body)?.targets ?? [];
+  if (targets.length === fds.length) return new Map(targets.map((target, i) => [target, fds[i]]));
+  closeAll(fds);
+  return new Map();
 }
 
 // One packet per wake-up: the watch is level-triggered, and RUN hands the channel over.

@@ -8,6 +8,7 @@ import { BatchSink } from "../observe/sink.ts";
 import type { Stats } from "../observe/stats.ts";
 import { openTarget } from "../observe/target.ts";
 import { clock } from "../os/clock.ts";
+import { close } from "../os/sockets.ts";
 
 /** What a worker writes to. */
 export interface WorkerLogs {
@@ -16,21 +17,27 @@ export interface WorkerLogs {
   readonly accessLog: AccessLog | null;
   /** Every sink once; the access log's own, if any, comes last. */
   readonly sinks: readonly BatchSink[];
+  /** Goes on with files that main opened anew, by target; the descriptors belong to the logs from now on. */
+  adopt(files: ReadonlyMap<string, number>): void;
   /** Copies what was lost to the stats page; cheap enough for every tick. */
   count(stats: Stats): void;
 }
 
-/** Opens the targets of the settings. Throws with the reason when one cannot be opened. */
-export function openLogs(settings: WorkerSettings, memoryBytes: Uint8Array): WorkerLogs {
+/** Logs to the targets of the settings: to `files` where main opened one. Throws when one cannot be opened. */
+export function openLogs(
+  settings: WorkerSettings,
+  memoryBytes: Uint8Array,
+  files: ReadonlyMap<string, number>,
+): WorkerLogs {
   const { pid } = process;
   const tag = `WRK-${String(settings.workerId).padStart(2, "0")}`;
-  const sink = new BatchSink(openTarget(settings.logTarget));
+  const sink = new BatchSink(openTarget(settings.logTarget, files.get(settings.logTarget)));
   const directives = process.env["RUST_LOG"] ?? settings.logLevel;
   const colored = settings.logColored;
   const logger = new Logger({ tag, pid, sink, directives, colored, nowUs: () => clock[1] });
   const target = settings.accessLogsTarget;
   const own = target === null || target === "off" || target === settings.logTarget ? null : target;
-  const accessSink = own === null ? sink : new BatchSink(openTarget(own));
+  const accessSink = own === null ? sink : new BatchSink(openTarget(own, files.get(own)));
   const sinks = own === null ? [sink] : [sink, accessSink];
   for (const each of sinks) {
     each.onTrouble = (message) => process.stderr.write(`sozu worker ${settings.workerId}: ${message}\n`);
@@ -42,5 +49,12 @@ export function openLogs(settings: WorkerSettings, memoryBytes: Uint8Array): Wor
     stats.values[METRIC_ACCESS_LOGS_DROPPED] = accessSink.dropped;
     stats.values[METRIC_UNSENT_ACCESS_LOGS] = accessSink.unsent;
   };
-  return { logger, accessLog, sinks, count };
+  const adopt = (anew: ReadonlyMap<string, number>): void => {
+    for (const [text, fd] of anew) {
+      if (text === own) accessSink.adopt(fd);
+      else if (text === settings.logTarget) sink.adopt(fd);
+      else close(fd);
+    }
+  };
+  return { logger, accessLog, sinks, adopt, count };
 }

@@ -39,7 +39,7 @@ import { fdSize, mapShared } from "../os/shared.ts";
 import { close } from "../os/sockets.ts";
 import { arenaBytesFor } from "../proxy/context.ts";
 import { ProxyServer } from "../proxy/proxy-server.ts";
-import { pairSockets, type Start } from "./boot.ts";
+import { pairFiles, pairSockets, type Start } from "./boot.ts";
 import { ChangeQueue } from "./change-queue.ts";
 import { CHANNEL_ARENA_BYTES, WorkerChannel } from "./channel.ts";
 import { openLogs, type WorkerLogs } from "./logs.ts";
@@ -103,7 +103,7 @@ export class Worker {
     this.#stats = new Stats(this.#statsPage, owner);
     this.#stats.detail = settings.metricDetail;
     close(start.statsFd);
-    this.#logs = openLogs(settings, memory.bytes);
+    this.#logs = openLogs(settings, memory.bytes, start.logFiles);
     this.#proxy = new ProxyServer({
       loop: this.#loop,
       memory,
@@ -167,6 +167,9 @@ export class Worker {
     switch (kind) {
       case PACKET.LISTEN:
         this.#listen(body, fds);
+        return;
+      case PACKET.LOG_FILES:
+        this.#logs.adopt(pairFiles(body, fds));
         return;
       case PACKET.UNLISTEN: {
         const listen = decodeJson<Listen>(body);

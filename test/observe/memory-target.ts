@@ -53,6 +53,10 @@ export class MemoryTarget implements LogTarget {
     done(this.reopenError);
   }
 
+  adopt(): void {
+    this.reopened++;
+  }
+
   close(): void {
     this.closed = true;
   }
