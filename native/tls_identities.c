@@ -29,6 +29,24 @@ static EVP_PKEY *read_key(const uint8_t *pem, size_t length) {
   return key;
 }
 
+// Thousands of certificates have the same few issuers: one parsed copy of each of the last ones is shared.
+static X509 *share(X509 *issuer) {
+  enum { KNOWN = 32 };
+  static X509 *known[KNOWN];
+  static unsigned next;
+  for (unsigned i = 0; i < KNOWN; i++) {
+    if (known[i] == NULL || X509_cmp(known[i], issuer) != 0) continue;
+    X509_free(issuer);
+    X509_up_ref(known[i]);
+    return known[i];
+  }
+  X509_free(known[next]);
+  X509_up_ref(issuer);
+  known[next] = issuer;
+  next = (next + 1) % KNOWN;
+  return issuer;
+}
+
 /** The certificates of a text, pushed to the chain; the first becomes the leaf when there is none yet. */
 static bool read_certificates(tls_identity *identity, const uint8_t *pem, size_t length) {
   BIO *bio = BIO_new_mem_buf(pem, (int)length);
@@ -41,9 +59,10 @@ static bool read_certificates(tls_identity *identity, const uint8_t *pem, size_t
       identity->certificate = certificate;
     } else if (X509_cmp(identity->certificate, certificate) == 0) {
       X509_free(certificate);
-    } else if (sk_X509_num(identity->chain) >= CHAIN_MAX || sk_X509_push(identity->chain, certificate) == 0) {
-      X509_free(certificate);
-      good = false;
+    } else {
+      certificate = share(certificate);
+      good = sk_X509_num(identity->chain) < CHAIN_MAX && sk_X509_push(identity->chain, certificate) > 0;
+      if (!good) X509_free(certificate);
     }
   }
   unsigned long code = ERR_peek_last_error();

@@ -184,6 +184,17 @@ test("versions, suites and groups chosen at the pause count", () => {
   tls.destroyContext(narrow);
 });
 
+test("a suite of TLS 1.3 chosen at the pause counts", () => {
+  const narrow = context({ suites: ["TLS13_CHACHA20_POLY1305_SHA256"] });
+  const pair = new Pair();
+  pair.decide = () => assert.equal(tls.choose(pair.server, narrow, tls.ALPN_NONE, pair.identity), 0);
+  pair.open();
+  tls.readFacts(pair.server);
+  assert.deepEqual(Array.from(tls.factWords.subarray(0, 2)), [tls.TLS13, 0x1303]);
+  pair.free();
+  tls.destroyContext(narrow);
+});
+
 test("a client verifies name, address, issuer and dates of a server", () => {
   const expired = makeCertificate({ names: ["example.com"], issuer: authority, notAfter: new Date("2021-01-01") });
   const wildcard = makeCertificate({ names: ["*.example.com"], issuer: authority });
