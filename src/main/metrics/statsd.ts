@@ -138,9 +138,13 @@ export class StatsdDrain {
 
   #value(name: string, kind: number, value: number, before: number): void {
     if (value === before) return;
-    if (kind === KIND_GAUGE) this.#writer.gauge(name, Math.max(0, value));
+    if (kind === KIND_GAUGE) {
+      this.#writer.gauge(name, Math.max(0, value));
+      return;
+    }
     // Below what was sent: it was cleared meanwhile.
-    else this.#writer.count(name, value > before ? value - before : value);
+    const added = value > before ? value - before : value;
+    if (added > 0) this.#writer.count(name, added);
   }
 
   #times(times: readonly Time[], values: Float64Array, before: Float64Array): void {
