@@ -59,7 +59,7 @@ export class Audit {
 /** One request on its way. */
 export class AuditEntry implements Trail {
   readonly #log: AuditLog;
-  readonly #base: Pick<AuditEvent, "client" | "requestUlid" | "verb" | "clusterId" | "backendId" | "requestSha256">;
+  readonly #base: Omit<AuditEvent, keyof typeof NOTHING | "target" | "ok">;
   readonly #begunMs: number;
   #target: string;
   #outcome: Outcome | null;
@@ -69,7 +69,9 @@ export class AuditEntry implements Trail {
     const { clusterId, backendId } = subjectOf(request);
     const verb = verbOf(request);
     this.#log = log;
-    this.#base = { client, requestUlid, verb, clusterId, backendId, requestSha256: digest(request) };
+    const { case: name, value } = request.requestType;
+    const lease = name === "setMetricDetail" ? { id: value.clientId, reason: value.reason } : null;
+    this.#base = { client, requestUlid, verb, clusterId, backendId, requestSha256: digest(request), lease };
     this.#begunMs = performance.now();
     this.#target = `${targetOf(request)}${changes}`;
     this.#outcome = null;

@@ -47,6 +47,8 @@ export interface AuditEvent {
   readonly workers: { readonly ok: number; readonly err: number; readonly expected: number } | null;
   /** First 16 hex digits of the digest of the request's bytes. */
   readonly requestSha256: string | null;
+  /** Of SetMetricDetail: the client id, and why ("" when nothing was said). */
+  readonly lease: { readonly id: string; readonly reason: string } | null;
 }
 
 /** How the trail is set up. */
@@ -140,6 +142,8 @@ export function renderText(event: AuditEvent, ts: string, { socket, version, bui
   if (event.fanout !== null) columns.push(`fanout=${event.fanout}`);
   if (workers !== null) columns.push(`workers=${workers.ok}/${workers.err}/${workers.expected}`);
   if (event.requestSha256 !== null) columns.push(`request_sha256=${event.requestSha256}`);
+  if (event.lease !== null) columns.push(`lease_id=${column(event.lease.id, LEASE_MAX)}`);
+  if (event.lease !== null) columns.push(`metric_detail_reason=${column(event.lease.reason, REASON_MAX)}`);
   columns.push(`sozu_version=${version}`, `build_git_sha=${build}`, `boot_generation=${BOOT_GENERATION}`);
   return `[${bracket}]\tAUDIT\tCommand(${columns.join(", ")})`;
 }
@@ -155,6 +159,7 @@ export function renderJson(event: AuditEvent, ts: string, { socket, version, bui
     ...(event.fanout === null ? {} : { fanout: event.fanout }),
     ...(workers === null ? {} : { workers }),
     ...(event.requestSha256 === null ? {} : { request_sha256: event.requestSha256 }),
+    ...(event.lease === null ? {} : leaseExtras(event.lease)),
   };
   return JSON.stringify({
     ts,
@@ -176,6 +181,10 @@ export function renderJson(event: AuditEvent, ts: string, { socket, version, bui
   });
 }
 
+function leaseExtras({ id, reason }: NonNullable<AuditEvent["lease"]>): object {
+  return { lease_id: clean(id, LEASE_MAX), metric_detail_reason: clean(reason, REASON_MAX) };
+}
+
 /** A value as part of a target: nothing in it looks like a column. */
 export function column(value: string | null, max = WORD_MAX): string {
   if (value === null || value === "") return "-";
@@ -187,6 +196,7 @@ type Build = Pick<AuditOptions, "socket" | "version" | "build">;
 /** How often this main has replaced itself. */
 const BOOT_GENERATION = 0;
 const REASON_MAX = 256;
+const LEASE_MAX = 64;
 const WORD_MAX = 256;
 const TARGET_MAX = 1024;
 /** Half of it collects while the other half is written: some two hundred lines. */

@@ -36,6 +36,7 @@ function event(change: Partial<AuditEvent> = {}): AuditEvent {
     fanout: null,
     workers: null,
     requestSha256: null,
+    lease: null,
     ...change,
   };
 }
@@ -77,6 +78,17 @@ test("spec 12.9: the keys of a JSON line, in their order", () => {
   ]);
   assert.deepEqual(line.actor, { uid: 1000, gid: 1000, pid: 42, user: "ann", comm: "sozu", role: "user" });
   assert.deepEqual(line.extras, { elapsed_ms: 2, fanout: "local_only" });
+});
+
+test("spec 12.9: a lease of metric detail has its id and reason", () => {
+  const made = event({ lease: { id: "top:1, x".repeat(20), reason: "" } });
+  const id = "top:1? x".repeat(8);
+  assert.match(
+    renderText(made, TS, BUILD),
+    new RegExp(`, lease_id=${id.replaceAll("?", "\\?")}, metric_detail_reason=-, `),
+  );
+  const { extras } = JSON.parse(renderJson(made, TS, BUILD));
+  assert.deepEqual(extras, { lease_id: "top:1, x".repeat(8), metric_detail_reason: "" });
 });
 
 test("roles: root, system, user, unknown", () => {
