@@ -89,6 +89,37 @@ test("spec 12.4: what workers count is merged, also of those that were killed", 
   );
 });
 
+test("what a worker counted before and after it was upgraded is in the sums once, for statsd too", async (t) => {
+  const backend = await serve(t);
+  const server = await statsd(t);
+  const toml = `
+command_socket = "$FOLDER/sozu.sock"
+worker_count = 1
+[metrics]
+address = "127.0.0.1:${server.port}"
+[clusters.app]
+protocol = "http"
+frontends = [{ address = "127.0.0.1:$PORT", hostname = "localhost" }]
+backends = [{ address = "127.0.0.1:${backend.port}" }]
+`;
+  const proxy = await startProxy(t, { toml });
+  const all = async () => {
+    const { proxying, clusters } = await query(proxy);
+    return [numberOf(proxying, "http.requests"), numberOf(clusters["app"]?.cluster, "requests")];
+  };
+  const [old] = proxy.workerPids;
+  await requests(proxy, 8);
+  assert.deepEqual(await all(), [8, 8]);
+  await until("the first eight", () => server.sum(/\.WRK-\d\d\.http\.requests$/) === 8);
+  const upgraded = await proxy.run("upgrade", "--worker", "0");
+  assert.equal(upgraded.code, 0, upgraded.stderr);
+  await requests(proxy, 5);
+  assert.deepEqual(await all(), [13, 13]);
+  await until("the predecessor ends", () => !proxy.workerPids.includes(old as number));
+  assert.deepEqual(await all(), [13, 13]);
+  await until("all thirteen", () => server.sum(/\.WRK-\d\d\.http\.requests$/) === 13);
+});
+
 test("queries choose names, clusters and backends; unknown clusters are refused", async (t) => {
   const backend = await serve(t);
   const cluster = (host: string) => ({ frontends: [host], backends: [{ port: backend.port, id: `${host}-b` }] });

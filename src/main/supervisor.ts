@@ -19,6 +19,7 @@ import { lend, needsSibling, takeBack } from "./lending.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
 import type { LogFiles } from "./log-files.ts";
 import type { Page } from "./metrics/pages.ts";
+import { RetiredStats } from "./metrics/retired.ts";
 import { ownRelease, type Release, releaseName } from "./release.ts";
 import { BEAT, watchBeat } from "./watchdog.ts";
 import { WORKER, WorkerProcess } from "./worker-process.ts";
@@ -91,6 +92,8 @@ export class Supervisor implements ChangeTargets {
   readonly #metricsOrders: WorkerQueries<null>;
   /** What rows of stats pages record; null: what the settings say. */
   #metricDetail: number | null;
+  /** What workers counted whose pages are gone. */
+  readonly #retired: RetiredStats;
   /** Workers that ended without being told to. */
   deaths: number;
   #reportEvents: boolean;
@@ -114,6 +117,7 @@ export class Supervisor implements ChangeTargets {
     this.#healthQueries = new WorkerQueries(() => []);
     this.#metricsOrders = new WorkerQueries(() => null);
     this.#metricDetail = null;
+    this.#retired = new RetiredStats(() => this.#makeRetired());
     this.deaths = 0;
     this.#reportEvents = false;
     this.#maxConnectionsPerIp = options.maxConnectionsPerIp;
@@ -182,10 +186,6 @@ export class Supervisor implements ChangeTargets {
    */
   upgrade(slot: WorkerSlot, release: Release): Promise<WorkerProcess | string> {
     const page = this.#makePage(slot.index);
-    // Counters go on where they are; what the predecessor still counts while it finishes is its own.
-    new Uint8Array(mapShared(page.fd, this.#options.statsBytes)).set(
-      new Uint8Array(mapShared(slot.page.fd, this.#options.statsBytes)),
-    );
     const worker = this.#start(slot, release, page);
     if (typeof worker === "string") {
       close(page.fd);
@@ -223,13 +223,17 @@ export class Supervisor implements ChangeTargets {
     return this.#nextId;
   }
 
-  /** The stats pages of all slots; what dead workers counted is in them. */
+  /** The stats pages of all slots, in which is what dead workers counted, and of workers that leave or start beside them. */
   pages(): Page[] {
-    return this.#slots.map(({ stats, worker }) => ({
-      workerId: stats.workerId,
-      isLive: worker !== null,
-      reader: stats,
-    }));
+    const pages = this.#slots.map(({ stats, worker }) => pageOf(stats.workerId, worker !== null, stats));
+    const known = new Set(pages.map(({ reader }) => reader));
+    for (const { id, stats } of this.#workers.values()) if (!known.has(stats)) pages.push(pageOf(id, true, stats));
+    const { page } = this.#retired;
+    return page === null ? pages : [...pages, page];
+  }
+
+  pruneRetired(has: (clusterId: string) => boolean): void {
+    this.#retired.prune(has);
   }
 
   async orderMetrics(order: MetricsOrder, timeoutMs: number): Promise<readonly number[]> {
@@ -339,8 +343,19 @@ export class Supervisor implements ChangeTargets {
     return { fd, reader: new StatsReader(mapShared(fd, statsBytes)) };
   }
 
+  #makeRetired(): ArrayBuffer {
+    const { fd, reader } = this.#makePage(-1);
+    close(fd);
+    return reader.buffer;
+  }
+
   #launch(slot: WorkerSlot): void {
     slot.restart = null;
+    // Two workers that count need a page each.
+    if ([...slot.leaving.keys()].some(({ stats }) => stats === slot.stats)) {
+      close(slot.page.fd);
+      slot.page = this.#makePage(slot.index);
+    }
     const worker = this.#start(slot, slot.release, slot.page);
     if (typeof worker !== "string") {
       slot.worker = worker;
@@ -509,6 +524,8 @@ export class Supervisor implements ChangeTargets {
       if (slot.candidate === null) this.#launchLater(slot, pauseMs);
       else this.#promote(slot);
     }
+    // Else its successor goes on with the page.
+    if (slot.stats !== worker.stats) this.#retired.fold(worker.stats);
     if (this.#stopping && this.#workers.size === 0) this.#finish();
   }
 
@@ -577,6 +594,10 @@ export class Supervisor implements ChangeTargets {
         this.#events.onTrouble(worker, `no heartbeat for ${this.#options.workerTimeoutMs / 1000} s, it is killed`);
     }
   }
+}
+
+function pageOf(workerId: number, isLive: boolean, reader: StatsReader): Page {
+  return { workerId, isLive, isRetired: false, reader };
 }
 
 /** After a hard stop was asked for, what still runs is killed. */

@@ -162,6 +162,11 @@ export class Stats {
     return this.base(parent);
   }
 
+  /** The clusters that have a row. */
+  clusterIds(): string[] {
+    return [...this.clusters.keys()];
+  }
+
   /** Frees the rows of a cluster and of all its backends. Point the objects at `graveyardRow` first. */
   freeCluster(clusterId: string): void {
     const rows = this.backends.get(clusterId);

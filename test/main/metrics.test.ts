@@ -9,6 +9,7 @@ import { ContentWriter, histogramBuckets } from "../../src/main/metrics/content.
 import { CLIENT_ID_BYTES_MAX, DetailLeases, LEASES_MAX } from "../../src/main/metrics/detail.ts";
 import { configVerbs, MainMetrics } from "../../src/main/metrics/main-metrics.ts";
 import { queryMetrics } from "../../src/main/metrics/query.ts";
+import { RetiredStats } from "../../src/main/metrics/retired.ts";
 import { StatsdDrain } from "../../src/main/metrics/statsd.ts";
 import { DATAGRAM_BYTES, LineWriter } from "../../src/main/metrics/statsd-lines.ts";
 import { record } from "../../src/observe/histogram.ts";
@@ -29,7 +30,7 @@ import { StatsReader } from "../../src/observe/stats-reader.ts";
 function page(workerId: number, isLive = true) {
   const buffer = new ArrayBuffer(statsPageBytes(16));
   const stats = new Stats(buffer, { workerId, pid: 1, nowUs: 0 });
-  return { workerId, isLive, buffer, stats, reader: new StatsReader(buffer) };
+  return { workerId, isLive, isRetired: false, buffer, stats, reader: new StatsReader(buffer) };
 }
 
 type Pages = readonly ReturnType<typeof page>[];
@@ -102,6 +103,38 @@ test("a worker that was killed counts on, a removed cluster does not, and is unk
   assert.deepEqual(inner(proxying, "configuration.clusters"), { case: "gauge", value: 1n }, "of the living");
   assert.deepEqual(Object.keys(clusters), ["app"]);
   assert.equal(ask([dead, alive], { clusterIds: ["gone"] }).message, "No metrics found for object with id gone");
+});
+
+test("workers that retired count on: in sums only, for clusters that are there, and without their gauges", () => {
+  const retired = new RetiredStats(() => new ArrayBuffer(statsPageBytes(16)));
+  const old = page(0);
+  old.stats.values[METRIC_HTTP_REQUESTS] = 3;
+  old.stats.values[METRIC_CLIENT_CONNECTIONS] = 2;
+  record(old.stats.values, TIME_REQUEST, 7);
+  for (const id of ["app", "gone"]) {
+    const row = old.stats.clusterRow(id);
+    old.stats.values[row + ROW_REQUESTS] = 3;
+    record(old.stats.values, row + ROW_TIME_REQUEST, 0);
+    old.stats.values[old.stats.backendRow(id, "b0") + ROW_REQUESTS] = 3;
+    old.stats.values[old.stats.backendRow(id, "b0") + ROW_CONNECTIONS_PER_BACKEND] = 1;
+  }
+  assert.equal(retired.page, null);
+  retired.fold(old.reader);
+  retired.fold(old.reader);
+  const alive = page(1);
+  alive.stats.values[alive.stats.clusterRow("app") + ROW_REQUESTS] = 1;
+  const all = [alive, retired.page] as unknown as Pages;
+  const { proxying, clusters } = metricsOf(ask(all, {}, { detail: 3 }));
+  assert.deepEqual(inner(proxying, "http.requests"), { case: "count", value: 6n });
+  assert.deepEqual(inner(proxying, "client.connections"), { case: "gauge", value: 0n });
+  assert.deepEqual(Object.keys(clusters), ["app"]);
+  assert.deepEqual(inner(clusters["app"]?.cluster, "requests"), { case: "count", value: 7n });
+  assert.deepEqual(clusters["app"]?.backends, [], "the backend is not there any more");
+  assert.deepEqual(Object.keys(metricsOf(ask(all, { workers: true })).workers), ["1"]);
+  alive.stats.clusterRow("gone");
+  assert.equal(inner(metricsOf(ask(all)).clusters["gone"]?.cluster, "requests")?.case, "count");
+  retired.prune((id) => id === "app");
+  assert.equal(inner(metricsOf(ask(all)).clusters["gone"]?.cluster, "requests"), undefined, "it starts anew");
 });
 
 test("names choose exactly, also what never counted; a list has every name once", () => {

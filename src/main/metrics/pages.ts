@@ -11,6 +11,8 @@ export interface Page {
   readonly workerId: number;
   /** Whether that worker is there. */
   readonly isLive: boolean;
+  /** Sums of workers that are gone (retired.ts); no worker's own. */
+  readonly isRetired: boolean;
   readonly reader: StatsReader;
 }
 
@@ -26,12 +28,14 @@ export interface ClusterPlaces {
   readonly backends: Map<string, Place[]>;
 }
 
-/** The rows of the pages by cluster, in the order of their ids. */
+/** The rows of the pages by cluster, in the order of their ids. Retired pages come last: they know no removals. */
 export function* indexPages(pages: readonly Page[]): Generator<void, Map<string, ClusterPlaces>> {
   const clusters = new Map<string, ClusterPlaces>();
-  for (const { reader } of pages) {
+  for (const { reader, isRetired } of pages) {
     for (const at of reader.places()) {
-      const found: ClusterPlaces = clusters.get(at.clusterId) ?? { own: [], backends: new Map() };
+      const known = clusters.get(at.clusterId);
+      if (isRetired && (known === undefined || (at.backendId !== null && !known.backends.has(at.backendId)))) continue;
+      const found: ClusterPlaces = known ?? { own: [], backends: new Map() };
       clusters.set(at.clusterId, found);
       if (at.backendId === null) {
         found.own.push({ reader, at });

@@ -60,6 +60,7 @@ export function* queryMetrics(options: QueryMetricsOptions, source: MetricsSourc
   const workers: Record<string, WorkerContent> = {};
   let problem = NOTHING;
   for (const page of source.pages) {
+    if (page.isRetired) continue;
     const found = yield* query.read([page]);
     if (typeof found !== "string") workers[page.workerId] = found;
     else if (writer.bytes > source.bytesMax) return failureResponse(found);

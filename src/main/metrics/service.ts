@@ -39,6 +39,8 @@ export interface MetricsWorkers {
   /** Gives an order to all workers, and to those that start later its detail. Resolves with the ids of who did not obey. */
   orderMetrics(order: MetricsOrder, timeoutMs: number): Promise<readonly number[]>;
   serving(): readonly number[];
+  /** Forgets what workers that are gone counted for other clusters than these. */
+  pruneRetired(has: (clusterId: string) => boolean): void;
   readonly started: number;
   readonly deaths: number;
 }
@@ -196,6 +198,7 @@ export class MetricsService {
   #tick(): void {
     const transition = this.#leases.expire(performance.now());
     if (transition !== null) this.#follow(transition);
+    this.#options.workers.pruneRetired((id) => this.#options.state().clusters.get(id) !== undefined);
     this.#sender?.tick();
   }
 

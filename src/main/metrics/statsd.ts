@@ -69,7 +69,8 @@ export class StatsdDrain {
     this.#datagrams = 0;
     this.#drainMain();
     yield;
-    const pages = this.#source.pages();
+    // What retired workers counted was sent while they ran.
+    const pages = this.#source.pages().filter(({ isRetired }) => !isRetired);
     for (const page of pages) {
       this.#drainProxy(page);
       yield;
