@@ -2,17 +2,21 @@
 // server. Workers are killed in between, and nothing that was counted is lost.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
+import { existsSync } from "node:fs";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
 import { type AggregatedMetrics, MetricDetail, MetricsConfiguration } from "../src/command/gen/sozu_pb.ts";
 import { httpBackend } from "./lib/backend.ts";
 import { order } from "./lib/changes.ts";
 import { once } from "./lib/client.ts";
 import { killWorker } from "./lib/kills.ts";
-import { type RunningProxy, startProxy } from "./lib/proxy.ts";
+import { currentRelease, type RunningProxy, startProxy } from "./lib/proxy.ts";
 import { type Scope, until } from "./lib/scope.ts";
 
+const NO_TERMINAL = existsSync("/usr/bin/script") ? false : "needs script: apt-get install bsdutils";
 const GET = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 const NOWHERE = "GET / HTTP/1.1\r\nHost: nowhere.test\r\nConnection: close\r\n\r\n";
 
@@ -255,6 +259,32 @@ test("spec 3.2: sozu metrics shows tables and JSON, sozu top a picture", async (
   assert.match(top.stdout, /^app\/b0 /m);
   const after = await query(proxy);
   assert.equal(numberOf(after.main, "metrics.leases"), 0, "top has given its lease back");
+});
+
+test("sozu top redraws in place, takes keys, and leaves the terminal as it was", { skip: NO_TERMINAL }, async (t) => {
+  const proxy = await startProxy(t);
+  const release = currentRelease();
+  const words = [join(release, "bin", "node"), join(release, "js", "cli", "main.js"), "-c", "config.toml"];
+  const command = `${words.join(" ")} top --refresh-ms 50`;
+  const child = spawn("script", ["-qefc", command, "/dev/null"], {
+    cwd: proxy.folder,
+    stdio: ["pipe", "pipe", "pipe"],
+  });
+  t.after(() => child.kill());
+  let output = "";
+  child.stdout.on("data", (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  await until("a picture", () => output.includes("WORKER"));
+  child.stdin.write("s");
+  await until("another order", () => output.includes("sorted by errors"));
+  child.stdin.write("p");
+  await until("a pause", () => output.includes("paused"));
+  const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+  child.stdin.write("q");
+  assert.equal(await ended, 0);
+  assert.ok(output.startsWith("\x1b[?1049h"), "on a screen of its own");
+  assert.ok(output.includes("\x1b[?25h\x1b[?1049l"), "which it leaves");
 });
 
 /** A statsd server; what its lines add up to. */

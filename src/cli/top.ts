@@ -160,8 +160,14 @@ class Screen {
   draw(
     paint: (room: { width: number; height: number; sort: (typeof SORTS)[number]; paused: boolean }) => string[],
   ): void {
-    const { columns = 80, rows = 24 } = process.stdout;
-    const lines = paint({ width: columns, height: rows - 1, sort: SORTS[this.#sort]!, paused: this.paused });
+    const { columns, rows } = process.stdout;
+    // A terminal that does not know its size says 0.
+    const lines = paint({
+      width: columns || 80,
+      height: (rows || 24) - 1,
+      sort: SORTS[this.#sort]!,
+      paused: this.paused,
+    });
     // Each line is cleared to its end and the rest below: no flicker, nothing left of the picture before.
     process.stdout.write(`\x1b[?2026h\x1b[H${lines.map((line) => `${line}\x1b[K\r\n`).join("")}\x1b[J\x1b[?2026l`);
   }
