@@ -102,6 +102,8 @@ const MEANINGS: readonly (readonly [string, string])[] = [
   ["h1.backend_eof_before_message_complete", "responses cut by the backend"],
   ["event_loop.lag_ms", "how late the loop was at its last tick"],
   ["event_loop.overload", "0 in time, 1 accepting pauses, 2 new requests get 503"],
+  ["process.resident_bytes", "memory of the worker in RAM"],
+  ["memory.overload", "1 while new work is refused because memory runs short"],
   ["pipe.errors", "upgraded connections that failed"],
   ["proxy_protocol.errors", "PROXY headers that were refused"],
   ["rustls.*", "connections that failed below TLS; the name is Sōzu's"],

@@ -375,6 +375,8 @@ export interface WorkerSettings {
   /** null: access lines go to `logTarget`; "off" writes none. */
   readonly accessLogsTarget: string | null;
   readonly sandbox: SandboxMode;
+  /** Bytes of resident memory above which new work is refused; 0: any. */
+  readonly memoryLimit: number;
   /** What rows of the stats page record: 0 process, 2 cluster, 3 backend (spec 12.6). Changeable at runtime. */
   readonly metricDetail: number;
 }

@@ -28,6 +28,8 @@ export interface GlobalSettings extends SocketSettings {
   readonly workerAutomaticRestart: boolean;
   readonly workerTimeoutSeconds: number;
   readonly sandbox: SandboxMode;
+  /** Resident memory of one worker; 0: any. */
+  readonly workerMemoryLimitBytes: number;
   /** Of workers that were upgraded; 0 is for ever. */
   readonly drainTimeoutSeconds: number;
   readonly pidFilePath: string | null;
@@ -93,6 +95,7 @@ export function resolveSettings(
     workerAutomaticRestart: values.worker_automatic_restart ?? true,
     workerTimeoutSeconds: values.worker_timeout ?? 10,
     sandbox: values.sandbox ?? "on",
+    workerMemoryLimitBytes: values.worker_memory_limit ?? 0,
     drainTimeoutSeconds: values.drain_timeout ?? 3600,
     pidFilePath: optionalPath(values.pid_file_path, folder),
     savedState: optionalPath(values.saved_state, folder),
@@ -136,6 +139,7 @@ export function workerSettings(settings: GlobalSettings, workerId: number): Work
     basicAuthMaxCredentialBytes: settings.basicAuthMaxCredentialBytes,
     accessLogsTarget: settings.accessLogsTarget,
     sandbox: settings.sandbox,
+    memoryLimit: settings.workerMemoryLimitBytes,
     metricDetail: settings.clusterMetrics ? settings.metricDetail : 0,
   };
 }

@@ -90,6 +90,11 @@ export const GLOBAL_KEYS = {
   worker_count: key(integer(1, 1024), "`2`", "Worker processes."),
   worker_automatic_restart: key(bool(), "`true`", "Replace workers that died."),
   worker_timeout: key(integer(1, 86_400, "seconds"), "`10`", "How long main waits for workers to acknowledge."),
+  worker_memory_limit: key(
+    integer(33_554_432, 1_099_511_627_776, "bytes"),
+    "none",
+    "Resident memory of a worker above which it takes no new work (an addition).",
+  ),
   sandbox: key(
     word(SANDBOX_MODES),
     "`on`",

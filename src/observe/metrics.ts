@@ -119,6 +119,8 @@ export const METRIC_STATS_ROWS_OVERFLOWED = 159;
 export const METRIC_EVENT_LOOP_LAG_MS = 160;
 export const METRIC_EVENT_LOOP_OVERLOAD = 161;
 export const METRIC_HTTP_REQUESTS_SHED = 162;
+export const METRIC_PROCESS_RESIDENT_BYTES = 163;
+export const METRIC_MEMORY_OVERLOAD = 164;
 export const METRIC_HTTP_302_REDIRECTION = 190;
 export const METRIC_HTTP_308_REDIRECTION = 191;
 export const METRIC_HTTP_ANSWERS_TOO_LARGE = 192;
@@ -310,6 +312,8 @@ export const METRICS: readonly MetricInfo[] = [
   { name: "stats.rows_overflowed", kind: KIND_COUNTER, at: METRIC_STATS_ROWS_OVERFLOWED },
   { name: "event_loop.lag_ms", kind: KIND_GAUGE, at: METRIC_EVENT_LOOP_LAG_MS },
   { name: "event_loop.overload", kind: KIND_GAUGE, at: METRIC_EVENT_LOOP_OVERLOAD },
+  { name: "process.resident_bytes", kind: KIND_GAUGE, at: METRIC_PROCESS_RESIDENT_BYTES },
+  { name: "memory.overload", kind: KIND_GAUGE, at: METRIC_MEMORY_OVERLOAD },
   { name: "http.requests_shed", kind: KIND_COUNTER, at: METRIC_HTTP_REQUESTS_SHED },
   { name: "http.302.redirection", kind: KIND_COUNTER, at: METRIC_HTTP_302_REDIRECTION },
   { name: "http.308.redirection", kind: KIND_COUNTER, at: METRIC_HTTP_308_REDIRECTION },

@@ -57,6 +57,10 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
   readonly #retired: Set<HttpListener>;
   readonly #admission: Admission;
   readonly #sessions: Sessions;
+  /** What the event loop's lag asks for, and what memory asks for. */
+  #late: boolean;
+  #overloaded: boolean;
+  #memoryShort: boolean;
   #onDrained: (() => void) | null;
   /** Set by leave(). */
   #onLeft: (() => void) | null;
@@ -77,6 +81,9 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     );
     const shedder = new LoadShedder(this, this.context.stats.values, options.logger);
     options.loop.onLag = (lagMs) => shedder.onLag(lagMs, options.loop.nowMs);
+    this.#late = false;
+    this.#overloaded = false;
+    this.#memoryShort = false;
     this.#onDrained = null;
     this.#onLeft = null;
     this.#ticks = 0;
@@ -258,11 +265,24 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
   // ---- what the load shedder asks for
 
   setLate(late: boolean): void {
-    this.#admission.setLate(late);
+    this.#late = late;
+    this.#admission.setLate(late || this.#memoryShort);
   }
 
   setOverloaded(overloaded: boolean): void {
-    this.context.overloaded = overloaded;
+    this.#overloaded = overloaded;
+    this.context.overloaded = overloaded || this.#memoryShort;
+  }
+
+  /** Memory runs short (true): nothing new is taken, as in overload, and what is idle goes. */
+  setMemoryShort(short: boolean): void {
+    this.#memoryShort = short;
+    if (short) {
+      this.closeIdle();
+      this.#trim();
+    }
+    this.setLate(this.#late);
+    this.setOverloaded(this.#overloaded);
   }
 
   // ---- what admission asks for

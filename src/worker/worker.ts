@@ -5,6 +5,7 @@
 import { randomFillSync } from "node:crypto";
 import { fstat } from "node:fs";
 import { flushCompileCache } from "node:module";
+import { getHeapStatistics } from "node:v8";
 import { encodeHashes } from "../command/hash-packets.ts";
 import { encodeHealth } from "../command/health-packets.ts";
 import type { WorkerEvent } from "../command/objects.ts";
@@ -34,6 +35,7 @@ import { TIME_EVENT_LOOP } from "../observe/stats-layout.ts";
 import { UlidSource } from "../observe/ulid.ts";
 import { readClock } from "../os/clock.ts";
 import { closeAll } from "../os/fdpass.ts";
+import { ResidentMemory } from "../os/resident.ts";
 import { enterSandbox } from "../os/sandbox.ts";
 import { fdSize, mapShared } from "../os/shared.ts";
 import { close } from "../os/sockets.ts";
@@ -43,6 +45,7 @@ import { pairFiles, pairSockets, type Start } from "./boot.ts";
 import { ChangeQueue } from "./change-queue.ts";
 import { CHANNEL_ARENA_BYTES, WorkerChannel } from "./channel.ts";
 import { openLogs, type WorkerLogs } from "./logs.ts";
+import { MemoryGuard } from "./memory-guard.ts";
 import { Replica } from "./replica.ts";
 import { Ticker } from "./ticker.ts";
 
@@ -135,14 +138,29 @@ export class Worker {
     const refusals = this.#replica.replay(new Uint8Array(mapShared(stateFd, hello.stateBytes)));
     close(stateFd);
     this.#stats.freeLeftovers();
+    const memory = this.#guardMemory();
     this.#closeSandbox();
     const { values } = this.#stats;
     this.#loop.onTurn = (us) => record(values, TIME_EVENT_LOOP, us | 0);
-    new Ticker(this.#loop, this.#stats, this.#logs).start();
+    new Ticker(this.#loop, this.#stats, this.#logs, memory).start();
     this.#loop.start();
     this.#hashLow = this.#replica.mirror.hashLow;
     this.#hashHigh = this.#replica.mirror.hashHigh;
     this.#standing(PACKET.READY, revision, refusals);
+  }
+
+  #guardMemory(): MemoryGuard {
+    const resident = new ResidentMemory();
+    return new MemoryGuard({
+      residentMax: this.#start.hello.settings.memoryLimit,
+      resident: () => resident.read(),
+      heap: () => {
+        const { used_heap_size: used, heap_size_limit: limit } = getHeapStatistics();
+        return { used, limit };
+      },
+      logger: this.#logs.logger,
+      onShort: (short) => this.#proxy.setMemoryShort(short),
+    });
   }
 
   // Everything is loaded and open by now, and no byte of a peer has been read.

@@ -44,6 +44,7 @@ const SETTINGS: WorkerSettings = {
   basicAuthMaxCredentialBytes: 4096,
   accessLogsTarget: null,
   sandbox: "off",
+  memoryLimit: 0,
   metricDetail: 3,
 };
 
