@@ -102,7 +102,7 @@ test("docs/hardening.md has every case, and the tests it names exist", () => {
   for (const [, id, where] of read("docs/hardening.md").matchAll(/^\| ([A-Z0-9]+-\d\d) \| .* \| ([^|]+) \|$/gm)) {
     rows.set(id as string, where as string);
   }
-  const groups: Readonly<Record<string, number>> = { H1: 62, BE: 20, WS: 14, PP: 19, RX: 24, CP: 24, UP: 26 };
+  const groups: Readonly<Record<string, number>> = { H1: 62, BE: 20, WS: 14, TLS: 20, PP: 19, RX: 24, CP: 24, UP: 26 };
   for (const [group, count] of Object.entries(groups)) {
     for (let i = 1; i <= count; i++) assert.ok(rows.has(`${group}-${String(i).padStart(2, "0")}`), `${group}-${i}`);
   }
@@ -117,7 +117,7 @@ test("docs/hardening.md has every case, and the tests it names exist", () => {
   }
   for (const file of testFiles()) {
     for (const [, title] of read(file).matchAll(/\b(?:test|it|describe)\(\s*["`]([^"`]*)/g)) {
-      for (const [id] of (title as string).matchAll(/\b(?:H1|BE|WS|PP|RX|CP|UP)-\d\d\b/g)) {
+      for (const [id] of (title as string).matchAll(/\b(?:H1|BE|WS|TLS|PP|RX|CP|UP)-\d\d\b/g)) {
         assert.ok(rows.get(id)?.includes(`](../${file})`), `${id}: its row does not name ${file}`);
       }
     }
