@@ -21,6 +21,7 @@ import { Fault } from "./fault.ts";
 import { Gather } from "./gather.ts";
 import { IpLimits } from "./ip-limits.ts";
 import { OUTBOX_BUFFERS, Outboxes } from "./outbox.ts";
+import { BackendTlsTable } from "./tls/backend-tls.ts";
 
 /** Room beside the body in one read's output: an encoded response head's additions, chunk framing. */
 const OUTPUT_MARGIN = 2048;
@@ -79,6 +80,8 @@ export class TrafficContext {
   /** Connections of one address to one cluster. */
   readonly ipLimits: IpLimits;
   readonly outboxes: Outboxes;
+  /** TLS to backends. */
+  readonly backendTls: BackendTlsTable;
   /** Collects what goes to a client. */
   readonly toFront: Gather;
   /** Collects what goes to a backend. */
@@ -123,6 +126,7 @@ export class TrafficContext {
     this.slots = new SlotPool(memory, slotBytes(settings));
     this.records = new ClientRecords(memory, settings.maxConnections);
     this.ipLimits = new IpLimits(this.records, memory.bytes, settings.maxConnectionsPerIp);
+    this.backendTls = new BackendTlsTable(options.logger);
     this.outboxes = new Outboxes(this.buffers, memory.bytes);
     const front = memory.allocate(GATHER_AREA_BYTES, 64);
     const back = memory.allocate(GATHER_AREA_BYTES, 64);

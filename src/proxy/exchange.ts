@@ -259,6 +259,7 @@ export class Exchange {
   requestTrailers(head: Head, base: number): void {
     if (this.back === null || this.front === null) return;
     this.front.listener.tolerance?.checkTrailers(head, this.context.bytes, base);
+    this.front.listener.tls?.clientFields?.apply(head, this.context.bytes, base);
     this.back.sendTrailers(head, base);
   }
 

@@ -371,6 +371,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     const cluster = this.clusters.removeCluster(clusterId);
     if (cluster === null) return `there is no cluster ${clusterId}`;
     cluster.answers = null;
+    this.context.backendTls.drop(clusterId);
     cluster.row = stats.graveyardRow;
     for (const backend of cluster.backends) backend.row = stats.graveyardRow;
     stats.freeCluster(clusterId);

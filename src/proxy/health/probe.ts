@@ -1,7 +1,7 @@
 // One probe of one backend: a connection of its own on the worker's loop, which sends `GET <uri>` and judges the answer's
 // status, or only connects (spec 7.5).
 //
-//   CONNECTING --up--> HEAD --head--> ENDING --end, 4,096 bytes, 1 s--> CLOSED
+//   CONNECTING --up, with TLS where the cluster wants it--> HEAD --head--> ENDING --end, 4,096 bytes, 1 s--> CLOSED
 //        `---- failed, timeout ----------- a result ------------------------^
 //
 // The backend is hostile: its answer is decoded as strictly as any, at most 4,096 bytes of it are read, in at most 64
@@ -13,6 +13,18 @@ import { Timed } from "../../loop/timer-wheel.ts";
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { describeErrno, EAGAIN, EINPROGRESS } from "../../os/errno.ts";
 import { close, connect, encodeSockaddr, recv, send, socket, TCP4, TCP6, takeSocketError } from "../../os/sockets.ts";
+import {
+  FAILURE_CAUSE,
+  failureWords,
+  HANDSHAKE_DONE,
+  HANDSHAKE_READ,
+  HANDSHAKE_WRITE,
+  handshake,
+  TLS_CAUSES,
+  tlsFree,
+  tlsRead,
+  tlsWrite,
+} from "../../os/tls.ts";
 import { ascii } from "../../wire/http1/bytes.ts";
 import { wireErrors } from "../../wire/http1/errors.ts";
 import type { HealthMonitor } from "./health-monitor.ts";
@@ -34,6 +46,8 @@ export class Probe extends Timed {
   readonly #target: Target;
   #fd: number;
   #token: number;
+  /** The TLS session, -1: none. */
+  #tls: number;
   #state: number;
   /** The head as far as it came; null: nothing, or nothing that is needed any more. */
   #held: Uint8Array | null;
@@ -47,6 +61,7 @@ export class Probe extends Timed {
     this.#target = target;
     this.#fd = fd;
     this.#token = -1;
+    this.#tls = -1;
     this.#state = CONNECTING;
     this.#held = null;
     this.#received = 0;
@@ -84,6 +99,7 @@ export class Probe extends Timed {
     const { loop } = this.#monitor.context;
     loop.wheel.cancel(this);
     if (this.#token !== -1) loop.unregister(this.#token, this.#fd);
+    if (this.#tls !== -1) tlsFree(this.#tls);
     close(this.#fd);
     this.#held = null;
     this.#monitor.ended(this.#target);
@@ -102,6 +118,7 @@ export class Probe extends Timed {
 
   /** False: not connected, or nothing more to do. */
   #onConnecting(events: number): boolean {
+    if (this.#tls !== -1) return this.#shakeHands();
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) === 0) return false;
     const failed = takeSocketError(this.#fd);
     if (failed !== 0) {
@@ -113,11 +130,34 @@ export class Probe extends Timed {
       this.#end(true, "");
       return false;
     }
+    const secure = this.#monitor.context.backendTls.of(check.cluster);
+    if (secure === null) return this.#ask();
+    const session = secure.connect(this.#fd, backend);
+    if (session < 0) {
+      this.#end(false, "TLS to it cannot be used");
+      return false;
+    }
+    this.#tls = session;
+    return this.#shakeHands();
+  }
+
+  #shakeHands(): boolean {
+    const { scratch, scratchBytes } = this.#monitor.context;
+    const result = handshake(this.#tls, scratch, scratchBytes);
+    if (result === HANDSHAKE_DONE) return this.#ask();
+    if (result === HANDSHAKE_READ || result === HANDSHAKE_WRITE) return false;
+    this.#end(false, `TLS handshake: ${TLS_CAUSES[failureWords[FAILURE_CAUSE]] ?? "other"}`);
+    return false;
+  }
+
+  #ask(): boolean {
+    const { check, backend } = this.#target;
     const { bytes, scratch } = this.#monitor.context;
     const host = String.fromCharCode(...backend.addressBytes);
     const request = ascii(`GET ${check.config.uri} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
     bytes.set(request, scratch);
-    const sent = send(this.#fd, scratch, request.length);
+    const sent =
+      this.#tls === -1 ? send(this.#fd, scratch, request.length) : tlsWrite(this.#tls, scratch, request.length);
     if (sent !== request.length) {
       this.#end(false, sent < 0 ? describeErrno(sent) : "it does not take the request");
       return false;
@@ -131,7 +171,7 @@ export class Probe extends Timed {
     while (this.#state === HEAD) {
       const held = this.#held;
       const from = scratch + (held === null ? 0 : held.length);
-      const n = recv(this.#fd, from, ANSWER_BYTES_MAX - this.#received);
+      const n = this.#receive(from, ANSWER_BYTES_MAX - this.#received);
       if (n === -EAGAIN) return;
       if (n <= 0) {
         this.#end(false, n === 0 ? "it closes without a complete answer" : describeErrno(n));
@@ -171,7 +211,7 @@ export class Probe extends Timed {
     const { scratch } = this.#monitor.context;
     for (;;) {
       const room = ANSWER_BYTES_MAX - this.#received;
-      const n = room === 0 ? 0 : recv(this.#fd, scratch, room);
+      const n = room === 0 ? 0 : this.#receive(scratch, room);
       if (n === -EAGAIN) return;
       if (n <= 0) {
         this.cancel();
@@ -179,6 +219,10 @@ export class Probe extends Timed {
       }
       this.#received += n;
     }
+  }
+
+  #receive(at: number, room: number): number {
+    return this.#tls === -1 ? recv(this.#fd, at, room) : tlsRead(this.#tls, at, room);
   }
 
   #end(success: boolean, problem: string): void {

@@ -1,6 +1,6 @@
 // The backend's side of HTTP/1: one connection, one request at a time, pooled in between.
 //
-//   CONNECTING --up--> HEAD --head--> BODY --end--> IDLE (pooled) --begin--> HEAD ...
+//   CONNECTING --up, with TLS where the cluster wants it--> HEAD --head--> BODY --end--> IDLE (pooled) --begin--> HEAD ...
 //        |               |  `-- interim -'|            `-- any event --> CLOSED
 //        |               `-- 101 that was asked for --> TUNNEL, which never comes back
 //        `---- failed, closed, malformed, timeout: the exchange hears `backLost`, the connection is CLOSED
@@ -19,8 +19,17 @@ import {
   METRIC_HTTP_BACKEND_PARSE_ERRORS,
 } from "../../observe/metrics.ts";
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
-import { EAGAIN, ENOBUFS } from "../../os/errno.ts";
+import { EAGAIN, ENOBUFS, EPROTO } from "../../os/errno.ts";
 import { takeSocketError, unsentBytes } from "../../os/sockets.ts";
+import {
+  FAILURE_CAUSE,
+  failureWords,
+  HANDSHAKE_DONE,
+  HANDSHAKE_READ,
+  HANDSHAKE_WRITE,
+  handshake,
+  TLS_CAUSES,
+} from "../../os/tls.ts";
 import { WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import { BODY as BODY_KIND, type ResponseDecoder } from "../../wire/http1/response-decoder.ts";
@@ -38,6 +47,7 @@ import {
   LOST_TIMEOUT,
   LOST_TRUNCATED,
 } from "../streams.ts";
+import type { BackendTls } from "../tls/backend-tls.ts";
 import type { BackPool } from "./back-pool.ts";
 import type { BodyReader } from "./body-reader.ts";
 import { gatherChunk, gatherLastChunk } from "./chunks.ts";
@@ -57,6 +67,8 @@ export class BackConnection extends Connection implements BackStream {
   readonly http: HttpContext;
   readonly pool: BackPool;
   readonly backend: Backend;
+  /** How the backend is spoken to; null: plainly. */
+  readonly secure: BackendTls | null;
   reused: boolean;
   sentBytes: number;
   receivedBytes: number;
@@ -77,11 +89,12 @@ export class BackConnection extends Connection implements BackStream {
   #chunked: boolean;
   #connectStartUs: number;
 
-  constructor(http: HttpContext, pool: BackPool, fd: number) {
+  constructor(http: HttpContext, pool: BackPool, fd: number, secure: BackendTls | null) {
     super(http.context, fd);
     this.http = http;
     this.pool = pool;
     this.backend = pool.backend;
+    this.secure = secure;
     this.reused = false;
     this.sentBytes = 0;
     this.receivedBytes = 0;
@@ -112,7 +125,8 @@ export class BackConnection extends Connection implements BackStream {
         this.#onConnecting(events);
         return;
       case IDLE:
-        // RFC 9112 9.2: nothing may come from an idle server but its end; anything else desynchronises.
+        // RFC 9112 9.2: nothing may come from an idle server but its end; anything else desynchronises. TLS has tickets.
+        if (this.tls !== -1 && (events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) === 0 && this.isQuiet()) return;
         if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) !== 0) this.discard();
         return;
       default:
@@ -254,12 +268,45 @@ export class BackConnection extends Connection implements BackStream {
   // ---- connecting
 
   #onConnecting(events: number): void {
+    if (this.tls !== -1) {
+      this.#shakeHands(events);
+      return;
+    }
     if ((events & (EPOLLOUT | EPOLLERR | EPOLLHUP)) === 0) return;
     const failed = takeSocketError(this.fd);
     if (failed !== 0) {
       this.#connectFailed(-failed);
       return;
     }
+    if (this.secure === null) this.#up(events);
+    else this.#secureWith(this.secure);
+  }
+
+  /** The connection is up: TLS comes first, within the time of connecting. */
+  #secureWith(secure: BackendTls): void {
+    const session = secure.connect(this.fd, this.backend);
+    if (session < 0) {
+      this.#connectFailed(EPROTO);
+      return;
+    }
+    this.tls = session;
+    this.#shakeHands(0);
+  }
+
+  #shakeHands(events: number): void {
+    const { scratch, scratchBytes, logger } = this.context;
+    const result = handshake(this.tls, scratch, scratchBytes);
+    if (result === HANDSHAKE_READ || result === HANDSHAKE_WRITE) return;
+    if (result === HANDSHAKE_DONE) {
+      this.#up(events | EPOLLIN);
+      return;
+    }
+    const cause = TLS_CAUSES[failureWords[FAILURE_CAUSE]] ?? "other";
+    logger.warn("https", `TLS handshake with backend ${this.backend.id} of ${this.backend.clusterId} failed: ${cause}`);
+    this.#connectFailed(EPROTO);
+  }
+
+  #up(events: number): void {
     this.#state = HEAD;
     this.pool.connected(this.context.loop.nowUs - this.#connectStartUs);
     this.#armResponse();

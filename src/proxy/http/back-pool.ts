@@ -33,6 +33,7 @@ import { noteBackendDown, noteBackendUp, noteDrained } from "../availability.ts"
 import type { Exchange } from "../exchange.ts";
 import { recordConnectionTime } from "../exchange-record.ts";
 import type { FrontStream } from "../streams.ts";
+import type { BackendTls } from "../tls/backend-tls.ts";
 import { BackConnection } from "./back-connection.ts";
 import type { HttpContext } from "./http-context.ts";
 
@@ -49,6 +50,8 @@ export class BackPool {
   /** The cluster lets clients share connections. */
   #shared: boolean;
   #cluster: Cluster | null;
+  /** How the backend is spoken to now; null: plainly. */
+  #tls: BackendTls | null;
   readonly #http: HttpContext;
   readonly #idle: BackConnection[];
 
@@ -57,6 +60,7 @@ export class BackPool {
     this.open = 0;
     this.#shared = true;
     this.#cluster = null;
+    this.#tls = null;
     this.#http = http;
     this.#idle = [];
   }
@@ -66,6 +70,8 @@ export class BackPool {
     const values = this.#http.context.stats.values;
     this.#cluster = exchange.cluster;
     this.#shared = exchange.cluster?.config?.sharedBackendConnections !== false;
+    const tls = exchange.cluster?.config?.tls == null ? null : this.#http.context.backendTls.of(exchange.cluster);
+    if (tls !== this.#tls) this.#useTls(tls);
     const wantsFresh = exchange.retried || exchange.attempts > 1;
     const idle = wantsFresh ? null : this.#takeIdle(exchange);
     if (idle !== null) {
@@ -77,11 +83,17 @@ export class BackPool {
     return this.#connect();
   }
 
+  /** What was connected under another policy serves nobody any more. */
+  #useTls(tls: BackendTls | null): void {
+    this.#tls = tls;
+    this.retire();
+  }
+
   /** Keeps a connection whose response ended cleanly; closes it when there is a reason not to. */
   release(connection: BackConnection, front: FrontStream | null): void {
     const { context } = this.#http;
     const owner = connection.belongsToClient || !this.#shared ? front : null;
-    if (this.backend.removed || (owner === null && this.#idle.length >= IDLE_MAX)) {
+    if (this.backend.removed || connection.secure !== this.#tls || (owner === null && this.#idle.length >= IDLE_MAX)) {
       connection.discard();
       return;
     }
@@ -202,7 +214,7 @@ export class BackPool {
       this.#countFailure(-result);
       return null;
     }
-    const connection = new BackConnection(this.#http, this, fd);
+    const connection = new BackConnection(this.#http, this, fd, this.#tls);
     const token = context.loop.register(fd, connection, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
     if (token < 0) {
       close(fd);

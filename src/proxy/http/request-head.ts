@@ -65,7 +65,10 @@ export class Http1RequestEncoder implements RequestEncoder {
     const policy = route === null || route.policy === null || route.policy.status !== 0 ? null : route.policy;
     const last = head.count === 0 ? message.pathEnd : head.valueEnd(head.count - 1);
     const idName = front.listener.correlationName;
-    const room = last + 2 * head.count + ADDED_MAX + idName.length;
+    const { tls } = front.listener;
+    const clientFields = tls === null || front.secured === null ? null : front.secured.clientFields;
+    let room = last + 2 * head.count + ADDED_MAX + idName.length;
+    if (clientFields !== null) room += clientFields.length;
     if (!exchange.slot.take(policy === null ? room : room + this.#roomOf(policy, message))) return false;
     const bytes = this.#context.bytes;
     let dropped = 0;
@@ -73,6 +76,7 @@ export class Http1RequestEncoder implements RequestEncoder {
       policy.request.apply(head, bytes, base);
       dropped = policy.request.dropped;
     }
+    if (tls !== null && tls.clientFields !== null) tls.clientFields.apply(head, bytes, base);
     const present = this.#forwarding.believed(front, head, bytes, base);
     const forwardedFor = this.#forwarding.takeLast(front, head, present);
     const sticky = (head.present & (1 << COOKIE)) === 0 ? -1 : this.#takeSticky(exchange, front, head, base);
@@ -83,6 +87,7 @@ export class Http1RequestEncoder implements RequestEncoder {
     if (sticky !== -1) at = this.#otherCookies(at, base, head, sticky);
     at = this.#forwarding.add(exchange, front, head, at, base, present, forwardedFor, dropped);
     if (policy !== null) at = this.#addEdits(policy, message, at, base, dropped);
+    if (clientFields !== null) at = encodeConstant(bytes, at, clientFields);
     at = encodeConstant(bytes, at, idName);
     at = encodeLineEnd(bytes, copySpan(bytes, at, exchange.slot.at, ULID_LENGTH));
     // RFC 9110 10.1.4: TE concerns this hop only, so Connection names it. Behind a switch of protocols are no trailers.

@@ -155,6 +155,7 @@ export class Handshakes implements Deferrable {
         factWords[FACT_RESUMED] === 1,
       );
       secured.count(stats.values);
+      connection.listener.tls?.agreed(connection, secured);
     }
     connection.handshakeDone();
   }

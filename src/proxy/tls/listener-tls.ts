@@ -23,11 +23,13 @@ import {
   createContext,
   destroyContext,
 } from "../../os/tls.ts";
+import type { HeaderEdits } from "../../policies/header-edits.ts";
 import { compileHsts, type HstsPolicy } from "../../policies/hsts.ts";
 import type { ClientHello } from "../../wire/client-hello/decoder.ts";
 import { SERVER_NAME, serverNameText } from "../../wire/client-hello/server-name.ts";
 import type { ClientConnection } from "../client-connection.ts";
 import type { HttpContext } from "../http/http-context.ts";
+import { compileClientFields, renderClientFields } from "./client-fields.ts";
 import { tlsPolicy } from "./policy.ts";
 import { Secured } from "./secured.ts";
 
@@ -37,6 +39,8 @@ export class ListenerTls {
   config: HttpsListenerObject;
   /** For frontends that say nothing of it; null: none. */
   hsts: HstsPolicy | null;
+  /** Drops what clients themselves say of their certificates; null: they are not asked for one. */
+  clientFields: HeaderEdits | null;
   /** Handle of the policy. */
   context: number;
   readonly certificates: CertificateStore;
@@ -47,6 +51,7 @@ export class ListenerTls {
   private constructor(http: HttpContext, config: HttpsListenerObject, context: number) {
     this.config = config;
     this.hsts = compileHsts(config.hsts);
+    this.clientFields = compileClientFields(config.clientAuth);
     this.context = context;
     this.certificates = new CertificateStore();
     this.#http = http;
@@ -69,6 +74,7 @@ export class ListenerTls {
     this.context = context;
     this.config = config;
     this.hsts = compileHsts(config.hsts);
+    this.clientFields = compileClientFields(config.clientAuth);
     this.#alpn = new AlpnPolicy(config.tls.alpnProtocols, config.tls.disableHttp11);
     this.#speaksTls13 = config.tls.versions.includes(VERSION_TLS13);
     this.#warn();
@@ -120,6 +126,13 @@ export class ListenerTls {
     if (identity === -1) return ALERT_INTERNAL_ERROR;
     if (isBound) connection.secured.bind(certificate.names);
     return choose(connection.tls, this.context, alpn, identity) === 0 ? 0 : ALERT_HANDSHAKE_FAILURE;
+  }
+
+  /** The handshake is done: what backends hear of the client. */
+  agreed(connection: ClientConnection, secured: Secured): void {
+    const { bytes, scratch } = this.#http.context;
+    const { clientAuth } = this.config;
+    if (clientAuth !== null) secured.clientFields = renderClientFields(clientAuth, connection.tls, bytes, scratch);
   }
 
   /** Whether a connection may ask for the host at [start, end) of `bytes` (spec 8.7). */

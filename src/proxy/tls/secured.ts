@@ -5,6 +5,7 @@
 import type { ServedNames } from "../../certificates/served-names.ts";
 import * as metric from "../../observe/metrics-tls.ts";
 import { ascii } from "../../wire/http1/bytes.ts";
+import type { Constant } from "../../wire/http1/encoder.ts";
 
 /** Code points of the suites that are counted one by one, in the order of their counters, and their names there. */
 const CIPHERS: readonly (readonly [code: number, name: string])[] = [
@@ -42,6 +43,8 @@ export class Secured {
   /** `h2`, `http/1.1`; null: the client has no ALPN. */
   readonly alpn: string | null;
   resumed: boolean;
+  /** Fields for backends that tell of the client's certificate; null: the listener asks for none. */
+  clientFields: Constant | null;
   #version: number;
   #cipher: number;
   #group: number;
@@ -51,6 +54,7 @@ export class Secured {
     this.names = null;
     this.alpn = alpn;
     this.resumed = false;
+    this.clientFields = null;
     this.#version = VERSION_TEXTS.length - 1;
     this.#cipher = CIPHERS.length;
     this.#group = GROUPS.length;

@@ -1,0 +1,87 @@
+// TLS to the backends of a cluster (an addition): one policy and one identity for all of them, made when a connection first
+// needs them. Connections that were made under another policy are not used again.
+
+import { rootCertificates } from "node:tls";
+import type { Backend } from "../../balancing/backend.ts";
+import type { Cluster } from "../../balancing/cluster.ts";
+import type { BackendTlsObject } from "../../command/objects-tls.ts";
+import type { Logger } from "../../observe/logger.ts";
+import { createContext, createIdentity, destroyContext, destroyIdentity, tlsConnect } from "../../os/tls.ts";
+
+export class BackendTls {
+  readonly object: BackendTlsObject;
+  /** -1: OpenSSL refuses what was configured; no backend is reached then. */
+  readonly #context: number;
+  readonly #identity: number;
+
+  constructor(object: BackendTlsObject, clusterId: string, logger: Logger) {
+    this.object = object;
+    const authorities = object.ca ?? rootCertificates.join("\n");
+    const context = createContext({
+      role: "client",
+      alpn: ["http/1.1"],
+      ...(object.verify ? { authorities } : { verify: "none" }),
+    });
+    const { certificate, key } = object;
+    const identity = certificate === null || key === null ? -1 : createIdentity(certificate, "", key);
+    const problem =
+      typeof context !== "number" ? context.reason : typeof identity !== "number" ? identity.reason : null;
+    if (problem !== null)
+      logger.error("https", `TLS to the backends of cluster ${clusterId} cannot be used: ${problem}`);
+    this.#context = problem === null && typeof context === "number" ? context : -1;
+    this.#identity = typeof identity === "number" ? identity : -1;
+  }
+
+  /** A session in the client role on a connected socket, or -errno. */
+  connect(fd: number, backend: Backend): number {
+    const { serverName, verify } = this.object;
+    const expected = verify ? (serverName ?? backend.address.ip) : "";
+    return tlsConnect(fd, this.#context, serverName ?? "", expected, this.#identity, -1);
+  }
+
+  /** Nobody connects with it any more; open connections go on. */
+  dispose(): void {
+    if (this.#context !== -1) destroyContext(this.#context);
+    if (this.#identity !== -1) destroyIdentity(this.#identity);
+  }
+}
+
+/** The policies in use, by cluster. */
+export class BackendTlsTable {
+  readonly #policies: Map<string, BackendTls>;
+  readonly #logger: Logger;
+
+  constructor(logger: Logger) {
+    this.#policies = new Map();
+    this.#logger = logger;
+  }
+
+  /** The policy of a cluster's backends as it is configured now; null: they are spoken to plainly. */
+  of(cluster: Cluster | null): BackendTls | null {
+    const object = cluster === null || cluster.config === null ? null : cluster.config.tls;
+    if (object === null || cluster === null) return null;
+    const known = this.#policies.get(cluster.id);
+    if (known !== undefined && isSame(known.object, object)) return known;
+    known?.dispose();
+    const fresh = new BackendTls(object, cluster.id, this.#logger);
+    this.#policies.set(cluster.id, fresh);
+    return fresh;
+  }
+
+  /** The cluster is gone. */
+  drop(clusterId: string): void {
+    this.#policies.get(clusterId)?.dispose();
+    this.#policies.delete(clusterId);
+  }
+}
+
+function isSame(a: BackendTlsObject, b: BackendTlsObject): boolean {
+  if (a === b) return true;
+  return (
+    a.verify === b.verify &&
+    a.ca === b.ca &&
+    a.serverName === b.serverName &&
+    a.certificate === b.certificate &&
+    a.key === b.key
+  );
+}
