@@ -50,6 +50,8 @@ export const PACKET = {
   DRAIN: 20,
   /** Body: JSON of `LogFiles`; as many descriptors as targets. Before RUN, and when log files were opened anew. */
   LOG_FILES: 24,
+  /** Body: keys of session tickets, newest first. Before RUN, and at each rotation. */
+  TICKET_KEYS: 15,
 
   /** The state is in place and the listeners accept. Body: `Standing`. Number: the revision. */
   READY: 64,

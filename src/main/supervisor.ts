@@ -3,6 +3,7 @@
 // same sockets and state; deaths in a row are answered with growing pauses (back-off.ts).
 // Invariant: at most one worker per slot serves; predecessors leave once it is ready.
 
+import { randomBytes } from "node:crypto";
 import { EventKind } from "../command/gen/sozu_pb.ts";
 import { decodeHashes, type HashesPart } from "../command/hash-packets.ts";
 import { decodeHealth } from "../command/health-packets.ts";
@@ -21,6 +22,7 @@ import type { LogFiles } from "./log-files.ts";
 import type { Page } from "./metrics/pages.ts";
 import { RetiredStats } from "./metrics/retired.ts";
 import { ownRelease, type Release, releaseName } from "./release.ts";
+import { TicketKeys } from "./ticket-keys.ts";
 import { BEAT, watchBeat } from "./watchdog.ts";
 import { WORKER, WorkerProcess } from "./worker-process.ts";
 import { WorkerQueries } from "./worker-queries.ts";
@@ -96,6 +98,7 @@ export class Supervisor implements ChangeTargets {
   readonly #retired: RetiredStats;
   /** Workers that ended without being told to. */
   deaths: number;
+  readonly #ticketKeys: TicketKeys;
   #reportEvents: boolean;
   #maxConnectionsPerIp: number;
   #nextId: number;
@@ -119,6 +122,7 @@ export class Supervisor implements ChangeTargets {
     this.#metricDetail = null;
     this.#retired = new RetiredStats(() => this.#makeRetired());
     this.deaths = 0;
+    this.#ticketKeys = new TicketKeys(randomBytes, performance.now());
     this.#reportEvents = false;
     this.#maxConnectionsPerIp = options.maxConnectionsPerIp;
     this.#nextId = 0;
@@ -401,6 +405,7 @@ export class Supervisor implements ChangeTargets {
         listen: { addresses, lentBy: null },
         listenFds: fds,
         logFiles: this.#options.logFiles,
+        ticketKeys: this.#ticketKeys.bytes,
         commandSocket,
       },
       this.#events,
@@ -561,6 +566,9 @@ export class Supervisor implements ChangeTargets {
     this.#options.onTick(nowMs);
     const sinceMs = nowMs - this.#lastTickMs;
     this.#lastTickMs = nowMs;
+    if (this.#ticketKeys.tick(nowMs)) {
+      for (const worker of this.#workers.values()) worker.setTicketKeys(this.#ticketKeys.bytes);
+    }
     for (const slot of this.#slots) {
       if (slot.worker?.state === WORKER.SERVING) this.#watchHeartbeat(slot, slot.worker, sinceMs);
       else if (slot.worker !== null) this.#watchStart(slot.worker, nowMs);

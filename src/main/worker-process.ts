@@ -93,6 +93,8 @@ export interface WorkerStart {
   /** Descriptors of `listen.addresses`; stay main's. */
   readonly listenFds: readonly number[];
   readonly logFiles: LogFiles;
+  /** Of session tickets, newest first. */
+  readonly ticketKeys: Uint8Array;
   /** Shown in its command line, so that orphans can be told apart. */
   readonly commandSocket: string;
 }
@@ -169,6 +171,7 @@ export class WorkerProcess {
     close(state);
     worker.logFiles(start.logFiles);
     worker.listen(start.listen, start.listenFds);
+    worker.setTicketKeys(start.ticketKeys);
     worker.#channel.send(encodePacket(PACKET.RUN, revision));
     return worker;
   }
@@ -231,6 +234,11 @@ export class WorkerProcess {
   /** Whether it is to report events; at first it does not. */
   reportEvents(wanted: boolean): void {
     this.#channel.send(encodePacket(PACKET.EVENTS, wanted ? 1 : 0));
+  }
+
+  /** The keys of session tickets, newest first. */
+  setTicketKeys(keys: Uint8Array): void {
+    this.#channel.send(encodePacket(PACKET.TICKET_KEYS, 0, keys));
   }
 
   setMaxConnectionsPerIp(limit: number): void {

@@ -18,6 +18,7 @@ import {
 import { EAGAIN } from "../os/errno.ts";
 import { closeAll, recvFds, sendFds } from "../os/fdpass.ts";
 import { unwatchFd, watchFd } from "../os/watcher.ts";
+import { takeTicketKeys } from "./ticket-keys.ts";
 import { Worker } from "./worker.ts";
 
 /** Where main puts a worker's end of the channel. */
@@ -56,6 +57,9 @@ export function boot(): void {
         return;
       case PACKET.LOG_FILES:
         logFiles = pairFiles(packet.body, received);
+        return;
+      case PACKET.TICKET_KEYS:
+        if (!takeTicketKeys(packet.body)) abort("main sent broken ticket keys");
         return;
       case PACKET.RUN: {
         if (hello === null) abort("main sent no settings");

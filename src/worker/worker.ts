@@ -48,6 +48,7 @@ import { openLogs, type WorkerLogs } from "./logs.ts";
 import { MemoryGuard } from "./memory-guard.ts";
 import { Replica } from "./replica.ts";
 import { Ticker } from "./ticker.ts";
+import { takeTicketKeys } from "./ticket-keys.ts";
 
 /** How long the last log lines may take at the end. */
 const DRAIN_LOGS_MS = 1000;
@@ -210,6 +211,9 @@ export class Worker {
         break;
       case PACKET.METRICS:
         this.#orderMetrics(number, decodeJson<MetricsOrder>(body));
+        break;
+      case PACKET.TICKET_KEYS:
+        if (!takeTicketKeys(body)) this.#logs.logger.error("tls", "main sent broken ticket keys: the old ones stay");
         break;
       case PACKET.MAX_CONNECTIONS_PER_IP:
         this.#proxy.setMaxConnectionsPerIp(number);
