@@ -15,7 +15,7 @@ import {
   UDP_HEALTH_KEYS,
   UDP_KEYS,
 } from "../src/config/tables.ts";
-import { HSTS_KEYS } from "../src/config/tables-tls.ts";
+import { BACKEND_TLS_KEYS, CLIENT_AUTH_KEYS, HSTS_KEYS } from "../src/config/tables-tls.ts";
 
 /** The page. */
 export function configurationPage(): string {
@@ -31,6 +31,8 @@ export function configurationPage(): string {
     section("Frontends", FRONTEND_TEXT, FRONTEND_KEYS),
     section("Frontends of `tcp` clusters", STREAM_TEXT, STREAM_FRONTEND_KEYS),
     section("`hsts` of a listener or frontend", HSTS_TEXT, HSTS_KEYS),
+    section("`client_auth` of a listener", CLIENT_AUTH_TEXT, CLIENT_AUTH_KEYS),
+    section("`tls` of a cluster", BACKEND_TLS_TEXT, BACKEND_TLS_KEYS),
     section("`headers` of a frontend", HEADER_TEXT, HEADER_KEYS),
     section("Backends", BACKEND_TEXT, BACKEND_KEYS),
     later(),
@@ -148,6 +150,15 @@ interval = 5
 timeout = 2
 accepted_statuses = ["200-299", "404"]
 \`\`\`
+`;
+
+const CLIENT_AUTH_TEXT = `Certificates of clients (an addition). One that no authority of \`ca\` has issued is refused. The headers are set
+from the certificate and removed from what clients send:
+\`client_auth = { ca = "clients.pem", subject_header = "X-Client-Subject" }\`.
+`;
+
+const BACKEND_TLS_TEXT = `TLS to the backends of a cluster (an addition). Their certificates are verified unless \`verify\` is false. \`key\` is
+shown by no verb: \`tls = { ca = "internal.pem", server_name = "app.internal" }\`.
 `;
 
 const HSTS_TEXT = `Sends \`Strict-Transport-Security\` (RFC 6797), from HTTPS frontends only.

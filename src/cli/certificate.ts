@@ -4,7 +4,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { fingerprintOfPem, normalizeFingerprint } from "../command/certificate.ts";
 import { TlsVersion } from "../command/gen/sozu_pb.ts";
-import { CERTIFICATE_BYTES_MAX } from "../command/limits.ts";
+import { CERTIFICATE_BYTES_MAX, OCSP_BYTES_MAX } from "../command/limits.ts";
 import { CERTIFICATE, pemBlocks } from "../command/pem.ts";
 import { control } from "./control.ts";
 import { CliError } from "./errors.ts";
@@ -18,6 +18,8 @@ export interface CertificateOptions extends GlobalOptions {
   readonly certificateChain: string;
   readonly key: string;
   readonly tlsVersions?: readonly string[];
+  readonly default?: boolean;
+  readonly ocspResponse?: string;
 }
 
 /** What `certificate replace` was given; exactly one of the last two. */
@@ -27,6 +29,8 @@ export interface ReplacementOptions extends GlobalOptions {
   readonly newCertificateChain: string;
   readonly newKey: string;
   readonly tlsVersions?: readonly string[];
+  readonly default?: boolean;
+  readonly ocspResponse?: string;
   readonly oldCertificate?: string;
   readonly oldCert?: string;
   readonly fingerprint?: string;
@@ -50,7 +54,7 @@ export interface CertificateListOptions extends GlobalOptions {
 /** Adds a certificate to an HTTPS listener. @throws CliError for files that cannot be used */
 export async function addCertificate(options: CertificateOptions): Promise<void> {
   const { certificate, certificateChain, key } = options;
-  const value = certificateAndKey(certificate, certificateChain, key, options.tlsVersions);
+  const value = certificateAndKey(certificate, certificateChain, key, options);
   const address = readAddress(options.address);
   await control(options, { case: "addCertificate", value: { address, certificate: value } });
 }
@@ -59,7 +63,7 @@ export async function addCertificate(options: CertificateOptions): Promise<void>
 export async function replaceCertificate(options: ReplacementOptions): Promise<void> {
   const { newCertificate, newCertificateChain, newKey, fingerprint } = options;
   const old = oneFingerprint(options.oldCertificate ?? options.oldCert, fingerprint, "--old-certificate");
-  const value = certificateAndKey(newCertificate, newCertificateChain, newKey, options.tlsVersions);
+  const value = certificateAndKey(newCertificate, newCertificateChain, newKey, options);
   const address = readAddress(options.address);
   await control(options, {
     case: "replaceCertificate",
@@ -84,8 +88,11 @@ export async function listCertificates(options: CertificateListOptions): Promise
   await control(options, { case: name, value: filters });
 }
 
-function certificateAndKey(certificate: string, chain: string, key: string, versions: readonly string[] = []) {
-  const numbers: TlsVersion[] = readTlsVersions(versions);
+/** Options of `add` and of `replace`. */
+type Extras = Pick<CertificateOptions, "tlsVersions" | "default" | "ocspResponse">;
+
+function certificateAndKey(certificate: string, chain: string, key: string, extras: Extras) {
+  const numbers: TlsVersion[] = readTlsVersions(extras.tlsVersions ?? []);
   if (numbers.some((number) => number < TlsVersion.TLS_V1_2)) {
     process.stderr.write("warning: only TLS 1.2 and 1.3 are spoken\n");
   }
@@ -95,6 +102,8 @@ function certificateAndKey(certificate: string, chain: string, key: string, vers
     key: readPem(key),
     versions: numbers,
     names: [],
+    ...(extras.default === undefined ? {} : { defaultCertificate: extras.default }),
+    ...(extras.ocspResponse === undefined ? {} : { ocspResponse: readBytes(extras.ocspResponse, OCSP_BYTES_MAX) }),
   };
 }
 
@@ -108,11 +117,16 @@ function oneFingerprint(path: string | undefined, given: string | undefined, fla
   throw new CliError(`"${given}" is not a fingerprint`, "write its 64 hexadecimal digits");
 }
 
-function readPem(path: string): string {
+/** The text of a file of certificates or of a key. @throws CliError */
+export function readPem(path: string, bytesMax: number = CERTIFICATE_BYTES_MAX): string {
+  return readBytes(path, bytesMax).toString("utf8");
+}
+
+function readBytes(path: string, bytesMax: number): Buffer {
   try {
     const { size } = statSync(path);
-    if (size > CERTIFICATE_BYTES_MAX) throw new CliError(`${path} is larger than ${CERTIFICATE_BYTES_MAX} bytes`);
-    return readFileSync(path, "utf8");
+    if (size > bytesMax) throw new CliError(`${path} is larger than ${bytesMax} bytes`);
+    return readFileSync(path);
   } catch (error) {
     if (error instanceof CliError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;

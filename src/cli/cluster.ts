@@ -5,10 +5,11 @@ import { checkHash } from "../policies/credentials.ts";
 import { ask, control } from "./control.ts";
 import { CliError, UsageError } from "./errors.ts";
 import { type GlobalOptions, givenOf } from "./options.ts";
+import { type BackendTlsOptions, readBackendTls } from "./tls-options.ts";
 import { readAnswers, readWord } from "./values.ts";
 
 /** What `cluster add` was given. */
-export interface ClusterOptions extends GlobalOptions {
+export interface ClusterOptions extends GlobalOptions, BackendTlsOptions {
   readonly id: string;
   readonly stickySession?: boolean;
   readonly httpsRedirect?: boolean;
@@ -65,6 +66,7 @@ export async function addCluster(options: ClusterOptions): Promise<void> {
       ...givenOf(options, ["httpsRedirectPort", "wwwAuthenticate", "retryAfter"]),
       ...proxyProtocol(options),
       ...givenOf(options, ["http2"]),
+      ...readBackendTls(options),
       ...givenOf(options, ["affinity", "slowStart", "ejectAfter", "ejectionTime"]),
     },
   });

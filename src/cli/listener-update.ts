@@ -11,10 +11,11 @@ import { control, type RequestInit } from "./control.ts";
 import { UsageError } from "./errors.ts";
 import type { Protocol } from "./listener.ts";
 import type { GlobalOptions } from "./options.ts";
+import { type ClientAuthOptions, readClientAuth } from "./tls-options.ts";
 import { type HstsOptions, readAddress, readAnswers, readHsts, readTemplateFile } from "./values.ts";
 
 /** What `update` was given; the names of the other options are those of the fields. */
-export interface ListenerUpdateOptions extends GlobalOptions, HstsOptions {
+export interface ListenerUpdateOptions extends GlobalOptions, HstsOptions, ClientAuthOptions {
   readonly address: string;
   readonly publicAddress?: string;
   readonly answer?: readonly string[];
@@ -61,6 +62,7 @@ export async function updateListener(protocol: Protocol, options: ListenerUpdate
   if (options.enableHttp11 === true) patch["disableHttp11"] = false;
   const hsts = readHsts(options);
   if (hsts !== undefined) patch["hsts"] = hsts;
+  Object.assign(patch, readClientAuth(options));
   // Not an error, as in Sozu: a script may have nothing to change today.
   if (Object.keys(patch).length === 0) process.stderr.write("warning: nothing was given that could change\n");
   const verb = { case: request, value: { ...patch, address: readAddress(options.address) } };

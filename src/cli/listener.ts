@@ -11,13 +11,14 @@ import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-
 import { ListenerType } from "../command/gen/sozu_pb.ts";
 import { control, type RequestInit } from "./control.ts";
 import { type GlobalOptions, givenOf } from "./options.ts";
+import { type ClientAuthOptions, readClientAuth } from "./tls-options.ts";
 import { type HstsOptions, readAddress, readAnswers, readHsts, readTemplateFile, readTlsVersions } from "./values.ts";
 
 /** The protocols that have listeners. */
 export type Protocol = "http" | "https" | "tcp" | "udp";
 
 /** What `add` was given; which options there are depends on the protocol. */
-export interface ListenerOptions extends GlobalOptions, HstsOptions {
+export interface ListenerOptions extends GlobalOptions, HstsOptions, ClientAuthOptions {
   readonly address: string;
   readonly publicAddress?: string;
   readonly stickyName?: string;
@@ -109,6 +110,7 @@ async function additionOf(protocol: Protocol, options: ListenerOptions): Promise
     alpnProtocols: [...ALPN_PROTOCOLS],
     sendTls13Tickets: BigInt(TLS13_TICKETS_DEFAULT),
     ...(hsts === undefined ? {} : { hsts }),
+    ...readClientAuth(options),
   };
   return { case: "addHttpsListener", value: { ...http, ...tls } };
 }

@@ -4,7 +4,7 @@ import { addressToMessage, parseAddress } from "../command/address.ts";
 import type { SocketAddress, TlsVersion } from "../command/gen/sozu_pb.ts";
 import { setEntry } from "../command/map-entry.ts";
 import { foldWord, HEADER_POSITIONS, TLS_VERSIONS } from "../command/words.ts";
-import { readAnswerFile } from "../config/load.ts";
+import { readNamedFile } from "../config/load.ts";
 import { nearest } from "../config/suggest.ts";
 import { CliError, UsageError } from "./errors.ts";
 
@@ -60,7 +60,7 @@ export function readTemplate(text: string): string {
 
 /** @throws CliError */
 export function readTemplateFile(path: string): string {
-  const text = readAnswerFile(path);
+  const text = readNamedFile(path);
   if (typeof text === "string") return text;
   throw new CliError(text.reason, "name a file with the whole response, status line first");
 }

@@ -3,10 +3,11 @@
 // prepare certificates ahead. A private key appears in no message.
 
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
 import { type Converted, checkField, checkUnknownEnums } from "./convert-checks.ts";
 import { CommandError, commandError } from "./errors.ts";
-import type { CertificateAndKey } from "./gen/sozu_pb.ts";
-import { CERTIFICATE_BYTES_MAX, CERTIFICATE_NAMES_MAX, CHAIN_MAX } from "./limits.ts";
+import { type CertificateAndKey, CertificateAndKeySchema } from "./gen/sozu_pb.ts";
+import { AUTHORITIES_BYTES_MAX, CERTIFICATE_BYTES_MAX, CERTIFICATE_NAMES_MAX, CHAIN_MAX } from "./limits.ts";
 import type { SocketAddress } from "./objects.ts";
 import {
   type CertificateObject,
@@ -17,6 +18,7 @@ import {
   KEY_RSA,
   KEY_RSA_PSS,
 } from "./objects-tls.ts";
+import { toOcspResponse } from "./ocsp.ts";
 import { CERTIFICATE, PRIVATE_KEYS, pemBlocks } from "./pem.ts";
 import { checkLines, normalizeHost, utf8Length } from "./text.ts";
 
@@ -28,16 +30,13 @@ export function toCertificate(
   field: string,
 ): Converted<CertificateObject> {
   if (message === undefined) return commandError("INVALID_VALUE", field, "it is missing");
-  const certificates = readChain(message, field);
-  if (certificates instanceof CommandError) return certificates;
-  const leaf = certificates[0]!;
-  const key = readKey(message.key);
-  if (typeof key === "string") return commandError("INVALID_VALUE", `${field}.key`, key);
-  if (!leaf.checkPrivateKey(key)) {
-    return commandError("INVALID_VALUE", `${field}.key`, "it is not the key of this certificate");
-  }
+  const pair = readPair(message, field);
+  if (pair instanceof CommandError) return pair;
+  const { leaf, key } = pair;
   const names = message.names.length === 0 ? namesOf(leaf) : givenNames(message.names, field);
   if (names instanceof CommandError) return names;
+  const ocspResponse = toOcspResponse(message.ocspResponse, `${field}.ocsp_response`);
+  if (ocspResponse instanceof CommandError) return ocspResponse;
   const notAfter = seconds(leaf.validToDate);
   return {
     address,
@@ -51,9 +50,25 @@ export function toCertificate(
     certificate: message.certificate,
     chain: message.certificateChain,
     key: message.key,
-    isDefault: false,
-    ocspResponse: null,
+    isDefault: message.defaultCertificate,
+    ocspResponse,
   };
+}
+
+/** Whether a certificate, what follows it in its text, and a key belong together. */
+export function checkPair(certificate: string, key: string, field: string): CommandError | null {
+  const pair = readPair(create(CertificateAndKeySchema, { certificate, key }), field);
+  return pair instanceof CommandError ? pair : null;
+}
+
+/** Whether a text holds certificates and nothing of it is unreadable. */
+export function checkAuthorities(text: string, field: string): CommandError | null {
+  const bad = checkField(field, checkLines(text, AUTHORITIES_BYTES_MAX));
+  if (bad !== null) return bad;
+  const blocks = pemBlocks(text, CERTIFICATE);
+  if (blocks.length === 0) return commandError("INVALID_VALUE", field, NO_CERTIFICATE);
+  const broken = blocks.findIndex((block) => parseCertificate(block) === null);
+  return broken < 0 ? null : commandError("INVALID_VALUE", field, `certificate ${broken + 1} of it cannot be read`);
 }
 
 /** Hexadecimal in lower case without colons, or null when the text is no fingerprint. */
@@ -88,6 +103,17 @@ export function certificateNotes(certificate: CertificateObject, nowSeconds: num
 
 function date(unixSeconds: number): string {
   return new Date(unixSeconds * 1000).toISOString();
+}
+
+/** The leaf and its key. */
+function readPair(message: CertificateAndKey, field: string): { leaf: X509Certificate; key: KeyObject } | CommandError {
+  const certificates = readChain(message, field);
+  if (certificates instanceof CommandError) return certificates;
+  const leaf = certificates[0]!;
+  const key = readKey(message.key);
+  if (typeof key === "string") return commandError("INVALID_VALUE", `${field}.key`, key);
+  if (leaf.checkPrivateKey(key)) return { leaf, key };
+  return commandError("INVALID_VALUE", `${field}.key`, "it is not the key of this certificate");
 }
 
 /** The leaf and what follows it; each issued by the next. */

@@ -5,6 +5,7 @@ import { isFieldSet } from "@bufbuild/protobuf";
 import { toFrontend } from "./convert.ts";
 import { type Converted, checkField, checkUnknownEnums, has, isError } from "./convert-checks.ts";
 import { HTTP2_FIELDS, type Http2Field, toHttpListener } from "./convert-listener.ts";
+import { toClientAuth } from "./convert-tls.ts";
 import { CommandError, commandError } from "./errors.ts";
 import type { HstsConfig, HttpsListenerConfig, RequestHttpFrontend } from "./gen/sozu_pb.ts";
 import { CERTIFICATE_BYTES_MAX, CHAIN_MAX, TLS_NAME_BYTES_MAX, TLS_NAMES_MAX } from "./limits.ts";
@@ -43,7 +44,9 @@ export function toHttpsListener(message: HttpsListenerConfig): Converted<HttpsLi
   if (isError(tls)) return tls;
   const hsts = message.hsts === undefined ? null : toHsts(message.hsts);
   if (hsts instanceof CommandError) return hsts;
-  return { ...listener, tls, http2: toHttp2(message), hsts, clientAuth: null };
+  const clientAuth = toClientAuth(message.clientAuth);
+  if (clientAuth instanceof CommandError) return clientAuth;
+  return { ...listener, tls, http2: toHttp2(message), hsts, clientAuth };
 }
 
 export function toHttpsFrontend(message: RequestHttpFrontend): Converted<HttpsFrontendObject> {

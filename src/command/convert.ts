@@ -7,6 +7,7 @@ import { type Converted, checkField, checkUnknownEnums, has, isError, toAddress 
 import { toHealthCheck, toTuning } from "./convert-health.ts";
 import { checkPort, toClusterPolicy, toFrontendPolicy } from "./convert-policies.ts";
 import { toTags } from "./convert-tags.ts";
+import { toBackendTls } from "./convert-tls.ts";
 import { toTransport } from "./convert-transport.ts";
 import { CommandError, commandError } from "./errors.ts";
 import type { AddBackend, Cluster, RemoveBackend, RequestHttpFrontend } from "./gen/sozu_pb.ts";
@@ -34,6 +35,8 @@ export function toCluster(message: Cluster): Converted<ClusterObject> {
   if (tuning instanceof CommandError) return tuning;
   const transport = toTransport(message);
   if (transport instanceof CommandError) return transport;
+  const tls = toBackendTls(message.tls);
+  if (tls instanceof CommandError) return tls;
   return {
     clusterId: message.clusterId,
     stickySession: message.stickySession,
@@ -46,7 +49,7 @@ export function toCluster(message: Cluster): Converted<ClusterObject> {
     healthCheck,
     tuning,
     transport,
-    tls: null,
+    tls,
   };
 }
 

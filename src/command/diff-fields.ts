@@ -3,7 +3,7 @@
 // shown. Pure.
 
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
-import { isFieldSet } from "@bufbuild/protobuf";
+import { create, isFieldSet } from "@bufbuild/protobuf";
 import { addressFromMessage, formatAddress } from "./address.ts";
 import { type SocketAddress, SocketAddressSchema } from "./gen/sozu_pb.ts";
 
@@ -33,8 +33,9 @@ function compareMessages(desc: DescMessage, before: Fields, after: Fields, prefi
     const b = readField(field, after);
     const name = `${prefix}${field.name}`;
     if (field.fieldKind === "map") compareMaps(name, (a ?? {}) as Named, (b ?? {}) as Named, changes);
-    else if (field.fieldKind === "message" && field.message !== SocketAddressSchema && a !== null && b !== null) {
-      compareMessages(field.message, a as Fields, b as Fields, `${name}.`, changes);
+    else if (field.fieldKind === "message" && isOpened(field.message, a, b)) {
+      const none = create(field.message) as Fields;
+      compareMessages(field.message, (a ?? none) as Fields, (b ?? none) as Fields, `${name}.`, changes);
     } else if (textOf(field, a) !== textOf(field, b)) {
       const secret = SECRETS.includes(field.name);
       changes.push({
@@ -44,6 +45,12 @@ function compareMessages(desc: DescMessage, before: Fields, after: Fields, prefi
       });
     }
   }
+}
+
+/** Messages are compared by their fields when both are there, and always when one of those is secret. */
+function isOpened(message: DescMessage, a: unknown, b: unknown): boolean {
+  if (message === SocketAddressSchema || (a === null && b === null)) return false;
+  return (a !== null && b !== null) || message.fields.some(({ name }) => SECRETS.includes(name));
 }
 
 type Named = Readonly<Record<string, unknown>>;

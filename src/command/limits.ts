@@ -41,6 +41,10 @@ export const TLS_NAME_BYTES_MAX = 128;
 export const CERTIFICATE_BYTES_MAX = 65_536;
 export const CHAIN_MAX = 10;
 export const CERTIFICATE_NAMES_MAX = 1000;
+/** Bytes of a bundle of authorities as PEM: that of a whole system has 230,000. */
+export const AUTHORITIES_BYTES_MAX = 524_288;
+/** Bytes of an OCSP response: what the TLS engine staples. */
+export const OCSP_BYTES_MAX = 16_384;
 /** Bytes of a UDP datagram (RFC 768: a 16-bit length that includes 8 bytes of header). */
 export const DATAGRAM_BYTES_MAX = 65_527;
 /** Bytes of the datagram that probes UDP backends: one that no network splits. */

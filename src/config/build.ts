@@ -30,6 +30,8 @@ import {
   certificatePlaces,
   checkHttps,
   HSTS_ON_HTTP,
+  readBackendTls,
+  readClientAuth,
   readHsts,
   readTlsFiles,
   type TlsFiles,
@@ -203,7 +205,18 @@ class Builder {
     for (const [status, text] of texts) setEntry(value.answers, status, text);
     const hsts = readHsts(this.#context, values.hsts, [...path, "hsts"]);
     if (hsts !== null) value.hsts = hsts;
+    const auth = readClientAuth(this.#context, this.#templates, values.client_auth, [...path, "client_auth"]);
+    if (auth !== null) value.clientAuth = auth;
     this.#push(list, { case: "addHttpsListener", value }, path, places);
+    this.#addDefault(address);
+  }
+
+  /** The listener's own certificate: for clients that ask for no known name. */
+  #addDefault(address: SocketAddress): void {
+    const files = this.#listeners.get(formatAddress(address))?.tls ?? null;
+    if (files === null) return;
+    const value = certificateMessage(address, files, [], true);
+    this.#push(this.#listenerRequests, { case: "addCertificate", value }, files.path, certificatePlaces(files));
   }
 
   cluster(id: string, raw: unknown, path: ConfigPath): void {
@@ -225,6 +238,8 @@ class Builder {
     for (const [status, text] of texts) setEntry(message.answers, status, text);
     const check = readHealthCheck(this.#context, values.health_check, [...path, "health_check"]);
     if (check !== null) message.healthCheck = check;
+    const tls = readBackendTls(this.#context, this.#templates, values.tls, [...path, "tls"]);
+    if (tls !== null) message.tls = tls;
     this.#push(this.#clusterRequests, { case: "addCluster", value: message }, path, places);
     const frontends = values.frontends ?? [];
     for (let i = 0; i < frontends.length; i++) {
@@ -277,7 +292,7 @@ class Builder {
   ): void {
     const { address, hostname } = values;
     if (files !== null) {
-      const value = certificateMessage(address!, files, values.tls_versions ?? []);
+      const value = certificateMessage(address!, files, values.tls_versions ?? [], false);
       this.#push(this.#clusterRequests, { case: "addCertificate", value }, path, certificatePlaces(files));
       const key = certificateKey(address!, fingerprintOfPem(files.certificate) ?? "");
       const certificate = this.#state.certificates.get(key)?.object;

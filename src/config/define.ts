@@ -16,6 +16,7 @@ import type {
   UDP_HEALTH_KEYS,
   UDP_KEYS,
 } from "./tables.ts";
+import type { BACKEND_TLS_KEYS, CLIENT_AUTH_KEYS, HSTS_KEYS } from "./tables-tls.ts";
 
 /** What is written for a value that was read. */
 type Written<V> = V extends SocketAddress
@@ -44,11 +45,15 @@ export type ClusterInput = Table<
     readonly frontends: readonly FrontendInput[];
     readonly backends: readonly BackendInput[];
     readonly health_check?: Table<typeof HEALTH_CHECK_KEYS>;
+    readonly tls?: Table<typeof BACKEND_TLS_KEYS>;
     readonly udp?: Table<typeof UDP_KEYS, { readonly health?: Table<typeof UDP_HEALTH_KEYS> }>;
   }
 >;
 /** `[[listeners]]` */
-export type ListenerInput = Table<typeof LISTENER_KEYS>;
+export type ListenerInput = Table<
+  typeof LISTENER_KEYS,
+  { readonly hsts?: Table<typeof HSTS_KEYS>; readonly client_auth?: Table<typeof CLIENT_AUTH_KEYS> }
+>;
 /** A whole configuration. */
 export type ConfigInput = Table<
   typeof GLOBAL_KEYS,

@@ -3,8 +3,9 @@
 import { create } from "@bufbuild/protobuf";
 import { addressToMessage } from "../command/address.ts";
 import { certificateNotes, coversHost } from "../command/certificate.ts";
-import type { AddCertificate, HstsConfig } from "../command/gen/sozu_pb.ts";
-import { AddCertificateSchema } from "../command/gen/sozu_pb.ts";
+import type { AddCertificate, BackendTls, ClientAuth, HstsConfig } from "../command/gen/sozu_pb.ts";
+import { AddCertificateSchema, BackendTlsSchema, ClientAuthSchema } from "../command/gen/sozu_pb.ts";
+import { AUTHORITIES_BYTES_MAX, OCSP_BYTES_MAX } from "../command/limits.ts";
 import type { SocketAddress } from "../command/objects.ts";
 import type { CertificateObject } from "../command/objects-tls.ts";
 import { CERTIFICATE, pemBlocks } from "../command/pem.ts";
@@ -14,14 +15,16 @@ import { alpnOf, hstsMessage, tlsVersions } from "./objects.ts";
 import { type ConfigPath, formatPath } from "./problems.ts";
 import type { GlobalSettings } from "./settings.ts";
 import type { FRONTEND_KEYS, LISTENER_KEYS } from "./tables.ts";
-import { HSTS_KEYS } from "./tables-tls.ts";
-import type { Templates } from "./templates.ts";
+import { BACKEND_TLS_KEYS, CLIENT_AUTH_KEYS, HSTS_KEYS } from "./tables-tls.ts";
+import type { FileForm, Templates } from "./templates.ts";
 
 /** The texts of the three files, and the table that names them. */
 export interface TlsFiles {
   readonly certificate: string;
   readonly chain: string;
   readonly key: string;
+  /** DER in base64; empty: none. */
+  readonly ocsp: string;
   readonly path: ConfigPath;
 }
 
@@ -32,8 +35,8 @@ export function readTlsFiles(
   values: ValuesOf<typeof LISTENER_KEYS> | ValuesOf<typeof FRONTEND_KEYS>,
   path: ConfigPath,
 ): TlsFiles | null {
-  const { certificate, certificate_chain: chain, key } = values;
-  if (certificate === undefined && chain === undefined && key === undefined) return null;
+  const { certificate, certificate_chain: chain, key, ocsp_response: ocsp } = values;
+  if (certificate === undefined && chain === undefined && key === undefined && ocsp === undefined) return null;
   if (certificate === undefined || key === undefined) {
     const missing = certificate === undefined ? "certificate" : "key";
     problems.error([...path, missing], `missing key "${missing}" in ${formatPath(path)}: both belong together`);
@@ -43,16 +46,21 @@ export function readTlsFiles(
     certificate: templates.file(certificate, [...path, "certificate"]),
     chain: chain === undefined ? "" : templates.file(chain, [...path, "certificate_chain"]),
     key: templates.file(key, [...path, "key"]),
+    ocsp: ocsp === undefined ? "" : templates.file(ocsp, [...path, "ocsp_response"], OCSP_FILE),
     path,
   };
   return files.certificate === "" || files.key === "" ? null : files;
 }
 
+const OCSP_FILE: FileForm = { bytesMax: OCSP_BYTES_MAX, binary: true };
+const AUTHORITIES_FILE: FileForm = { bytesMax: AUTHORITIES_BYTES_MAX, binary: false };
+
 /** The request that adds the certificate; its names are those of the certificate. */
 export function certificateMessage(
   address: SocketAddress,
-  { certificate, chain, key }: TlsFiles,
+  { certificate, chain, key, ocsp }: TlsFiles,
   versions: readonly string[],
+  isDefault: boolean,
 ): AddCertificate {
   const blocks = pemBlocks(chain, CERTIFICATE);
   return create(AddCertificateSchema, {
@@ -63,8 +71,45 @@ export function certificateMessage(
       key,
       versions: tlsVersions(versions),
       names: [],
+      ...(isDefault ? { defaultCertificate: true } : {}),
+      ...(ocsp === "" ? {} : { ocspResponse: Buffer.from(ocsp, "base64") }),
     },
   });
+}
+
+/** `client_auth` of a listener; null: there is none, or what is wrong with it has been said. */
+export function readClientAuth(
+  context: CheckContext,
+  templates: Templates,
+  raw: Record<string, unknown> | undefined,
+  path: ConfigPath,
+): ClientAuth | null {
+  const values = raw === undefined ? null : checkTable(context, CLIENT_AUTH_KEYS, raw, path);
+  if (values?.ca === undefined) return null;
+  const ca = templates.file(values.ca, [...path, "ca"], AUTHORITIES_FILE);
+  if (ca === "") return null;
+  const message: ClientAuth = create(ClientAuthSchema, { required: values.required ?? true, ca });
+  if (values.subject_header !== undefined) message.subjectHeader = values.subject_header;
+  if (values.fingerprint_header !== undefined) message.fingerprintHeader = values.fingerprint_header;
+  return message;
+}
+
+/** `tls` of a cluster; null: there is none, or what is wrong with it has been said. */
+export function readBackendTls(
+  context: CheckContext,
+  templates: Templates,
+  raw: Record<string, unknown> | undefined,
+  path: ConfigPath,
+): BackendTls | null {
+  const values = raw === undefined ? null : checkTable(context, BACKEND_TLS_KEYS, raw, path);
+  if (values === null) return null;
+  const message: BackendTls = create(BackendTlsSchema, { verify: values.verify ?? true });
+  if (values.ca !== undefined) message.ca = templates.file(values.ca, [...path, "ca"], AUTHORITIES_FILE);
+  if (values.server_name !== undefined) message.serverName = values.server_name;
+  if (values.certificate !== undefined)
+    message.certificate = templates.file(values.certificate, [...path, "certificate"]);
+  if (values.key !== undefined) message.key = templates.file(values.key, [...path, "key"]);
+  return message;
 }
 
 /** Where the parts of such a request stand in the file. */
@@ -75,6 +120,7 @@ export function certificatePlaces({ path }: TlsFiles): Map<string, ConfigPath> {
     ["certificate.certificate_chain", chain],
     ["certificate.certificate_chain[0]", chain],
     ["certificate.key", [...path, "key"]],
+    ["certificate.ocsp_response", [...path, "ocsp_response"]],
   ]);
 }
 

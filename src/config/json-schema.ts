@@ -16,7 +16,7 @@ import {
   UDP_HEALTH_KEYS,
   UDP_KEYS,
 } from "./tables.ts";
-import { HSTS_KEYS } from "./tables-tls.ts";
+import { BACKEND_TLS_KEYS, CLIENT_AUTH_KEYS, HSTS_KEYS } from "./tables-tls.ts";
 
 /** The whole schema. */
 export function configSchema(): JsonSchema {
@@ -27,12 +27,13 @@ export function configSchema(): JsonSchema {
     udp: tableSchema(UDP_KEYS, { health: tableSchema(UDP_HEALTH_KEYS) }),
     backends: listOf(tableSchema(BACKEND_KEYS)),
     health_check: tableSchema(HEALTH_CHECK_KEYS),
+    tls: tableSchema(BACKEND_TLS_KEYS),
   });
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "Configuration of sozu",
     ...tableSchema(GLOBAL_KEYS, {
-      listeners: listOf(tableSchema(LISTENER_KEYS, { hsts })),
+      listeners: listOf(tableSchema(LISTENER_KEYS, { hsts, client_auth: tableSchema(CLIENT_AUTH_KEYS) })),
       clusters: { type: "object", additionalProperties: cluster },
       metrics: tableSchema(METRICS_KEYS),
     }),

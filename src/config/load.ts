@@ -7,6 +7,7 @@ import { dirname, resolve } from "node:path";
 import { TEMPLATE_BYTES_MAX } from "../answers/limits.ts";
 import type { BrokenConfig, ConfigResult, ParseOptions } from "./parse.ts";
 import { resolveSocketSettings, type SocketSettings, scanSocketSettings } from "./socket.ts";
+import type { FileForm } from "./templates.ts";
 
 /** Reads and parses `path`. A file that cannot be read is a result, not an exception. */
 export async function loadConfig(path: string, options: Pick<ParseOptions, "unknownKeys"> = {}): Promise<ConfigResult> {
@@ -14,15 +15,16 @@ export async function loadConfig(path: string, options: Pick<ParseOptions, "unkn
   if (typeof text !== "string") return unreadable(text.reason);
   const { parseConfig } = await import("./parse.ts");
   const folder = dirname(resolve(path));
-  return parseConfig(text, { ...options, file: path, folder, nowSeconds: Date.now() / 1000, readFile: readAnswerFile });
+  return parseConfig(text, { ...options, file: path, folder, nowSeconds: Date.now() / 1000, readFile: readNamedFile });
 }
 
-/** The text of an answer that lies in a file, or why it cannot be read. */
-export function readAnswerFile(path: string): string | { readonly reason: string } {
+/** The text of a file that the configuration names, an answer if nothing else is said, or why it cannot be read. */
+export function readNamedFile(path: string, form: FileForm = ANSWER): string | { readonly reason: string } {
   try {
     const stats = statSync(path);
     if (!stats.isFile()) return { reason: `${path} is not a file` };
-    if (stats.size > TEMPLATE_BYTES_MAX) return { reason: `${path} is larger than ${TEMPLATE_BYTES_MAX} bytes` };
+    if (stats.size > form.bytesMax) return { reason: `${path} is larger than ${form.bytesMax} bytes` };
+    if (form.binary) return readFileSync(path, "base64");
     return new TextDecoder("utf-8", { fatal: true }).decode(readFileSync(path));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
@@ -31,6 +33,8 @@ export function readAnswerFile(path: string): string | { readonly reason: string
     return { reason: `${path} cannot be read: ${error instanceof Error ? error.message : String(error)}` };
   }
 }
+
+const ANSWER: FileForm = { bytesMax: TEMPLATE_BYTES_MAX, binary: false };
 
 /** What a verb needs to reach main; `problem` says why the defaults were used, or is null. */
 export interface LoadedSocketSettings {

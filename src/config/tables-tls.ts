@@ -14,7 +14,11 @@ export const TLS_LISTENER_KEYS = {
   cipher_list: key(strings(), BUILT_IN, "HTTPS: cipher suites of TLS 1.2 and 1.3."),
   cipher_suites: key(strings(), BUILT_IN, "HTTPS: stored and shown, without effect (as in Sōzu)."),
   groups_list: key(strings(), BUILT_IN, "HTTPS: groups of the key exchange."),
-  certificate: key(path(), "none", "HTTPS: for frontends of this file that have none."),
+  certificate: key(
+    path(),
+    "none",
+    "HTTPS: for frontends without their own, and for clients that ask for no known name.",
+  ),
   certificate_chain: key(path(), "none", "HTTPS: the certificates behind it."),
   key: key(path(), "none", "HTTPS: its private key."),
   send_tls13_tickets: key(integer(0, 65_535), "`4`", "HTTPS: tickets for each handshake of TLS 1.3."),
@@ -22,6 +26,8 @@ export const TLS_LISTENER_KEYS = {
   disable_http11: key(bool(), "`false`", "HTTPS: refuse clients that do not speak HTTP/2."),
   strict_sni_binding: key(bool(), "`true`", "HTTPS: requests are for the host that the client asked for."),
   hsts: key(table(), "none", "HTTPS: for frontends without their own; see below."),
+  ocsp_response: key(path(), "none", "HTTPS: DER file stapled to `certificate` (an addition)."),
+  client_auth: key(table(), "none", "HTTPS: certificates of clients; see below (an addition)."),
 } as const satisfies KeyTable;
 
 /** HTTPS keys of a frontend. */
@@ -31,6 +37,24 @@ export const TLS_FRONTEND_KEYS = {
   key: key(path(), "the listener's", "PEM file of its private key, without a passphrase."),
   tls_versions: key(words(TLS_VERSIONS), "none", "Stored with the certificate, without effect (as in Sōzu)."),
   hsts: key(table(), "the listener's", "HTTPS frontends only; see below."),
+  ocsp_response: key(path(), "none", "DER file stapled to `certificate` (an addition)."),
+} as const satisfies KeyTable;
+
+/** Keys of `client_auth`. */
+export const CLIENT_AUTH_KEYS = {
+  ca: requiredKey(path(), "PEM file of the authorities that issue them."),
+  required: key(bool(), "`true`", "False: clients without one are let in."),
+  subject_header: key(text(), "none", "Request header for the subject (RFC 4514)."),
+  fingerprint_header: key(text(), "none", "Request header for the SHA-256, in hexadecimal."),
+} as const satisfies KeyTable;
+
+/** Keys of `tls` of a cluster. */
+export const BACKEND_TLS_KEYS = {
+  verify: key(bool(), "`true`", "False: any certificate will do."),
+  ca: key(path(), "the system's", "PEM file of the authorities that are believed."),
+  server_name: key(text(), "none", "SNI, and the name to verify; without it the certificate is for the IP address."),
+  certificate: key(path(), "none", "PEM file shown to backends that ask: the leaf and what follows it."),
+  key: key(path(), "none", "PEM file of its private key, without a passphrase."),
 } as const satisfies KeyTable;
 
 /** Keys of `hsts`. */

@@ -33,7 +33,7 @@ import {
   text,
   word,
 } from "./keys.ts";
-import { HSTS_KEYS, TLS_FRONTEND_KEYS, TLS_LISTENER_KEYS } from "./tables-tls.ts";
+import { BACKEND_TLS_KEYS, CLIENT_AUTH_KEYS, HSTS_KEYS, TLS_FRONTEND_KEYS, TLS_LISTENER_KEYS } from "./tables-tls.ts";
 
 /** Bytes of a cluster id in the file: short enough for the generated backend ids to stay within their own limit. */
 export const CLUSTER_ID_BYTES_MAX = 200;
@@ -237,6 +237,7 @@ export const CLUSTER_KEYS = {
     "5xx or timeouts in a row that eject a backend; 0: none (an addition).",
   ),
   ejection_time: key(integer(1, TIMEOUT_SECONDS_MAX, "seconds"), "`30`", "Its first ejection (an addition)."),
+  tls: key(table(), "none", "Backends are spoken to by TLS; see below (an addition)."),
   udp: key(table(), "none", "UDP flows; see below."),
 } as const satisfies KeyTable;
 
@@ -383,6 +384,8 @@ export const KEY_TABLES: readonly { readonly title: string; readonly keys: KeyTa
   { title: "a frontend of a tcp cluster", keys: STREAM_FRONTEND_KEYS },
   { title: "headers of a frontend", keys: HEADER_KEYS },
   { title: "hsts of a listener or frontend", keys: HSTS_KEYS },
+  { title: "client_auth of a listener", keys: CLIENT_AUTH_KEYS },
+  { title: "tls of a cluster", keys: BACKEND_TLS_KEYS },
   { title: "health_check of a cluster", keys: HEALTH_CHECK_KEYS },
   { title: "a backend of a cluster", keys: BACKEND_KEYS },
 ];

@@ -7,7 +7,14 @@ import type { ConfigPath, ProblemList } from "./problems.ts";
 import { absolutePath } from "./socket.ts";
 
 /** The text of a file by its absolute path, or why there is none. */
-export type ReadFile = (path: string) => string | { readonly reason: string };
+export type ReadFile = (path: string, form?: FileForm) => string | { readonly reason: string };
+
+/** How a file is read; answers are texts of at most 64 kB. */
+export interface FileForm {
+  readonly bytesMax: number;
+  /** The text is its bytes in base64. */
+  readonly binary: boolean;
+}
 
 /** What one table says about answers. */
 export interface FoundAnswers {
@@ -59,8 +66,8 @@ export class Templates {
   }
 
   /** The text of a file; empty after a problem. */
-  file(path: string, place: ConfigPath): string {
-    const text = this.#readFile(absolutePath(path, this.#folder));
+  file(path: string, place: ConfigPath, form?: FileForm): string {
+    const text = this.#readFile(absolutePath(path, this.#folder), form);
     if (typeof text === "string") return text;
     this.#problems.error(place, `${String(place.at(-1))}: ${text.reason}`);
     return "";

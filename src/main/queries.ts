@@ -16,7 +16,7 @@ import type {
   RequestTcpFrontend,
   RequestUdpFrontend,
 } from "../command/gen/sozu_pb.ts";
-import { HttpsListenerConfigSchema } from "../command/gen/sozu_pb.ts";
+import { BackendTlsSchema, ClusterSchema, HttpsListenerConfigSchema } from "../command/gen/sozu_pb.ts";
 import { setEntry } from "../command/map-entry.ts";
 import type { ContentInit } from "../command/messages.ts";
 import type { BackendHealth, HttpFrontendObject } from "../command/objects.ts";
@@ -125,7 +125,7 @@ export function describeClusters(state: ConfigState, ids: Iterable<string>): Map
   for (const id of ids) {
     const entry = state.clusters.get(id);
     if (entry === undefined) continue;
-    const configuration = entry.message;
+    const configuration = withoutKey(entry.message);
     found.set(id, {
       configuration,
       httpFrontends: [],
@@ -153,6 +153,14 @@ export function describeClusters(state: ConfigState, ids: Iterable<string>): Map
     found.get(object.clusterId)?.backends.push(message);
   }
   return found;
+}
+
+/** The key with which backends are told who asks. */
+function withoutKey(message: Cluster): Cluster {
+  if (message.tls === undefined || message.tls.key === "") return message;
+  const shown = clone(ClusterSchema, message);
+  clearField(shown.tls!, BackendTlsSchema.field.key);
+  return shown;
 }
 
 /** Ids of the clusters with a frontend for exactly this host and, if given, this path rule; sorted. */

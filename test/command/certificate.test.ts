@@ -4,17 +4,19 @@
 import assert from "node:assert/strict";
 import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import test from "node:test";
+import { create } from "@bufbuild/protobuf";
 import { certificateNotes, coversHost } from "../../src/command/certificate.ts";
+import { fieldChanges } from "../../src/command/diff-fields.ts";
 import type { Request } from "../../src/command/gen/sozu_pb.ts";
-import { ResponseContentSchema } from "../../src/command/gen/sozu_pb.ts";
+import { ClusterSchema, ResponseContentSchema } from "../../src/command/gen/sozu_pb.ts";
 import { oneofToPrettyJson } from "../../src/command/json.ts";
 import { okResponse, request } from "../../src/command/messages.ts";
 import { storedNotes } from "../../src/command/notes.ts";
 import { decodeRecords, encodeRecords } from "../../src/command/records.ts";
 import { ConfigState } from "../../src/command/state.ts";
-import { listCertificates, listListeners } from "../../src/main/queries.ts";
+import { describeClusters, listCertificates, listListeners } from "../../src/main/queries.ts";
 import { type MadeCertificate, makeCertificate } from "./certs.ts";
-import { addHttpsFrontend, addHttpsListener, address } from "./requests.ts";
+import { addCluster, addHttpsFrontend, addHttpsListener, address } from "./requests.ts";
 
 const AT = "0.0.0.0:8443";
 const root = makeCertificate({ commonName: "Root", names: [] });
@@ -209,6 +211,44 @@ test("CP-21: private keys are in saved states and in no list, hash or error", ()
   for (const one of read.requests) taken(again, one);
   assert.deepEqual(again.hash(), state.hash());
   assert.match(file.toString(), /PRIVATE KEY/);
+});
+
+test("additions: a default certificate and an OCSP response come later, too, and stock clients leave them alone", () => {
+  const state = new ConfigState();
+  const response = Uint8Array.of(0x30, 3, 0x0a, 1, 0);
+  taken(state, add(leaf));
+  assert.equal(taken(state, add(leaf, { defaultCertificate: true })), 1);
+  assert.equal(taken(state, add(leaf, { ocspResponse: response })), 1);
+  assert.equal(taken(state, add(leaf, { ocspResponse: response, defaultCertificate: true })), 0);
+  assert.equal(taken(state, add(leaf)), 0);
+  assert.deepEqual([objects(state)[0]?.isDefault, objects(state)[0]?.ocspResponse], [true, "MAMKAQA="]);
+  assert.match(
+    refusal(add(leaf, { ocspResponse: Uint8Array.of(0x30) }), state),
+    /'certificate.ocsp_response': it is no/,
+  );
+  assert.match(refusal(add(other, { ocspResponse: new Uint8Array(20_000) })), /longer than 16384 bytes/);
+  // What replaces the default certificate is the default one.
+  taken(state, replace(leaf.fingerprint, other));
+  assert.deepEqual([objects(state)[0]?.fingerprint, objects(state)[0]?.isDefault], [other.fingerprint, true]);
+  taken(state, replace(other.fingerprint, leaf, { defaultCertificate: false }));
+  assert.equal(objects(state)[0]?.isDefault, false);
+});
+
+test("CP-21: the key of TLS to backends is in no list and in no difference, and survives what was listed", () => {
+  const state = new ConfigState();
+  const tls = { serverName: "b.test", certificate: other.pem, key: other.key };
+  taken(state, addCluster("app", { tls }));
+  const [facts] = [...describeClusters(state, ["app"]).values()];
+  assert.equal(facts?.configuration.tls?.key, "");
+  assert.equal(facts?.configuration.tls?.certificate, other.pem);
+  taken(state, request({ case: "addCluster", value: { ...facts!.configuration, stickySession: true } }));
+  const { object, message } = state.clusters.get("app")!;
+  assert.deepEqual([object.tls?.key, object.stickySession], [other.key, true]);
+  const changes = fieldChanges(ClusterSchema, create(ClusterSchema, { clusterId: "app" }), message);
+  assert.ok(changes.some(({ field }) => field === "tls.key"));
+  assert.doesNotMatch(JSON.stringify(changes), /PRIVATE KEY/);
+  assert.match(refusal(addCluster("app", { tls: { ...tls, key: leaf.key } }), state), /'tls.key': it is not the key/);
+  assert.match(refusal(addCluster("app", { tls: { ca: "x" } }), state), /'tls.ca': it holds no certificate/);
 });
 
 test("lists of certificates by fingerprint and by host", () => {

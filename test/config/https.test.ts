@@ -15,6 +15,9 @@ const FILES: Readonly<Record<string, string>> = {
   "/etc/sozu/old.pem": old.pem,
   "/etc/sozu/old.key": old.key,
   "/etc/sozu/none.pem": "nothing",
+  // Binary files are read as base64.
+  "/etc/sozu/good.ocsp": Buffer.of(0x30, 3, 0x0a, 1, 0).toString("base64"),
+  "/etc/sozu/bad.ocsp": Buffer.of(0x30, 3, 0x0a, 1, 6).toString("base64"),
 };
 
 function parse(text: string) {
@@ -77,6 +80,59 @@ test("the certificate of a listener serves its frontends without one; the listen
   assert.equal(result.state.httpsListeners.get("0.0.0.0:8443")?.message.key, "");
   assert.deepEqual(warnings, [NOT_OFFERED, "certificate: it does not cover www.test"]);
 });
+
+test("the certificate of a listener is its default, also without frontends, once", async () => {
+  const { result, cases } = await good(`${LISTENER}${CLUSTER}frontends = [${FRONTEND}]\n`);
+  assert.equal(cases.filter((name) => name === "addCertificate").length, 2);
+  const [entry, ...more] = [...result.state.certificates.entries.values()];
+  assert.deepEqual([entry?.object.isDefault, more.length], [true, 0]);
+  const alone = await good(`${LISTENER}${CLUSTER}frontends = []\n`);
+  assert.equal([...alone.result.state.certificates.entries.values()][0]?.object.isDefault, true);
+  const own = await good(
+    `${CLUSTER}frontends = [${FRONTEND.replace("}", ', certificate = "shop.pem", key = "shop.key" }')}]\n`,
+  );
+  assert.equal([...own.result.state.certificates.entries.values()][0]?.object.isDefault, false);
+});
+
+test("additions: certificates of clients, TLS to backends, OCSP responses are read from files", async () => {
+  const auth =
+    'client_auth = { ca = "root.pem", required = false, subject_header = "X-Subject" }\nocsp_response = "good.ocsp"\n';
+  const tls = 'tls = { ca = "root.pem", server_name = "App.Internal", certificate = "shop.pem", key = "shop.key" }\n';
+  const { result } = await good(`${LISTENER}${auth}${CLUSTER}${tls}frontends = [${FRONTEND}]\n`);
+  assert.deepEqual(result.state.httpsListeners.get("0.0.0.0:8443")?.object.clientAuth, {
+    required: false,
+    ca: root.pem,
+    subjectHeader: "X-Subject",
+    fingerprintHeader: null,
+  });
+  assert.deepEqual(result.state.clusters.get("shop")?.object.tls, {
+    verify: true,
+    ca: root.pem,
+    serverName: "app.internal",
+    certificate: shop.pem,
+    key: shop.key,
+  });
+  assert.equal([...result.state.certificates.entries.values()][0]?.object.ocspResponse, FILES["/etc/sozu/good.ocsp"]);
+});
+
+test("what of them can never work is an error where it is written", async () => {
+  const listener = (more: string): Promise<string[]> => reasons(`${LISTENER}${more}\n${CLUSTER}frontends = []\n`);
+  const cluster = (tls: string): Promise<string[]> => reasons(`${CLUSTER}tls = ${tls}\nfrontends = []\n`);
+  assert.match((await listener("client_auth = { required = true }"))[0]!, /missing key "ca"/);
+  assert.match((await listener('client_auth = { ca = "none.pem" }'))[0]!, /it holds no certificate in PEM/);
+  assert.match((await listener('client_auth = { ca = "root.pem", subject_header = "a b" }'))[0]!, /is not a token/);
+  assert.match((await listener('client_auth = { ca = "root.pem", subject_header = "Content-Length" }'))[0]!, /frames/);
+  assert.match((await listener('ocsp_response = "bad.ocsp"'))[0]!, /no successful OCSP response/);
+  assert.match((await cluster('{ ca = "none.pem" }'))[0]!, /it holds no certificate/);
+  assert.match((await cluster('{ server_name = "*.a.test" }'))[0]!, /expected a host name/);
+  assert.match((await cluster('{ server_name = "10.0.0.1" }'))[0]!, /expected a host name/);
+  assert.match((await cluster('{ certificate = "shop.pem" }'))[0]!, /holds no private key/);
+  assert.match((await cluster('{ certificate = "shop.pem", key = "old.key" }'))[0]!, /not the key of this certificate/);
+});
+
+const LISTENER =
+  '[[listeners]]\nprotocol = "https"\naddress = "0.0.0.0:8443"\ncertificate = "shop.pem"\nkey = "shop.key"\n';
+const FRONTEND = '{ address = "0.0.0.0:8443", hostname = "shop.test" }';
 
 test("decisions 33: a certificate that expired is a warning", async () => {
   const { warnings } = await good(

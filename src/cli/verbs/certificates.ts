@@ -11,6 +11,8 @@ export function addCertificateVerbs(program: Command): void {
     .requiredOption("--certificate-chain <path>", "PEM file of the certificates behind it")
     .requiredOption("--key <path>", "PEM file of its private key, without a passphrase")
     .option("--tls-versions <version>", "TLS_V12 or TLS_V13; may be repeated", repeated)
+    .option("--default", "also for clients that ask for no name, or for one that no certificate is for")
+    .option("--ocsp-response <path>", "DER file of an OCSP response to staple")
     .addHelpText("after", HELP)
     .action(async (_own: object, command: Command) => {
       const { addCertificate } = await import("../certificate.ts");
@@ -24,6 +26,8 @@ export function addCertificateVerbs(program: Command): void {
     .addOption(new Option("--old-cert <path>").hideHelp())
     .option("-f, --fingerprint <hex>", "or its SHA-256")
     .option("--tls-versions <version>", "TLS_V12 or TLS_V13; may be repeated", repeated)
+    .option("--default", "also for clients that ask for no name, or for one that no certificate is for")
+    .option("--ocsp-response <path>", "DER file of an OCSP response to staple")
     .action(async (_own: object, command: Command) => {
       const { replaceCertificate } = await import("../certificate.ts");
       await replaceCertificate(given<ReplacementOptions>(command));

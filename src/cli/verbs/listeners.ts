@@ -59,7 +59,15 @@ function addHttpsVerbs(listener: Command): void {
     .option("--no-strict-sni-binding", "or for any other of the listener")
     .option("--disable-http11", "refuse clients that do not speak HTTP/2")
     .option("--enable-http11", "serve them");
-  for (const verb of [add, update]) hstsOptions(verb);
+  update.option("--reset-client-auth", "clients are not asked for certificates");
+  for (const verb of [add, update]) {
+    hstsOptions(verb);
+    verb
+      .option("--client-ca <path>", "PEM file of the authorities that issue certificates of clients")
+      .option("--client-auth <how>", "required (the default) or optional")
+      .option("--client-subject-header <name>", "request header for the subject of a client's certificate")
+      .option("--client-fingerprint-header <name>", "request header for its SHA-256");
+  }
 }
 
 function addTcpVerbs(listener: Command): void {

@@ -5,14 +5,15 @@ import { clone, create } from "@bufbuild/protobuf";
 import { formatAddress } from "../address.ts";
 import { fingerprintOfPem, normalizeFingerprint, toCertificate } from "../certificate.ts";
 import { has, isError, toAddress } from "../convert-checks.ts";
-import { commandError } from "../errors.ts";
-import type { AddCertificate, RemoveCertificate, ReplaceCertificate } from "../gen/sozu_pb.ts";
-import { AddCertificateSchema } from "../gen/sozu_pb.ts";
+import { CommandError, commandError } from "../errors.ts";
+import type { AddCertificate, CertificateAndKey, RemoveCertificate, ReplaceCertificate } from "../gen/sozu_pb.ts";
+import { AddCertificateSchema, CertificateAndKeySchema } from "../gen/sozu_pb.ts";
 import type { Change } from "../objects.ts";
 import type { CertificateObject } from "../objects-tls.ts";
+import { toOcspResponse } from "../ocsp.ts";
 import type { Outcome } from "./clusters.ts";
 import { certificateKey } from "./keys.ts";
-import { type Origin, Table } from "./table.ts";
+import { type Entry, type Origin, Table } from "./table.ts";
 
 export type CertificateTable = Table<AddCertificate, CertificateObject>;
 
@@ -35,12 +36,34 @@ export function addCertificate(
   if (isError(address)) return address;
   const expiredAt = has(message, "expiredAt") ? message.expiredAt : null;
   const known = fingerprintOfPem(message.certificate?.certificate ?? "");
-  if (known !== null && table.get(certificateKey(address, known)) !== undefined) return [];
+  const entry = known === null ? undefined : table.get(certificateKey(address, known));
+  if (entry !== undefined) return amendCertificate(table, entry, message.certificate!, origin, revision, field);
   const object = toCertificate(address, message.certificate, expiredAt, field);
   if (isError(object)) return object;
   const named = clone(AddCertificateSchema, message);
   named.certificate!.names = [...object.names];
   return [table.step(certificateKey(address, object.fingerprint), { message: named, object, origin, revision })];
+}
+
+/** One that is there stays as it is (spec 8.1), but for what stock clients cannot say. */
+function amendCertificate(
+  table: CertificateTable,
+  { message, object }: Entry<AddCertificate, CertificateObject>,
+  given: CertificateAndKey,
+  origin: Origin,
+  revision: number,
+  field: string,
+): Outcome {
+  const isDefault = has(given, "defaultCertificate") ? given.defaultCertificate : object.isDefault;
+  const response = has(given, "ocspResponse") ? given.ocspResponse : message.certificate!.ocspResponse;
+  const ocspResponse = toOcspResponse(response, `${field}.ocsp_response`);
+  if (ocspResponse instanceof CommandError) return ocspResponse;
+  if (isDefault === object.isDefault && ocspResponse === object.ocspResponse) return [];
+  const amended = clone(AddCertificateSchema, message);
+  amended.certificate!.defaultCertificate = isDefault;
+  amended.certificate!.ocspResponse = response;
+  const after = { message: amended, object: { ...object, isDefault, ocspResponse }, origin, revision };
+  return [table.step(certificateKey(object.address, object.fingerprint), after)];
 }
 
 export function removeCertificate(table: CertificateTable, message: RemoveCertificate): Outcome {
@@ -64,15 +87,24 @@ export function replaceCertificate(
   if (!hasAny(table, formatAddress(address))) return commandError("NOT_FOUND", table.kind, formatAddress(address));
   const addition = create(AddCertificateSchema);
   addition.address = message.address!;
-  if (message.newCertificate !== undefined) addition.certificate = message.newCertificate;
+  const old = normalizeFingerprint(message.oldFingerprint);
+  const replaced = old === null ? undefined : table.get(certificateKey(address, old))?.object;
+  if (message.newCertificate !== undefined) addition.certificate = heir(message.newCertificate, replaced);
   if (has(message, "newExpiredAt")) addition.expiredAt = message.newExpiredAt;
   const added = addCertificate(table, addition, origin, revision, "new_certificate");
   if (isError(added)) return added;
-  const old = normalizeFingerprint(message.oldFingerprint);
   const fresh = fingerprintOfPem(message.newCertificate?.certificate ?? "");
   if (old === null || old === fresh) return added;
   const key = certificateKey(address, old);
   return table.get(key) === undefined ? added : [...added, table.step(key, undefined)];
+}
+
+/** What replaces the default certificate is the default one, unless it says otherwise. */
+function heir(message: CertificateAndKey, replaced: CertificateObject | undefined): CertificateAndKey {
+  if (replaced?.isDefault !== true || has(message, "defaultCertificate")) return message;
+  const made = clone(CertificateAndKeySchema, message);
+  made.defaultCertificate = true;
+  return made;
 }
 
 function hasAny(table: CertificateTable, address: string): boolean {

@@ -39,7 +39,18 @@ export function backendTable(): BackendTable {
 
 export function addCluster(table: ClusterTable, message: Cluster, origin: Origin, revision: number): Outcome {
   const before = table.get(message.clusterId);
-  return putCluster(table, before === undefined ? message : keepAnswers(before.message, message), origin, revision);
+  if (before === undefined) return putCluster(table, message, origin, revision);
+  return putCluster(table, keepKey(before.message, keepAnswers(before.message, message)), origin, revision);
+}
+
+/** Lists of clusters leave the key out, so what was listed and comes back with its certificate keeps it. */
+function keepKey(before: Cluster, message: Cluster): Cluster {
+  const { tls } = message;
+  if (tls === undefined || tls.certificate === "" || tls.key !== "") return message;
+  if (before.tls?.certificate !== tls.certificate) return message;
+  const kept = clone(ClusterSchema, message);
+  kept.tls!.key = before.tls.key;
+  return kept;
 }
 
 export function setHealthCheck(
