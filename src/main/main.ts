@@ -19,6 +19,7 @@ import { Actors } from "./actor.ts";
 import { Audit } from "./audit.ts";
 import { AutoSave } from "./auto-save.ts";
 import { buildInfo } from "./build-info.ts";
+import { CertificateWatch } from "./certificate-watch.ts";
 import { CommandServer } from "./command-server.ts";
 import { openCommandSocket, removeCommandSocket } from "./command-socket.ts";
 import { EventHub } from "./events.ts";
@@ -93,6 +94,7 @@ class Main {
   readonly #logFiles: LogFiles;
   readonly #sockets: ListenSockets;
   readonly #keeper: StateKeeper;
+  readonly #certificates: CertificateWatch;
   readonly #files: StateFiles;
   readonly #reloader: Reloader;
   readonly #supervisor: Supervisor;
@@ -146,6 +148,7 @@ class Main {
       clients: () => this.#server?.clients ?? 0,
       warn: (message) => this.#logger.warn("metrics", message),
     });
+    this.#certificates = new CertificateWatch(options.state, this.#logger);
     this.#files = new StateFiles(this.#keeper);
     const { source } = options;
     this.#reloader = new Reloader({
@@ -281,7 +284,10 @@ class Main {
       onAck: (worker, revision, standing) => this.#keeper.changes.onAck(worker, revision, standing),
       onGone: (worker) => this.#keeper.changes.onGone(worker),
       onEvent: (worker, event) => this.#events.emitOf(worker, event),
-      onTick: (nowMs) => this.#keeper.changes.expire(nowMs),
+      onTick: (nowMs) => {
+        this.#keeper.changes.expire(nowMs);
+        this.#certificates.tick(Date.now() / 1000);
+      },
     });
   }
 
