@@ -1,4 +1,4 @@
-// npm run fuzz [-- --seed N] [--iterations N] [--seconds N] [--only N] [--mode request|response|tunnel] [--replay TEXT]
+// npm run fuzz [-- --seed N] [--iterations N] [--seconds N] [--only N] [--mode request|response|tunnel|hello] [--replay TEXT]
 //
 // Throws generated and mutated bytes at the whole proxy, from both sides, and compares what comes out with an independent
 // reading of RFC 9112 (lib/strict.ts). Prints its seed first and executions per second at the end; a finding is shrunk and
@@ -7,6 +7,8 @@
 import { randomInt } from "node:crypto";
 import { parseArgs } from "node:util";
 import { fuzz } from "./lib/fuzz.ts";
+import { runHelloCase } from "./lib/hello-mode.ts";
+import { Random } from "./lib/random.ts";
 import { replayOf, runReplay } from "./lib/replay.ts";
 
 const { values } = parseArgs({
@@ -25,6 +27,8 @@ if (values.replay !== undefined) {
   console.log(finding === null ? "no finding" : finding.message);
   process.exit(finding === null ? 0 : 1);
 }
+
+if (values.mode === "hello") process.exit(fuzzHellos());
 
 const seed = values.seed === undefined ? randomInt(2 ** 32) : Number(values.seed);
 const limit = values.iterations === undefined ? Number.POSITIVE_INFINITY : Number(values.iterations);
@@ -47,3 +51,21 @@ console.log(
     `${report.corpus} messages in the corpus; ${report.findings.length} findings; seed ${seed}`,
 );
 process.exit(report.findings.length > 0 ? 1 : 0);
+
+/** ClientHellos; the exit code. */
+function fuzzHellos(): number {
+  const seed = values.seed === undefined ? randomInt(2 ** 32) : Number(values.seed);
+  const end = performance.now() + 1000 * Number(values.seconds ?? 60);
+  const last =
+    values.only === undefined ? Number(values.iterations ?? Number.POSITIVE_INFINITY) : Number(values.only) + 1;
+  let index = Number(values.only ?? 0);
+  for (; index < last && performance.now() < end; index++) {
+    const found = runHelloCase(Random.of(seed, index));
+    if (found === null) continue;
+    console.log(`${found.reason}\n${Buffer.from(found.message).toString("hex")}`);
+    console.log(`npm run fuzz -- --mode hello --seed ${seed} --only ${index}`);
+    return 1;
+  }
+  console.log(`${index} ClientHellos, no finding; seed ${seed}`);
+  return 0;
+}

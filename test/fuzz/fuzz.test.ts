@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fuzz } from "../../fuzz/lib/fuzz.ts";
+import { runHelloCase } from "../../fuzz/lib/hello-mode.ts";
+import { Random } from "../../fuzz/lib/random.ts";
 import { readRequests, readResponse } from "../../fuzz/lib/strict.ts";
 
 const HEAD = "POST /a HTTP/1.1\r\nHost: a\r\n";
@@ -14,6 +16,13 @@ test("a short run of both modes finds nothing, in as many executions as were ask
     [],
   );
   assert.equal(report.cases, 600);
+});
+
+test("ClientHellos: the decoder says what a plain reading says, wherever they lie and however they come", () => {
+  for (let index = 0; index < 3000; index++) {
+    const found = runHelloCase(Random.of(20261121, index));
+    assert.equal(found, null, found === null ? "" : `${found.reason} ${Buffer.from(found.message).toString("hex")}`);
+  }
 });
 
 test("the reader takes what RFC 9112 says, whole and in order", () => {
