@@ -92,6 +92,15 @@ export class CertificateStore {
     return this.#certificates.values();
   }
 
+  /** Names with the certificates for them: all, or those for a client that asks for `domain`. */
+  *served(domain: string | null): Generator<readonly [name: string, fingerprint: string]> {
+    if (domain === null) {
+      for (const [name, { list }] of this.#names) for (const { object } of list) yield [name, object.fingerprint];
+      return;
+    }
+    for (const { object } of this.resolve(domain)?.list ?? []) yield [domain, object.fingerprint];
+  }
+
   /** Adds one, or puts it in the place of what has its fingerprint; returns the latter, or null. */
   add(object: CertificateObject): StoredCertificate | null {
     const earlier = this.remove(object.fingerprint);

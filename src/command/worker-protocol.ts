@@ -52,6 +52,8 @@ export const PACKET = {
   LOG_FILES: 24,
   /** Body: keys of session tickets, newest first. Before RUN, and at each rotation. */
   TICKET_KEYS: 15,
+  /** Body: JSON of `CertificateQuery`. Answered by CERTIFICATES packets with the same number. */
+  QUERY_CERTIFICATES: 16,
 
   /** The state is in place and the listeners accept. Body: `Standing`. Number: the revision. */
   READY: 64,
@@ -67,12 +69,14 @@ export const PACKET = {
   HASHES: 69,
   /** Body: JSON of `WorkerEvent`. Sent when EVENTS asked for it, not while much waits for main. */
   EVENT: 70,
-  /** Body: some of what is known of backends (`decodeHealth`). Number: that of the query. */
+  /** Body: some of what is known of backends (`decodeList`). Number: that of the query. */
   HEALTH: 71,
   /** Before READY. Body: why the sandbox is not closed, as text; empty: it is. */
   SANDBOX: 72,
   /** What METRICS asked for is done. Number: that of the order. */
   METRICS_DONE: 73,
+  /** Body: some of the `ServedCertificate`s that were asked for (`decodeList`). Number: that of the query. */
+  CERTIFICATES: 74,
 } as const;
 
 /** A decoded packet. `body` is a view of what was given to decodePacket. */
@@ -131,6 +135,21 @@ export interface HashQuery {
 export interface HealthQuery {
   /** null: all. */
   readonly clusterId: string | null;
+}
+
+/** Body of QUERY_CERTIFICATES. */
+export interface CertificateQuery {
+  /** What a client that asks for this name gets; null: all names. */
+  readonly domain: string | null;
+  /** Only this one; null: any. */
+  readonly fingerprint: string | null;
+}
+
+/** A name of a listener and the certificate that is shown for it. */
+export interface ServedCertificate {
+  readonly address: SocketAddress;
+  readonly domain: string;
+  readonly fingerprint: string;
 }
 
 /** Body of METRICS. */

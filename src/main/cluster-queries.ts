@@ -36,9 +36,7 @@ export async function queryClusters(targets: ClusterQueryTargets, ids: readonly 
       return sum != null && hashes.get(id) === join(sum.low, sum.high);
     });
     map[worker] = {
-      contentType: clusters(
-        same.map(([, each]) => ({ ...each, httpsFrontends: [], tcpFrontends: [], udpFrontends: [] })),
-      ),
+      contentType: clusters(same.map(([, each]) => ({ ...each, tcpFrontends: [], udpFrontends: [] }))),
     };
   }
   return okResponse(QUERIED, { case: "workerResponses", value: { map } });

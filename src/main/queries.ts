@@ -3,10 +3,11 @@
 // equal answers.
 
 import { clearField, clone, isFieldSet } from "@bufbuild/protobuf";
-import { addressToMessage } from "../command/address.ts";
+import { addressToMessage, compareAddresses, formatAddress } from "../command/address.ts";
 import { coversHost, normalizeFingerprint } from "../command/certificate.ts";
 import type {
   AddBackend,
+  SocketAddress as AddressMessage,
   CertificateAndKey,
   Cluster,
   FrontendFilters,
@@ -23,6 +24,7 @@ import type { BackendHealth, HttpFrontendObject } from "../command/objects.ts";
 import { compareBackends } from "../command/state/clusters.ts";
 import type { Table } from "../command/state/table.ts";
 import { type ConfigState, sortedEntries } from "../command/state.ts";
+import type { ServedCertificate } from "../command/worker-protocol.ts";
 
 /** Frontends by protocol (none chosen: all) and by a part of the host name, which TCP and UDP frontends have none of. */
 export function listFrontends(state: ConfigState, filters: FrontendFilters): ContentInit {
@@ -83,6 +85,25 @@ export function listCertificates(state: ConfigState, filters: QueryCertificatesF
     certs[object.fingerprint] = { ...message.certificate!, key: "" };
   }
   return { case: "certificatesWithFingerprints", value: { certs } };
+}
+
+/** What a worker shows for which names, by address. */
+export function servedCertificates(served: readonly ServedCertificate[]): ContentInit {
+  const sorted = [...served].sort((a, b) => compareAddresses(a.address, b.address) || compareTexts(a.domain, b.domain));
+  const certificates: { address: AddressMessage; certificateSummaries: { domain: string; fingerprint: string }[] }[] =
+    [];
+  let last = "";
+  for (const { address, domain, fingerprint } of sorted) {
+    const name = formatAddress(address);
+    if (name !== last) certificates.push({ address: addressToMessage(address), certificateSummaries: [] });
+    last = name;
+    certificates.at(-1)!.certificateSummaries.push({ domain, fingerprint });
+  }
+  return { case: "certificatesByAddress", value: { certificates } };
+}
+
+function compareTexts(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** The health checks of all clusters, or of one. */

@@ -2,8 +2,15 @@
 // Requests of parts that are not built yet are refused by name; nothing is left without an answer (decisions 6).
 
 import { isFieldSet } from "@bufbuild/protobuf";
+import { normalizeFingerprint } from "../command/certificate.ts";
 import { commandError } from "../command/errors.ts";
-import type { Request, Response } from "../command/gen/sozu_pb.ts";
+import type {
+  QueryBackendHealth,
+  QueryCertificatesFilters,
+  QueryClusterByDomain,
+  Request,
+  Response,
+} from "../command/gen/sozu_pb.ts";
 import {
   QueryBackendHealthSchema,
   QueryClusterByDomainSchema,
@@ -29,6 +36,7 @@ import {
   listFrontends,
   listHealthChecks,
   listListeners,
+  servedCertificates,
 } from "./queries.ts";
 import type { Reloader } from "./reload.ts";
 import type { StateFiles } from "./state-files.ts";
@@ -114,16 +122,16 @@ async function answer(
     case "queryClusterById":
       progress(QUERYING);
       return queryClusters(queryTargets(targets), [value]);
-    case "queryClustersByDomain": {
+    case "queryClustersByDomain":
       progress(QUERYING);
-      const path = isFieldSet(value, QueryClusterByDomainSchema.field.path) ? value.path : null;
-      return queryClusters(queryTargets(targets), clustersByDomain(state, value.hostname, path));
-    }
+      return queryClusters(queryTargets(targets), idsByDomain(state, value));
     case "queryClustersHashes":
       progress(QUERYING);
       return queryHashes(queryTargets(targets));
+    case "queryCertificatesFromWorkers":
+      return queryCertificates(value, targets);
     case "queryBackendHealth":
-      return queryHealth(isFieldSet(value, QueryBackendHealthSchema.field.clusterId) ? value.clusterId : null, targets);
+      return queryHealth(value, targets);
     case "queryMetrics":
     case "configureMetrics":
     case "setMetricDetail":
@@ -187,7 +195,8 @@ function limit({ requestType }: Request, supervisor: Supervisor): Response {
 }
 
 /** What each worker knows of the backends of a cluster, or of all (null). */
-async function queryHealth(clusterId: string | null, targets: RequestTargets): Promise<Response> {
+async function queryHealth(message: QueryBackendHealth, targets: RequestTargets): Promise<Response> {
+  const clusterId = isFieldSet(message, QueryBackendHealthSchema.field.clusterId) ? message.clusterId : null;
   if (clusterId !== null && targets.keeper.state.clusters.get(clusterId) === undefined) {
     return failureResponse(commandError("NOT_FOUND", "Cluster", clusterId).message);
   }
@@ -196,6 +205,29 @@ async function queryHealth(clusterId: string | null, targets: RequestTargets): P
   for (const [worker, health] of workers) map[worker] = { contentType: healthContent(health) };
   return okResponse("Successfully queried the health of backends", { case: "workerResponses", value: { map } });
 }
+
+function idsByDomain(state: ConfigState, message: QueryClusterByDomain): string[] {
+  const path = isFieldSet(message, QueryClusterByDomainSchema.field.path) ? message.path : null;
+  return clustersByDomain(state, message.hostname, path);
+}
+
+/** What handshakes find in each worker: one certificate as main knows it, or names and fingerprints (spec 4.7). */
+async function queryCertificates(filters: QueryCertificatesFilters, targets: RequestTargets): Promise<Response> {
+  const fingerprint = filters.fingerprint === "" ? null : normalizeFingerprint(filters.fingerprint);
+  const domain = filters.domain === "" ? null : filters.domain.toLowerCase();
+  if (fingerprint === null && filters.fingerprint !== "") return failureResponse(NO_CERTIFICATE);
+  targets.keeper.changes.flush();
+  const workers = await targets.supervisor.queryCertificates({ domain, fingerprint }, targets.workerTimeoutMs);
+  const map: Record<string, { contentType: ContentInit }> = {};
+  for (const [worker, served] of workers) {
+    if (fingerprint === null) map[worker] = { contentType: servedCertificates(served) };
+    else if (served.length > 0) map[worker] = { contentType: listCertificates(targets.keeper.state, filters) };
+  }
+  if (fingerprint !== null && Object.keys(map).length === 0) return failureResponse(NO_CERTIFICATE);
+  return okResponse("Successfully queried certificates from the workers", { case: "workerResponses", value: { map } });
+}
+
+const NO_CERTIFICATE = "Could not find certificate for this fingerprint";
 
 function setLogging(directives: string, targets: RequestTargets): Response {
   const parsed = parseFilter(directives);

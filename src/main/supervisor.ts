@@ -6,9 +6,9 @@
 import { randomBytes } from "node:crypto";
 import { EventKind } from "../command/gen/sozu_pb.ts";
 import { decodeHashes, type HashesPart } from "../command/hash-packets.ts";
-import { decodeHealth } from "../command/health-packets.ts";
+import { decodeList } from "../command/list-packets.ts";
 import type { BackendHealth, SocketAddress, WorkerEvent, WorkerSettings } from "../command/objects.ts";
-import type { MetricsOrder, Standing } from "../command/worker-protocol.ts";
+import type { CertificateQuery, MetricsOrder, ServedCertificate, Standing } from "../command/worker-protocol.ts";
 import type { Logger } from "../observe/logger.ts";
 import { StatsReader } from "../observe/stats-reader.ts";
 import { describeErrno } from "../os/errno.ts";
@@ -91,6 +91,7 @@ export class Supervisor implements ChangeTargets {
   readonly #pongs: Map<number, (worker: number) => void>;
   readonly #hashQueries: WorkerQueries<Map<string, bigint>>;
   readonly #healthQueries: WorkerQueries<BackendHealth[]>;
+  readonly #certificateQueries: WorkerQueries<ServedCertificate[]>;
   readonly #metricsOrders: WorkerQueries<null>;
   /** What rows of stats pages record; null: what the settings say. */
   #metricDetail: number | null;
@@ -118,6 +119,7 @@ export class Supervisor implements ChangeTargets {
     this.#pongs = new Map();
     this.#hashQueries = new WorkerQueries(() => new Map());
     this.#healthQueries = new WorkerQueries(() => []);
+    this.#certificateQueries = new WorkerQueries(() => []);
     this.#metricsOrders = new WorkerQueries(() => null);
     this.#metricDetail = null;
     this.#retired = new RetiredStats(() => this.#makeRetired());
@@ -220,6 +222,12 @@ export class Supervisor implements ChangeTargets {
   queryHealth(clusterId: string | null, timeoutMs: number): Promise<WorkerHealth> {
     const send = (worker: WorkerProcess, number: number): void => worker.queryHealth(number, clusterId);
     return this.#healthQueries.ask(this.#servingWorkers(), send, timeoutMs);
+  }
+
+  /** The certificates of each serving worker, by id. Only workers that answered. */
+  queryCertificates(query: CertificateQuery, timeoutMs: number) {
+    const send = (worker: WorkerProcess, number: number): void => worker.queryCertificates(number, query);
+    return this.#certificateQueries.ask(this.#servingWorkers(), send, timeoutMs);
   }
 
   /** Workers that were started. */
@@ -451,9 +459,14 @@ export class Supervisor implements ChangeTargets {
       else this.#hashQueries.onPart(worker.id, number, part.last, (hashes) => addHashes(hashes, part));
     },
     onHealth: (worker: WorkerProcess, number: number, body: Uint8Array): void => {
-      const part = decodeHealth(body);
+      const part = decodeList<BackendHealth>(body);
       if (part === null) this.#events.onTrouble(worker, "it sent a broken report of health");
-      else this.#healthQueries.onPart(worker.id, number, part.last, (health) => health.push(...part.health));
+      else this.#healthQueries.onPart(worker.id, number, part.last, (health) => health.push(...part.items));
+    },
+    onCertificates: (worker: WorkerProcess, number: number, body: Uint8Array): void => {
+      const part = decodeList<ServedCertificate>(body);
+      if (part === null) this.#events.onTrouble(worker, "it sent a broken list of certificates");
+      else this.#certificateQueries.onPart(worker.id, number, part.last, (served) => served.push(...part.items));
     },
     onMetricsDone: (worker: WorkerProcess, number: number): void => {
       this.#metricsOrders.onPart(worker.id, number, true, () => undefined);
@@ -542,6 +555,7 @@ export class Supervisor implements ChangeTargets {
     for (const check of [...this.#pongs.values()]) check(-1);
     this.#hashQueries.onGone(worker.id);
     this.#healthQueries.onGone(worker.id);
+    this.#certificateQueries.onGone(worker.id);
     this.#metricsOrders.onGone(worker.id);
   }
 

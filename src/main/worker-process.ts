@@ -4,6 +4,7 @@
 import { writeSync } from "node:fs";
 import type { WorkerEvent, WorkerSettings } from "../command/objects.ts";
 import {
+  type CertificateQuery,
   decodeJson,
   decodeStanding,
   decodeText,
@@ -66,6 +67,8 @@ export interface WorkerEvents {
   onHashes(worker: WorkerProcess, number: number, body: Uint8Array): void;
   /** Part of the answer to queryHealth(). */
   onHealth(worker: WorkerProcess, number: number, body: Uint8Array): void;
+  /** Part of the answer to queryCertificates(). */
+  onCertificates(worker: WorkerProcess, number: number, body: Uint8Array): void;
   /** What orderMetrics() asked for is done. */
   onMetricsDone(worker: WorkerProcess, number: number): void;
   /** Something happened in it. */
@@ -220,6 +223,11 @@ export class WorkerProcess {
     this.#channel.send(encodeJsonPacket(PACKET.QUERY_HASHES, number, query));
   }
 
+  /** Asks for its certificates; answered by onCertificates. */
+  queryCertificates(number: number, query: CertificateQuery): void {
+    this.#channel.send(encodeJsonPacket(PACKET.QUERY_CERTIFICATES, number, query));
+  }
+
   /** Asks what it knows of the backends of a cluster (null: of all); answered by onHealth. */
   queryHealth(number: number, clusterId: string | null): void {
     const query: HealthQuery = { clusterId };
@@ -285,6 +293,10 @@ export class WorkerProcess {
     }
     if (packet.kind === PACKET.HASHES) {
       this.#events.onHashes(this, packet.number, packet.body);
+      return;
+    }
+    if (packet.kind === PACKET.CERTIFICATES) {
+      this.#events.onCertificates(this, packet.number, packet.body);
       return;
     }
     if (packet.kind === PACKET.HEALTH) {

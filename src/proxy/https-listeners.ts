@@ -5,6 +5,7 @@ import type { ClusterTable } from "../balancing/cluster-table.ts";
 import { formatAddress } from "../command/address-text.ts";
 import type { SocketAddress } from "../command/objects.ts";
 import type { HttpsFrontendObject, HttpsListenerObject, TlsChange } from "../command/objects-tls.ts";
+import type { CertificateQuery, ServedCertificate } from "../command/worker-protocol.ts";
 import {
   METRIC_HTTP_HSTS_FRONTEND_ADDED,
   METRIC_HTTP_HSTS_FRONTEND_REFRESHED,
@@ -87,6 +88,29 @@ export class HttpsListeners {
   /** Stops accepting; the listening sockets are the caller's again. */
   release(address: SocketAddress): readonly number[] {
     return this.#listeners.get(formatAddress(address))?.release() ?? [];
+  }
+
+  /** Names and their certificates, as handshakes find them. */
+  certificates({ domain, fingerprint }: CertificateQuery): ServedCertificate[] {
+    const found: ServedCertificate[] = [];
+    for (const { tls } of this.#listeners.values()) {
+      for (const [name, each] of tls.certificates.served(domain)) {
+        if (fingerprint === null || fingerprint === each) {
+          found.push({ address: tls.config.address, domain: name, fingerprint: each });
+        }
+      }
+    }
+    return found;
+  }
+
+  /** Seconds since 1970 when the first certificate expires; 0: there is none. */
+  get earliestExpiry(): number {
+    let earliest = 0;
+    for (const { tls } of this.#listeners.values()) {
+      const expiry = tls.certificates.earliestExpiry;
+      if (expiry > 0 && (earliest === 0 || expiry < earliest)) earliest = expiry;
+    }
+    return earliest;
   }
 
   #with(address: SocketAddress, change: (listener: HttpsListener) => string | null): string | null {

@@ -13,6 +13,7 @@ import type {
   HttpListenerObject,
   SocketAddress,
 } from "../command/objects.ts";
+import type { CertificateQuery, ServedCertificate } from "../command/worker-protocol.ts";
 import { Timed } from "../loop/timer-wheel.ts";
 import {
   METRIC_ACCEPT_QUEUE_CONNECTIONS,
@@ -23,6 +24,7 @@ import {
   METRIC_SERVER_LIVE,
   ROW_CONNECTIONS_PER_BACKEND,
 } from "../observe/metrics.ts";
+import { METRIC_TLS_CERT_MIN_EXPIRES_AT_SECONDS } from "../observe/metrics-tls.ts";
 import { describeErrno } from "../os/errno.ts";
 import { close } from "../os/sockets.ts";
 import { Admission, type AdmissionOwner } from "./admission.ts";
@@ -100,6 +102,11 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
   /** What is known of the backends of a cluster, or of all clusters (null). */
   backendHealth(clusterId: string | null): BackendHealth[] {
     return backendHealth(this.context, this.clusters, clusterId);
+  }
+
+  /** The certificates of HTTPS listeners, as handshakes find them. */
+  certificates(query: CertificateQuery): ServedCertificate[] {
+    return this.#https.certificates(query);
   }
 
   /** Applies one change. Returns null, or the reason of its refusal; a refused change has changed nothing. */
@@ -229,6 +236,7 @@ export class ProxyServer extends Timed implements AdmissionOwner, Shedding {
     values[METRIC_BUFFER_IN_USE] = buffers.inUse;
     values[METRIC_BUFFER_USAGE_PERCENT] = Math.floor((100 * buffers.inUse) / context.settings.maxBuffers);
     values[METRIC_HTTP_ACTIVE_REQUESTS] = this.http.exchanges.active - this.http.exchanges.tunnels;
+    values[METRIC_TLS_CERT_MIN_EXPIRES_AT_SECONDS] = this.#https.earliestExpiry;
     this.#admission.tick();
     if (this.#onDrained !== null) {
       if (this.sessions === 0) {

@@ -7,9 +7,10 @@ import { fstat } from "node:fs";
 import { flushCompileCache } from "node:module";
 import { getHeapStatistics } from "node:v8";
 import { encodeHashes } from "../command/hash-packets.ts";
-import { encodeHealth } from "../command/health-packets.ts";
+import { encodeList } from "../command/list-packets.ts";
 import type { WorkerEvent } from "../command/objects.ts";
 import {
+  type CertificateQuery,
   decodeJson,
   decodeText,
   encodeJsonPacket,
@@ -203,7 +204,12 @@ export class Worker {
         break;
       case PACKET.QUERY_HEALTH: {
         const health = this.#proxy.backendHealth(decodeJson<HealthQuery>(body)?.clusterId ?? null);
-        this.#sendAll(encodeHealth(number, health));
+        this.#sendAll(encodeList(PACKET.HEALTH, number, health));
+        break;
+      }
+      case PACKET.QUERY_CERTIFICATES: {
+        const query = decodeJson<CertificateQuery>(body) ?? { domain: null, fingerprint: null };
+        this.#sendAll(encodeList(PACKET.CERTIFICATES, number, this.#proxy.certificates(query)));
         break;
       }
       case PACKET.EVENTS:

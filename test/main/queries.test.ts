@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { FrontendFiltersSchema, type Response } from "../../src/command/gen/sozu_pb.ts";
 import { decodeHashes, encodeHashes } from "../../src/command/hash-packets.ts";
-import { decodeHealth, encodeHealth } from "../../src/command/health-packets.ts";
+import { decodeList, encodeList } from "../../src/command/list-packets.ts";
 import { ConfigState } from "../../src/command/state.ts";
-import { decodePacket, PACKET_BYTES_MAX } from "../../src/command/worker-protocol.ts";
+import { decodePacket, PACKET, PACKET_BYTES_MAX } from "../../src/command/worker-protocol.ts";
 import { type ClusterQueryTargets, queryClusters, queryHashes } from "../../src/main/cluster-queries.ts";
 import { clustersByDomain, countRequests, listFrontends, listListeners } from "../../src/main/queries.ts";
 import { WorkerQueries } from "../../src/main/worker-queries.ts";
@@ -174,15 +174,15 @@ test("the health of 3,000 backends crosses in packets that fit, whatever their n
   }));
   const back: typeof health = [];
   let lasts = 0;
-  for (const bytes of encodeHealth(9, health)) {
+  for (const bytes of encodeList(PACKET.HEALTH, 9, health)) {
     assert.ok(bytes.length <= PACKET_BYTES_MAX);
-    const part = decodeHealth(decodePacket(bytes)!.body);
+    const part = decodeList<(typeof health)[number]>(decodePacket(bytes)!.body);
     assert.ok(part !== null);
-    back.push(...part.health);
+    back.push(...part.items);
     if (part.last) lasts += 1;
   }
   assert.equal(lasts, 1);
   assert.deepEqual(back, health);
-  assert.equal([...encodeHealth(1, [])].length, 1);
-  for (const broken of [[], [1], [1, 0x7b], [1, 0x7b, 0x7d]]) assert.equal(decodeHealth(Uint8Array.from(broken)), null);
+  assert.equal([...encodeList(PACKET.HEALTH, 1, [])].length, 1);
+  for (const broken of [[], [1], [1, 0x7b], [1, 0x7b, 0x7d]]) assert.equal(decodeList(Uint8Array.from(broken)), null);
 });

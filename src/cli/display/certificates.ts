@@ -1,7 +1,8 @@
 // The table of certificates (spec 3.1). Pure.
 
 import { X509Certificate } from "node:crypto";
-import type { CertificateAndKey } from "../../command/gen/sozu_pb.ts";
+import { addressFromMessage, formatAddress } from "../../command/address.ts";
+import type { CertificateAndKey, CertificatesByAddress } from "../../command/gen/sozu_pb.ts";
 import { shown } from "./objects.ts";
 import { renderTable } from "./table.ts";
 
@@ -16,6 +17,18 @@ export function certificatesText(certificates: Readonly<Record<string, Certifica
       return [shown(fingerprint), ...dates(certificate), names.map(shown).join(", ")];
     }),
   );
+}
+
+/** Which certificate is shown for which name (spec 3.1). */
+export function servedText(listeners: readonly CertificatesByAddress[]): string {
+  if (listeners.length === 0) return "No certificates match your request.\n";
+  return listeners
+    .map(({ address, certificateSummaries }) => {
+      const where = addressFromMessage(address);
+      const lines = certificateSummaries.map((each) => `\t${shown(each.fingerprint)}:\t${shown(each.domain)}\n`);
+      return `${typeof where === "string" ? where : formatAddress(where)}:\n${lines.join("")}`;
+    })
+    .join("");
 }
 
 function dates(pem: string): [string, string] {

@@ -4,7 +4,7 @@ import { addressFromMessage, formatAddress } from "../../command/address.ts";
 import type { HealthCheckConfig, ResponseContent } from "../../command/gen/sozu_pb.ts";
 import { ResponseContentSchema } from "../../command/gen/sozu_pb.ts";
 import { oneofToPrettyJson } from "../../command/json.ts";
-import { certificatesText } from "./certificates.ts";
+import { certificatesText, servedText } from "./certificates.ts";
 import { changeReportText } from "./change-report.ts";
 import { clustersText, hashesText } from "./clusters.ts";
 import { detailText, metricsText, namesText } from "./metrics.ts";
@@ -42,6 +42,8 @@ export function contentText(content: ResponseContent | undefined): string {
     }
     case "certificatesWithFingerprints":
       return certificatesText(held.value.certs);
+    case "certificatesByAddress":
+      return servedText(held.value.certificates);
     case "healthChecksList":
       return healthChecksText(held.value.map);
     case "maxConnectionsPerIpLimit":
