@@ -1,7 +1,8 @@
-// What changes cost: 1,000 changes a second over the command socket while the proxy serves 5,000 requests a second, next to
+// What changes cost: 2,000 changes a second over the command socket while the proxy serves 5,000 requests a second, next to
 // a quiet period of the same length.
 //
-//   npm run bench:control -- [--rate 5000] [--changes 1000] [--seconds 10] [--clusters 1000] [--callgrind]
+//   npm run bench:control -- [--rate 5000] [--changes 2000] [--seconds 10] [--clusters 1000] [--callgrind]
+//     [--scale 100000]: clusters of the large state (lib/scale.ts) that is measured first; 0: none. [--no-changes]: only that.
 //
 // Prints failed requests (the bar: none), latencies of requests and changes, and the CPU time of a change in the worker and
 // in main. Instructions per change come from perf where the machine counts them, else with --callgrind from a worker under
@@ -20,6 +21,7 @@ import { callgrindWorks } from "./lib/callgrind.ts";
 import { countersWork, measure } from "./lib/counters.ts";
 import { type PacedResult, pacedLoad } from "./lib/paced-load.ts";
 import { has, stopAll } from "./lib/processes.ts";
+import { scale } from "./lib/scale.ts";
 import { startTarget, type Target, type TargetOptions } from "./lib/targets.ts";
 
 const CLIENTS = 20;
@@ -30,7 +32,9 @@ const COUNTED_CHANGES = 5_000;
 const { values: options } = parseArgs({
   options: {
     rate: { type: "string", default: "5000" },
-    changes: { type: "string", default: "1000" },
+    changes: { type: "string", default: "2000" },
+    scale: { type: "string", default: "100000" },
+    "no-changes": { type: "boolean", default: false },
     seconds: { type: "string", default: "10" },
     clusters: { type: "string", default: "1000" },
     callgrind: { type: "boolean", default: false },
@@ -40,6 +44,7 @@ const rate = Number(options.rate);
 const changeRate = Number(options.changes);
 const seconds = Number(options.seconds);
 const clusters = Number(options.clusters);
+const scaled = Number(options.scale);
 
 if (has("nginx")) await main();
 else console.log("nginx is missing (the backend of the benchmark): apt-get install -y nginx");
@@ -49,6 +54,8 @@ async function main(): Promise<void> {
   try {
     const backendPort = await startBackend(folder);
     const base = { backendPort, folder, accessLog: true };
+    if (scaled > 0) await scale({ folder, backendPort, clusters: scaled });
+    if (options["no-changes"]) return;
     await underLoad(base);
     if (options.callgrind && callgrindWorks()) await underCallgrind(base);
   } finally {

@@ -15,11 +15,10 @@ import { hashText } from "./hash.ts";
 export class Backend {
   readonly clusterId: string;
   readonly id: string;
-  /** The id as UTF-8, for access lines. */
-  readonly idBytes: Uint8Array;
   readonly address: SocketAddress;
-  /** `127.0.0.1:1026`, `[::1]:80`. */
-  readonly addressBytes: Uint8Array;
+  /** For access lines, made when one first asks: most backends of a large state are never spoken to. */
+  private idBytesMade: Uint8Array | null;
+  private addressBytesMade: Uint8Array | null;
   /** 1 to 255; a share of the picks in proportion to the other weights. */
   weight: number;
   /** Only picked when no other backend can be opened. */
@@ -68,9 +67,9 @@ export class Backend {
   constructor(object: BackendObject) {
     this.clusterId = object.clusterId;
     this.id = object.backendId;
-    this.idBytes = utf8Bytes(object.backendId);
     this.address = object.address;
-    this.addressBytes = utf8Bytes(formatAddress(object.address));
+    this.idBytesMade = null;
+    this.addressBytesMade = null;
     this.weight = effectiveWeight(object.weight);
     this.backup = object.backup;
     this.stickyId = object.stickyId;
@@ -96,6 +95,18 @@ export class Backend {
     this.waitUntilMs = 0;
     this.averageMs = AVERAGE_INITIAL_MS;
     this.averagedAtMs = NEVER;
+  }
+
+  /** The id as UTF-8. */
+  get idBytes(): Uint8Array {
+    this.idBytesMade ??= utf8Bytes(this.id);
+    return this.idBytesMade;
+  }
+
+  /** `127.0.0.1:1026`, `[::1]:80`. */
+  get addressBytes(): Uint8Array {
+    this.addressBytesMade ??= utf8Bytes(formatAddress(this.address));
+    return this.addressBytesMade;
   }
 
   /** Hash of its identity, for affinity. */

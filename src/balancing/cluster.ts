@@ -38,8 +38,8 @@ export const FAIL_OPEN_ENDED = 2;
 /** A cluster of backends. Exists as long as it is configured, has backends or is referenced by a route. */
 export class Cluster {
   readonly id: string;
-  /** The id as UTF-8, for access lines. */
-  readonly idBytes: Uint8Array;
+  /** The id as UTF-8, made when an access line first asks; null: not yet. */
+  private idBytesMade: Uint8Array | null;
   /** null: only its backends are configured (so far); they are balanced at random, as Sozu does. */
   config: ClusterObject | null;
   readonly backends: Backend[];
@@ -69,8 +69,8 @@ export class Cluster {
   ejectionMs: number;
   /** Who holds this object because of its id (routes); see ClusterTable.ensure. */
   references: number;
-  /** The newest backend of each id; the others of that id follow it as namesakes. */
-  private readonly byId: Map<string, Backend>;
+  /** The newest backend of each id; the others of that id follow it as namesakes. null: so few that all are looked at. */
+  private byId: Map<string, Backend> | null;
   private algorithm: number;
   private metric: number;
   private ordinary: Policy;
@@ -88,7 +88,7 @@ export class Cluster {
 
   constructor(id: string) {
     this.id = id;
-    this.idBytes = utf8Bytes(id);
+    this.idBytesMade = null;
     this.config = null;
     this.backends = [];
     this.answers = null;
@@ -104,17 +104,23 @@ export class Cluster {
     this.ejectAfter = 0;
     this.ejectionMs = 0;
     this.references = 0;
-    this.byId = new Map();
+    this.byId = null;
     this.algorithm = ALGORITHM_RANDOM;
     this.metric = 0;
-    this.ordinary = new Random();
-    this.backups = new Random();
+    this.ordinary = NOT_YET;
+    this.backups = NOT_YET;
     this.stale = false;
     this.single = null;
     this.bySticky = null;
     this.unavailable = false;
     this.ramping = false;
     this.rampedAtMs = 0;
+  }
+
+  /** The id as UTF-8, for access lines. */
+  get idBytes(): Uint8Array {
+    this.idBytesMade ??= utf8Bytes(this.id);
+    return this.idBytesMade;
   }
 
   /** Takes a configuration over; backends stay, and so do cursors unless the algorithm or metric changes. */
@@ -130,8 +136,8 @@ export class Cluster {
     if (algorithm !== this.algorithm || metric !== this.metric) {
       this.algorithm = algorithm;
       this.metric = metric;
-      this.ordinary = policyFor(algorithm, metric);
-      this.backups = policyFor(algorithm, metric);
+      this.ordinary = NOT_YET;
+      this.backups = NOT_YET;
       this.stale = true;
       this.needsKey = algorithm === ALGORITHM_HRW || algorithm === ALGORITHM_MAGLEV;
     }
@@ -143,9 +149,8 @@ export class Cluster {
     let backend = this.find(object.backendId, object.address.ip, object.address.port);
     if (backend === null) {
       backend = new Backend(object);
-      backend.namesake = this.byId.get(backend.id) ?? null;
-      this.byId.set(backend.id, backend);
       this.backends.push(backend);
+      this.enter(backend);
     } else {
       backend.update(object);
     }
@@ -273,6 +278,14 @@ export class Cluster {
 
   // By id and then along the namesakes: a key made of all parts would have to be built and hashed for each change.
   private find(backendId: string, ip: string, port: number): Backend | null {
+    if (this.byId === null) {
+      for (const backend of this.backends) {
+        if (backend.id === backendId && backend.address.port === port && backend.address.ip === ip) {
+          return backend;
+        }
+      }
+      return null;
+    }
     let backend = this.byId.get(backendId) ?? null;
     while (backend !== null && (backend.address.port !== port || backend.address.ip !== ip)) {
       backend = backend.namesake;
@@ -280,7 +293,22 @@ export class Cluster {
     return backend;
   }
 
+  private enter(backend: Backend): void {
+    if (this.byId !== null) {
+      backend.namesake = this.byId.get(backend.id) ?? null;
+      this.byId.set(backend.id, backend);
+    } else if (this.backends.length > FEW) {
+      this.byId = new Map();
+      for (const each of this.backends) {
+        this.enter(each);
+      }
+    }
+  }
+
   private unlink(backend: Backend): void {
+    if (this.byId === null) {
+      return;
+    }
     const first = this.byId.get(backend.id)!;
     if (first !== backend) {
       let before = first;
@@ -299,6 +327,10 @@ export class Cluster {
     this.bySticky = null;
     const usable = this.usable;
     this.single = usable.length === 1 ? usable[0] : null;
+    if (this.ordinary === NOT_YET) {
+      this.ordinary = policyFor(this.algorithm, this.metric);
+      this.backups = policyFor(this.algorithm, this.metric);
+    }
     this.ordinary.setBackends(usable.filter((backend) => !backend.backup));
     this.backups.setBackends(usable.filter((backend) => backend.backup));
   }
@@ -345,6 +377,10 @@ const ALGORITHM_LEAST_LOADED = 2;
 const ALGORITHM_POWER_OF_TWO = 3;
 const ALGORITHM_HRW = 4;
 const ALGORITHM_MAGLEV = 5;
+/** Stands for the policies of a cluster until its first pick. */
+const NOT_YET: Policy = new Random();
+/** So many backends are looked at one by one. */
+const FEW = 8;
 const RAMP_FIRST = 0.1;
 const RAMP_STEP_MS = 100;
 const TUNING_NONE: BalancingTuningObject = {

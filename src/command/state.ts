@@ -71,6 +71,12 @@ export class ConfigState {
   /** How many requests of each name were dispatched, refused ones included (CountRequests). */
   readonly requestCounts: Map<string, number> = new Map();
   readonly #scratch: ChangeWriter = new ChangeWriter();
+  readonly #isServed: boolean;
+
+  /** `isServed` false: no worker will follow it, so what they have is not kept track of. */
+  constructor(isServed = true) {
+    this.#isServed = isServed;
+  }
 
   /** Counts a request; apply() does it by itself. */
   count(name: Request["requestType"]["case"]): void {
@@ -191,6 +197,7 @@ export class ConfigState {
   }
 
   #mirror(changes: readonly Change[]): void {
+    if (!this.#isServed) return;
     const scratch = this.#scratch;
     for (const change of changes) {
       scratch.reset();

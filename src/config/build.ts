@@ -77,8 +77,9 @@ export function buildRequests(
   settings: GlobalSettings,
   templates: Templates,
   nowSeconds: number | null,
+  state: ConfigState = new ConfigState(),
 ): Built {
-  const builder = new Builder(context, settings, templates, nowSeconds);
+  const builder = new Builder(context, settings, templates, nowSeconds, state);
   (values.listeners ?? []).forEach((raw, index) => {
     builder.listener(raw, ["listeners", index]);
   });
@@ -92,7 +93,7 @@ class Builder {
   readonly #settings: GlobalSettings;
   readonly #templates: Templates;
   readonly #nowSeconds: number | null;
-  readonly #state: ConfigState = new ConfigState();
+  readonly #state: ConfigState;
   readonly #listeners: Map<string, ListenerSpot> = new Map();
   readonly #frontends: Map<string, ConfigPath> = new Map();
   readonly #streams: Map<string, ConfigPath> = new Map();
@@ -100,7 +101,14 @@ class Builder {
   readonly #clusterRequests: Request[] = [];
   #warnedHttp2 = false;
 
-  constructor(context: CheckContext, settings: GlobalSettings, templates: Templates, nowSeconds: number | null) {
+  constructor(
+    context: CheckContext,
+    settings: GlobalSettings,
+    templates: Templates,
+    nowSeconds: number | null,
+    state: ConfigState,
+  ) {
+    this.#state = state;
     this.#nowSeconds = nowSeconds;
     this.#context = context;
     this.#settings = settings;

@@ -10,7 +10,10 @@ import { resolveSocketSettings, type SocketSettings, scanSocketSettings } from "
 import type { FileForm } from "./templates.ts";
 
 /** Reads and parses `path`. A file that cannot be read is a result, not an exception. */
-export async function loadConfig(path: string, options: Pick<ParseOptions, "unknownKeys"> = {}): Promise<ConfigResult> {
+export async function loadConfig(
+  path: string,
+  options: Pick<ParseOptions, "unknownKeys" | "isServed"> = {},
+): Promise<ConfigResult> {
   const text = await readConfigText(path);
   if (typeof text !== "string") return unreadable(text.reason);
   const { parseConfig } = await import("./parse.ts");

@@ -4,7 +4,7 @@
 
 import { parse, TomlError } from "smol-toml";
 import type { Request } from "../command/gen/sozu_pb.ts";
-import type { ConfigState } from "../command/state.ts";
+import { ConfigState } from "../command/state.ts";
 import { utf8Length } from "../command/text.ts";
 import { buildRequests } from "./build.ts";
 import { checkTable } from "./check.ts";
@@ -25,6 +25,8 @@ export interface ParseOptions {
   readonly unknownKeys?: "error" | "warn";
   /** Seconds since 1970, to tell certificates that are out of their time. Default: they are not told. */
   readonly nowSeconds?: number;
+  /** False: no worker will follow the state that comes of it, which costs less. Default true. */
+  readonly isServed?: boolean;
   /** Reads the files that answers and certificates name. Default: there are none. */
   readonly readFile?: ReadFile;
 }
@@ -84,7 +86,8 @@ export async function parseConfig(text: string, options: ParseOptions): Promise<
   const settings = resolveSettings(values, sockets, options.folder, metrics);
   warnSettings(problems, values, settings);
   const files = new Templates(problems, options.folder, options.readFile);
-  const built = buildRequests(context, values, settings, files, options.nowSeconds ?? null);
+  const state = new ConfigState(options.isServed);
+  const built = buildRequests(context, values, settings, files, options.nowSeconds ?? null, state);
   const placed = problems.items.length === 0 ? [] : await placeAll(text, options.file, problems);
   if (problems.failed) return broken(placed);
   return { ok: true, settings, requests: built.requests, state: built.state, warnings: placed };

@@ -44,7 +44,7 @@ export async function readConfig(
     () => 0,
   );
   if (size > smallBytesMax) return readInThread(task, before);
-  const file = await loadConfig(task.path, { unknownKeys: task.unknownKeys });
+  const file = await loadConfig(task.path, { unknownKeys: task.unknownKeys, isServed: false });
   if (!file.ok) return file;
   const { changed, gone, index } = await inSlices(comparing(tablesOf(file.state), await before));
   const state = new ConfigState();

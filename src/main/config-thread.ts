@@ -35,7 +35,7 @@ const PART_REQUESTS = 128;
 
 async function run(port: MessagePort, { path, unknownKeys }: ThreadTask): Promise<void> {
   const say = (message: ThreadMessage): void => port.postMessage(message);
-  const file = await loadConfig(path, { unknownKeys });
+  const file = await loadConfig(path, { unknownKeys, isServed: false });
   if (!file.ok) {
     say({ kind: "broken", text: file.text });
     port.close();

@@ -21,6 +21,7 @@ import { ChangeLog, type ChangeTargets, type Outcome } from "./change-log.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
 import { inSlices } from "./slices.ts";
 
+const SNAPSHOT_KEPT_MS = 1000;
 /** A worker's time for one of many changes that come at once, beyond its time for any. */
 const CHANGE_MS = 0.1;
 
@@ -74,6 +75,8 @@ export class StateKeeper {
   readonly changes: ChangeLog;
   readonly #options: StateKeeperOptions;
   #flushScheduled: boolean;
+  /** The last one, for a moment. */
+  #snapshot: { readonly revision: number; readonly bytes: Uint8Array } | null;
   /** The change of many requests that is under way; null: none is. */
   #running: Generator<void, void> | null;
   #idle: Promise<void>;
@@ -83,6 +86,7 @@ export class StateKeeper {
     this.changes = new ChangeLog(options.targets);
     this.#options = options;
     this.#flushScheduled = false;
+    this.#snapshot = null;
     this.#running = null;
     this.#idle = Promise.resolve();
   }
@@ -221,7 +225,13 @@ export class StateKeeper {
   snapshot(): { readonly revision: number; readonly bytes: Uint8Array } {
     this.#finishRunning();
     this.changes.flush();
-    return { revision: this.state.revision, bytes: encodeState(this.state) };
+    const { revision } = this.state;
+    // Workers start together: the same bytes are for all of them.
+    if (this.#snapshot?.revision !== revision) this.#snapshot = { revision, bytes: encodeState(this.state) };
+    setTimeout(() => {
+      this.#snapshot = null;
+    }, SNAPSHOT_KEPT_MS).unref();
+    return this.#snapshot;
   }
 
   async #followUp(applied: Applied, block: Uint8Array): Promise<Outcome> {
