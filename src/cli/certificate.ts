@@ -98,7 +98,7 @@ function certificateAndKey(certificate: string, chain: string, key: string, extr
   }
   return {
     certificate: readPem(certificate),
-    certificateChain: pemBlocks(readPem(chain), CERTIFICATE),
+    certificateChain: pemBlocks(readPem(chain), CERTIFICATE).map((block) => block.trimEnd()),
     key: readPem(key),
     versions: numbers,
     names: [],

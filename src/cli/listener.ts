@@ -7,7 +7,7 @@ import {
   SIGNATURES_DEFAULT,
   TLS13_TICKETS_DEFAULT,
 } from "../command/convert-https.ts";
-import { SOZU_ID_HEADER_DEFAULT, STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
+import { STICKY_NAME_DEFAULT } from "../command/convert-listener.ts";
 import { ListenerType } from "../command/gen/sozu_pb.ts";
 import { control, type RequestInit } from "./control.ts";
 import { type GlobalOptions, givenOf } from "./options.ts";
@@ -93,9 +93,11 @@ async function additionOf(protocol: Protocol, options: ListenerOptions): Promise
   const http = {
     ...stream,
     stickyName: options.stickyName ?? STICKY_NAME_DEFAULT,
-    sozuIdHeader: SOZU_ID_HEADER_DEFAULT,
     requestTimeout: options.requestTimeout ?? request,
-    answers: answersOf(options),
+    // What has no flag is written as the stock command line does, so that both send the same bytes.
+    elideXRealIp: false,
+    sendXRealIp: false,
+    ...answersOf(options),
     trustedProxies: options.trustedProxies === undefined ? [] : options.trustedProxies.split(","),
     ...givenOf(options, ["underscoreNames", "dotSegments", "encodedSlashes"]),
   };
@@ -115,11 +117,13 @@ async function additionOf(protocol: Protocol, options: ListenerOptions): Promise
   return { case: "addHttpsListener", value: { ...http, ...tls } };
 }
 
-function answersOf(options: ListenerOptions): Record<string, string> {
+/** In the map, and in the deprecated message as well, which older proxies look at. */
+function answersOf(options: ListenerOptions) {
+  const httpAnswers: { answer404?: string; answer503?: string } = {};
   const answers: Record<string, string> = {};
-  if (options.answer404 !== undefined) answers["404"] = readTemplateFile(options.answer404);
-  if (options.answer503 !== undefined) answers["503"] = readTemplateFile(options.answer503);
-  return { ...answers, ...readAnswers(options.answer ?? [], []) };
+  if (options.answer404 !== undefined) answers["404"] = httpAnswers.answer404 = readTemplateFile(options.answer404);
+  if (options.answer503 !== undefined) answers["503"] = httpAnswers.answer503 = readTemplateFile(options.answer503);
+  return { httpAnswers, answers: { ...answers, ...readAnswers(options.answer ?? [], []) } };
 }
 
 interface Timeouts {
