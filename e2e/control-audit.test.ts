@@ -5,10 +5,14 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { makeCertificate } from "../test/command/certs.ts";
 import { order } from "./lib/changes.ts";
 import { ask, STATUS } from "./lib/control.ts";
+import { freePort } from "./lib/ports.ts";
 import { type RunningProxy, startProxy } from "./lib/proxy.ts";
 import { until } from "./lib/scope.ts";
+
+const CERTIFICATE = makeCertificate();
 
 const AUDIT = { audit_logs_target: "audit/audit.log", audit_logs_json_target: "audit/audit.json" };
 
@@ -128,4 +132,51 @@ test("CP-16 a user who is not allowed is refused and audited, whatever is asked"
   assert.equal(seen[0]?.verb, "status");
   assert.equal(seen[0].result, "err");
   assert.equal(seen[0].extras["error_code"], "UNAUTHORIZED");
+});
+
+test("CP-21 a private key is in no log line, answer, command line or environment, also when it is refused", async (t) => {
+  const proxy = await startProxy(t, {
+    settings: { ...AUDIT, log_level: "trace" },
+    workers: 2,
+    clusters: { app: { backends: [] } },
+    before: (folder) => {
+      for (const [name, made] of [
+        ["a", CERTIFICATE],
+        ["b", makeCertificate()],
+      ] as const) {
+        writeFileSync(join(folder, `${name}.pem`), made.pem);
+        writeFileSync(join(folder, `${name}.key`), made.key);
+      }
+    },
+  });
+  const at = `127.0.0.1:${await freePort()}`;
+  const files = (name: string, key: string) => {
+    const path = (file: string): string => join(proxy.folder, file);
+    return [
+      "--certificate",
+      path(`${name}.pem`),
+      "--certificate-chain",
+      path(`${name}.pem`),
+      "--key",
+      path(`${key}.key`),
+    ];
+  };
+  const printed: string[] = [];
+  const run = async (code: number, ...args: string[]): Promise<void> => {
+    const result = await proxy.run(...args);
+    assert.equal(result.code, code, result.stderr);
+    printed.push(result.stdout, result.stderr);
+  };
+  await run(0, "listener", "https", "add", "-a", at);
+  await run(1, "certificate", "add", "-a", at, ...files("b", "a"));
+  await run(0, "certificate", "add", "-a", at, ...files("a", "a"));
+  await run(0, "certificate", "list", "--json");
+  await run(0, "certificate", "list", "--workers", "--json");
+  await run(0, "listener", "list", "--json");
+  for (const pid of [proxy.pid, ...proxy.workerPids]) {
+    for (const name of ["cmdline", "environ"]) printed.push(readFileSync(`/proc/${pid}/${name}`, "latin1"));
+  }
+  const audit = ["audit.log", "audit.json"].map((name) => readFileSync(join(proxy.folder, "audit", name), "utf8"));
+  const secret = CERTIFICATE.key.split("\n")[1]!;
+  for (const text of [proxy.output, ...printed, ...audit]) assert.ok(!text.includes(secret.slice(0, 40)));
 });

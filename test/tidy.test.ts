@@ -43,6 +43,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
 /** file -> rooms it may import beyond ARROWS, and why. */
 const ARROW_EXCEPTIONS: Readonly<Record<string, { readonly to: readonly string[]; readonly why: string }>> = {
   "src/answers/compiler.ts": { to: ["config"], why: "suggests the variable that was meant, as configuration keys are" },
+  "src/cli/doctor/system.ts": { to: ["os"], why: "asks the kernel what the sandbox of workers would ask it" },
   "src/cli/start.ts": { to: ["main"], why: "`sozu start` becomes main: the one door between the two, loaded lazily" },
 };
 

@@ -11,15 +11,17 @@ import type { GlobalSettings } from "../config/settings.ts";
 import { shown } from "./display/objects.ts";
 import {
   type Finding,
+  judgeCertificate,
   judgeCluster,
   judgeFolder,
+  judgeSandbox,
   judgeSystem,
   judgeTrust,
   ok,
   problem,
   warning,
 } from "./doctor/findings.ts";
-import { readFolder, readSystem, tryBind, tryConnect } from "./doctor/system.ts";
+import { readFolder, readSandbox, readSystem, tryBind, tryConnect } from "./doctor/system.ts";
 import { EXIT_FAILURE } from "./errors.ts";
 import type { GlobalOptions } from "./options.ts";
 
@@ -34,10 +36,15 @@ export async function doctor(options: GlobalOptions): Promise<void> {
         ? ok("configuration", `${options.config} is valid`)
         : warning("configuration", `${options.config} has ${warnings.length} warnings`, "sozu config check shows them"),
       ...judgeSystem(readSystem(builtMs()), needsOf(settings, state)),
+      judgeSandbox(settings.sandbox, await readSandbox()),
       ...(await judgePlaces(options, settings, state)),
       ...folders(settings).map(([purpose, folder]) => judgeFolder(readFolder(purpose, folder))),
-      ...[...state.httpListeners.entries.values()].map(({ object: { address, trustedProxies } }) =>
-        judgeTrust({ address: formatAddress(address), ip: address.ip, trustedProxies: trustedProxies.length }),
+      ...[...state.httpListeners.entries.values(), ...state.httpsListeners.entries.values()].map(
+        ({ object: { address, trustedProxies } }) =>
+          judgeTrust({ address: formatAddress(address), ip: address.ip, trustedProxies: trustedProxies.length }),
+      ),
+      ...[...state.certificates.entries.values()].map(({ object }) =>
+        judgeCertificate({ ...object, address: formatAddress(object.address) }, Date.now()),
       ),
       ...(await judgeBackends(state)),
     );
@@ -95,7 +102,8 @@ function judgeSocketMode(path: string): Finding {
 
 async function judgePorts(state: ConfigState): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const { object, message } of state.httpListeners.entries.values()) {
+  const listeners = [...state.httpListeners.entries.values(), ...state.httpsListeners.entries.values()];
+  for (const { object, message } of listeners) {
     if (!message.active) continue;
     const { ip, port } = object.address;
     const name = `port of ${formatAddress(object.address)}`;

@@ -7,6 +7,7 @@
 import type { DescField, DescMessage, DescOneof, Message, MessageShape } from "@bufbuild/protobuf";
 import { create, isFieldSet, ScalarType } from "@bufbuild/protobuf";
 import { parseJson } from "./json-text.ts";
+import { isRequired } from "./required.ts";
 
 /** Prints a message on one line. */
 export function toJson<D extends DescMessage>(desc: D, message: MessageShape<D>): string {
@@ -90,7 +91,7 @@ function fieldText(field: DescField, fields: Fields, line: string, indent: strin
     return listText(items, line, indent, "[", "]");
   }
   if (field.fieldKind === "map") return mapText(field, value as Record<string, unknown>, line, indent);
-  if (value === undefined || (isOptional(field) && !isFieldSet(fields, field))) return "null";
+  if (value === undefined || (!isRequired(field) && !isFieldSet(fields, field))) return "null";
   return valueText(field, value, line, indent);
 }
 
@@ -138,12 +139,6 @@ function fail(path: string, reason: string): never {
   throw new ShapeError(path === "" ? reason : `${path}: ${reason}`);
 }
 
-const LEGACY_REQUIRED = 3;
-
-function isOptional(field: DescField): boolean {
-  return field.presence !== LEGACY_REQUIRED;
-}
-
 function readMessage(desc: DescMessage, value: unknown, path: string): Message {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     fail(path, `expected an object, got ${kindOf(value)}`);
@@ -154,7 +149,7 @@ function readMessage(desc: DescMessage, value: unknown, path: string): Message {
     const memberPath = path === "" ? member.name : `${path}.${member.name}`;
     const given = Object.hasOwn(source, member.name) ? source[member.name] : undefined;
     if (given === undefined || given === null) {
-      if (member.kind === "field" && !isOptional(member)) fail(memberPath, "missing field");
+      if (member.kind === "field" && isRequired(member)) fail(memberPath, "missing field");
       continue;
     }
     if (member.kind === "oneof") message[member.localName] = readOneof(member, given, memberPath);

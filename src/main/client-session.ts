@@ -9,6 +9,7 @@ import { FRAME, FrameDecoder } from "../command/framing.ts";
 import type { Request, Response } from "../command/gen/sozu_pb.ts";
 import { RequestSchema, ResponseSchema } from "../command/gen/sozu_pb.ts";
 import { decodeMessage, encodeMessage, failureResponse, processingResponse } from "../command/messages.ts";
+import { missingField } from "../command/required.ts";
 import type { Subscriber } from "./events.ts";
 
 /** Stock clients give up after a second of silence (decisions 6). */
@@ -136,6 +137,11 @@ export class ClientSession implements Subscriber {
       this.#refuse("it is not a Request");
       return;
     }
+    const missing = missingField(RequestSchema, request);
+    if (missing !== null) {
+      this.#refuse(`${missing} is missing`);
+      return;
+    }
     // Silent until there is an event (decisions 6).
     const { subscriptions } = this.#options;
     if (request.requestType.case === "subscribeEvents" && subscriptions !== null) {
@@ -208,10 +214,21 @@ export class ClientSession implements Subscriber {
     if (!this.#socket.writableNeedDrain) this.#write(processingResponse(this.#progress));
   }
 
+  /** An answer that cannot be written is our mistake; main goes on. */
+  #encode(response: Response): Uint8Array | null {
+    const maxBytes = this.#options.maxMessageBytes;
+    try {
+      return encodeMessage(ResponseSchema, response, maxBytes);
+    } catch (error) {
+      this.#options.warn(`an answer cannot be encoded: ${error instanceof Error ? error.stack : String(error)}`);
+      return encodeMessage(ResponseSchema, failureResponse("internal error, see the log of main"), maxBytes);
+    }
+  }
+
   /** False when the message is larger than a frame may be. */
   #write(response: Response): boolean {
     if (this.#socket.destroyed) return true;
-    const frame = encodeMessage(ResponseSchema, response, this.#options.maxMessageBytes);
+    const frame = this.#encode(response);
     if (frame === null) return false;
     this.#socket.write(frame);
     return true;

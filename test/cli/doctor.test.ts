@@ -8,8 +8,10 @@ import { tmpdir } from "node:os";
 import { test } from "node:test";
 import {
   type Finding,
+  judgeCertificate,
   judgeCluster,
   judgeFolder,
+  judgeSandbox,
   judgeSystem,
   judgeTrust,
   type Needs,
@@ -55,6 +57,32 @@ test("each lack is found", () => {
   ] as const) {
     assert.deepEqual(levels(judgeSystem({ ...WELL, ...facts }, NEEDS)), [found]);
   }
+});
+
+test("certificates: expired, not valid yet, close to their end", () => {
+  const day = 86_400;
+  const now = 2_000_000_000;
+  const judge = (notBefore: number, notAfter: number): readonly string[] => {
+    const facts = {
+      address: "0.0.0.0:443",
+      names: ["a.test"],
+      notBefore: now + notBefore * day,
+      notAfter: now + notAfter * day,
+    };
+    const finding = judgeCertificate(facts, now * 1000);
+    return [...levels([finding]), finding.message];
+  };
+  assert.deepEqual(judge(-9, 90), ["it is valid for 90 days"]);
+  assert.deepEqual(judge(-9, 29), ["warning certificate of a.test at 0.0.0.0:443", "it expires in 29 days"]);
+  assert.match(judge(-9, -2)[1]!, /it expired 2 days ago/);
+  assert.match(judge(1, 90)[0]!, /^problem/);
+});
+
+test("the sandbox: on and possible, off, or not to be had here", () => {
+  assert.deepEqual(levels([judgeSandbox("on", null), judgeSandbox("on", undefined)]), []);
+  assert.deepEqual(levels([judgeSandbox("off", null)]), ["warning sandbox"]);
+  assert.deepEqual(levels([judgeSandbox("required", "no")]), ["problem sandbox"]);
+  assert.match(judgeSandbox("on", "this kernel has no seccomp filters").message, /workers run without it: this kernel/);
 });
 
 test("folders: missing, closed, full", () => {

@@ -4,7 +4,7 @@ import { createServer, type Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
-import { FRAME, FrameDecoder } from "../../src/command/framing.ts";
+import { encodeFrame, FRAME, FrameDecoder } from "../../src/command/framing.ts";
 import { RequestSchema, type Response, ResponseSchema, ResponseStatus } from "../../src/command/gen/sozu_pb.ts";
 import { decodeMessage, encodeMessage, okResponse, request } from "../../src/command/messages.ts";
 import { ClientSession, type RequestHandler, type Subscriptions } from "../../src/main/client-session.ts";
@@ -86,6 +86,27 @@ test("CP-03 a message that is no Request is refused and the next one served", as
   assert.equal(responses[0].status, ResponseStatus.FAILURE);
   assert.match(responses[0].message, /cannot be decoded/);
   assert.equal(responses[1].status, ResponseStatus.OK);
+});
+
+test("CP-03 a request without a required field is refused with its path, at any depth; nobody has to write it again", async (t) => {
+  let handled = 0;
+  const { socket, responses, when } = await connected(t, async () => {
+    handled += 1;
+    return okResponse("yes");
+  });
+  for (const [digits, missing] of [
+    ["6a030a0161", "add_cluster.sticky_session"],
+    // An address with a port and no ip.
+    ["c2010a0a01611201621a021050", "add_backend.address.ip"],
+    ["ca3e050a03d20100", "transaction.requests.add_http_listener.address"],
+  ] as const) {
+    responses.length = 0;
+    socket.write(encodeFrame(Buffer.from(digits, "hex"))!);
+    await when(() => responses.length === 1);
+    assert.equal(responses[0].status, ResponseStatus.FAILURE);
+    assert.ok(responses[0].message.includes(`: ${missing} is missing`), responses[0].message);
+  }
+  assert.equal(handled, 0);
 });
 
 test("CP-02 a frame above the limit is refused and the client closed", async (t) => {

@@ -1,6 +1,7 @@
 // What the doctor makes of the facts it has collected: each finding says what it looked at, what follows for the proxy, and
 // what to do next. Pure, so that every rule can be tested without a sick machine.
 
+import type { SandboxMode } from "../../command/objects.ts";
 import { isLoopback } from "./loopback.ts";
 
 /** `problem`: it will not start or will fail under load; `warning`: it works, with less than it could. */
@@ -180,6 +181,42 @@ export function judgeTrust({ address, ip, trustedProxies }: ListenerFacts): Find
     message,
     'name the proxies before this one: trusted_proxies = ["10.0.0.0/8"], or ["127.0.0.1"]',
   );
+}
+
+/** A certificate of the configuration. */
+export interface CertificateFacts {
+  readonly address: string;
+  readonly names: readonly string[];
+  /** Seconds since 1970. */
+  readonly notBefore: number;
+  readonly notAfter: number;
+}
+
+/** Certificates are renewed a month before their end; the last week is late. */
+const RENEW_SECONDS = 30 * 86_400;
+
+export function judgeCertificate({ address, names, notBefore, notAfter }: CertificateFacts, nowMs: number): Finding {
+  const now = nowMs / 1000;
+  const check = `certificate of ${names[0] ?? "no name"} at ${address}`;
+  const days = Math.floor(Math.abs(notAfter - now) / 86_400);
+  const next = "sozu certificate replace, and the file that the configuration names";
+  if (notAfter <= now) return problem(check, `it expired ${days} days ago: clients refuse it`, next);
+  if (notBefore > now) return problem(check, "it is not valid yet: clients refuse it", next);
+  if (notAfter - now < RENEW_SECONDS) return warning(check, `it expires in ${days} days`, next);
+  return ok(check, `it is valid for ${days} days`);
+}
+
+/** `obstacle`: why the kernel cannot have it; null: it can, undefined: that is not known. */
+export function judgeSandbox(mode: SandboxMode, obstacle: string | null | undefined): Finding {
+  const check = "sandbox";
+  const next = 'set sandbox = "on"; docs/sandbox.md says what it keeps out';
+  if (mode === "off" || mode === "log")
+    return warning(check, `sandbox = "${mode}": nothing holds a broken worker back`, next);
+  if (obstacle === undefined) return ok(check, "on; whether this kernel has it is not known");
+  if (obstacle === null) return ok(check, "this kernel has what it needs");
+  const allow = "allow seccomp in the container or the service";
+  if (mode === "required") return problem(check, `workers will not start: ${obstacle}`, allow);
+  return warning(check, `workers run without it: ${obstacle}`, allow);
 }
 
 /** What came of connecting to the backends of a cluster. */

@@ -5,6 +5,16 @@ import { accessSync, constants, readFileSync, statfsSync, statSync } from "node:
 import { connect, createServer } from "node:net";
 import type { FolderFacts, SystemFacts } from "./findings.ts";
 
+/** Whether the kernel can have the sandbox of workers: null, or why not; undefined: this program cannot ask. */
+export async function readSandbox(): Promise<string | null | undefined> {
+  try {
+    const { sandboxObstacle } = await import("../../os/sandbox.ts");
+    return sandboxObstacle();
+  } catch {
+    return undefined;
+  }
+}
+
 /** What this machine is like. */
 export function readSystem(builtMs: number): SystemFacts {
   const limits = readText("/proc/self/limits") ?? "";
