@@ -32,6 +32,7 @@ const NOT_SENT: Readonly<Partial<Record<Name, string>>> = {
   subscribeEvents: "silent until an event (decisions 6): e2e/control-events.test.ts",
   upgradeMain: "replaces the process: the tests of upgrades",
   upgradeWorker: "replaces a worker: the tests of upgrades",
+  upgradeWorkerWith: "replaces a worker: the tests of upgrades",
   queryMetrics: "the tests of metrics",
   configureMetrics: "the tests of metrics",
   setMetricDetail: "the tests of metrics",

@@ -31,11 +31,16 @@ export async function ask(options: GlobalOptions, verb: RequestInit): Promise<Pa
 
 /** A connection to the proxy that the configuration names. @throws the client's errors when it cannot be reached */
 export async function openClient(options: GlobalOptions): Promise<Client> {
-  const { settings } = await loadSocketSettings(options.config);
-  return connect({
+  const { settings, problem } = await loadSocketSettings(options.config);
+  const connecting = connect({
     socketPath: settings.commandSocket,
     timeoutMs: options.timeout ?? settings.ctlCommandTimeoutMs,
     maxMessageBytes: settings.maxCommandBufferSizeBytes,
+  });
+  if (problem === null) return connecting;
+  // The socket was a guess, so what is wrong is the file.
+  return connecting.catch((error: unknown) => {
+    throw new CliError(problem, error instanceof Error ? `the socket beside it was tried: ${error.message}` : null);
   });
 }
 

@@ -20,7 +20,6 @@ const OK = encodeMessage(ResponseSchema, okResponse("left out of the recording")
 
 /** Where ours does not send what the stock one sends, by the first words; each is in docs/differences.md. */
 const OTHERWISE: Readonly<Record<string, string>> = {
-  "metrics ": "its tests are those of metrics",
   "listener https add -a 127.0.0.1:8446": "no version of TLS means 1.2 and 1.3; a stock proxy refuses its own list",
   "frontend http add -a 127.0.0.1:18080 --hostname b.test -p /a --path-equals": "two path rules are refused",
   "frontend http add -a 127.0.0.1:18080 --hostname h4.test --hsts-max-age": "plain HTTP cannot carry HSTS",
