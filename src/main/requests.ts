@@ -137,9 +137,10 @@ async function answer(
     case "setMetricDetail":
       return targets.metrics.answer(request.requestType, state, client.actor.pid);
     case "setMaxConnectionsPerIp":
+      return setLimit(value, targets);
     case "queryMaxConnectionsPerIp":
       state.count(name);
-      return limit(request, targets.supervisor);
+      return queryLimit(targets.supervisor);
     case undefined:
       return failureResponse(commandError("EMPTY_REQUEST").message);
     default:
