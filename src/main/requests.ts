@@ -137,10 +137,9 @@ async function answer(
     case "setMetricDetail":
       return targets.metrics.answer(request.requestType, state, client.actor.pid);
     case "setMaxConnectionsPerIp":
-      return setLimit(value, targets);
     case "queryMaxConnectionsPerIp":
       state.count(name);
-      return queryLimit(targets.supervisor);
+      return limit(request, targets.supervisor);
     case undefined:
       return failureResponse(commandError("EMPTY_REQUEST").message);
     default:
@@ -225,7 +224,7 @@ async function queryCertificates(filters: QueryCertificatesFilters, targets: Req
     else if (served.length > 0) map[worker] = { contentType: listCertificates(targets.keeper.state, filters) };
   }
   if (fingerprint !== null && Object.keys(map).length === 0) return failureResponse(NO_CERTIFICATE);
-  return okResponse("Successfully queried certificates from the workers", { case: "workerResponses", value: { map } });
+  return okResponse("Successfully queried clusters", { case: "workerResponses", value: { map } });
 }
 
 const NO_CERTIFICATE = "Could not find certificate for this fingerprint";
