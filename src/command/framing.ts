@@ -58,6 +58,11 @@ export class FrameDecoder {
     return this.#end - this.#start;
   }
 
+  /** What waits for the rest of its frame; valid until the next call. */
+  get rest(): Uint8Array {
+    return this.#buffer.subarray(this.#start, this.#end);
+  }
+
   /** Takes a copy of `chunk`. Ignored after TOO_LARGE. */
   push(chunk: Uint8Array): void {
     if (this.#failed || chunk.length === 0) return;

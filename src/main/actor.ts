@@ -21,13 +21,18 @@ export class Actors {
   readonly #ulid: Uint8Array;
   #clients: number;
 
-  /** `passwd`: the password file. */
-  constructor(passwd = "/etc/passwd") {
+  /** `passwd`: the password file; `clients`: how many an earlier main had. */
+  constructor(passwd = "/etc/passwd", clients = 0) {
     this.#passwd = passwd;
     this.#users = new Map();
     this.#ulids = new UlidSource((target) => randomFillSync(target));
     this.#ulid = new Uint8Array(ULID_LENGTH);
-    this.#clients = 0;
+    this.#clients = clients;
+  }
+
+  /** How many clients there were. */
+  get clients(): number {
+    return this.#clients;
   }
 
   /** A client that has just connected. */

@@ -7,6 +7,7 @@ import { describeErrno, EAGAIN } from "../os/errno.ts";
 import { closeAll, recvFds, sendFds } from "../os/fdpass.ts";
 import { close, unreadBytes } from "../os/sockets.ts";
 import { changeWatch, unwatchFd, watchFd } from "../os/watcher.ts";
+import type { CarriedPacket } from "./carry.ts";
 
 /** Bytes of packets that may wait for a worker. */
 const WAITING_BYTES_MAX = 16 * 1024 * 1024;
@@ -59,6 +60,14 @@ export class Channel {
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes > WAITING_BYTES_MAX) this.#break("it does not read what main sends");
     else if (this.#waiting.length === 1) changeWatch(this.#fd, EPOLLIN | EPOLLOUT);
+  }
+
+  /** For the next main: the descriptor and what waits. */
+  carry(): { readonly fd: number; readonly waiting: readonly CarriedPacket[] } {
+    const waiting = this.#waiting.map(({ bytes, fds, closeAfter }) => {
+      return { bytes: Buffer.from(bytes).toString("base64"), fds, closeAfter };
+    });
+    return { fd: this.#fd, waiting };
   }
 
   /** Takes the packets that wait to be read: what a worker said before it died or hung counts. */

@@ -55,6 +55,9 @@ export class ClientSession implements Subscriber {
   /** What the request under way is at, and whether the client has not been told. */
   #progress: string;
   #unsaid: boolean;
+  /** Nothing more is read: main is about to become another program. */
+  #frozen: boolean;
+  #subscribed: boolean;
 
   constructor(options: SessionOptions) {
     this.#socket = options.socket;
@@ -65,6 +68,8 @@ export class ClientSession implements Subscriber {
     this.#closing = false;
     this.#progress = "";
     this.#unsaid = false;
+    this.#frozen = false;
+    this.#subscribed = false;
     this.#socket.on("data", (chunk: Buffer) => {
       this.#decoder.push(chunk);
       this.#pump();
@@ -90,6 +95,45 @@ export class ClientSession implements Subscriber {
     return false;
   }
 
+  /** An answer is due, or on its way. */
+  get isBusy(): boolean {
+    return this.#busy || this.#socket.writableLength > 0;
+  }
+
+  get isSubscribed(): boolean {
+    return this.#subscribed;
+  }
+
+  /** Reads nothing more; what is under way goes on. */
+  freeze(): void {
+    this.#frozen = true;
+    this.#socket.pause();
+  }
+
+  thaw(): void {
+    this.#frozen = false;
+    if (!this.#busy) this.#pump();
+  }
+
+  /** What the client has sent beyond the request under way. Only while frozen. */
+  pending(): Uint8Array {
+    // What it returns goes to the data event, too.
+    this.#socket.read();
+    return this.#decoder.rest;
+  }
+
+  /** Goes on where an earlier main stopped: with what the client had sent, and perhaps with the answer that it waits for. */
+  resume(pending: Uint8Array, subscribed: boolean, answer: Response | null): void {
+    this.#decoder.push(pending);
+    this.#subscribed = subscribed;
+    if (answer === null) {
+      this.#pump();
+      return;
+    }
+    this.#begin();
+    this.#finish(answer);
+  }
+
   /** Lets the answer under way leave, then closes; new requests are not read any more. */
   close(): void {
     this.#closing = true;
@@ -102,7 +146,7 @@ export class ClientSession implements Subscriber {
   }
 
   #pump(): void {
-    if (this.#busy) return;
+    if (this.#busy || this.#frozen) return;
     if (this.#closing) {
       // Not end(): a socket that is not read any more would never see the other side go.
       this.#socket.destroySoon();
@@ -145,6 +189,7 @@ export class ClientSession implements Subscriber {
     // Silent until there is an event (decisions 6).
     const { subscriptions } = this.#options;
     if (request.requestType.case === "subscribeEvents" && subscriptions !== null) {
+      this.#subscribed = true;
       subscriptions.subscribe(this);
       this.#next();
       return;

@@ -12,7 +12,9 @@ import { accept, close } from "../os/sockets.ts";
 import { unwatchFd, watchFd } from "../os/watcher.ts";
 import type { Actors } from "./actor.ts";
 import type { Audit } from "./audit.ts";
+import type { CarriedClient } from "./carry.ts";
 import { ClientSession, type RequestHandler, type Subscriptions } from "./client-session.ts";
+import type { Subscriber } from "./events.ts";
 
 /** Clients at once; a further one is told so and closed. */
 export const CLIENTS_MAX = 1024;
@@ -20,6 +22,7 @@ export const CLIENTS_MAX = 1024;
 const ACCEPT_BUDGET = 16;
 /** Pause after accept() failed for want of descriptors or memory. */
 const ACCEPT_PAUSE_MS = 100;
+const FREEZE_LOOK_MS = 5;
 
 /** Answers one request of a client. */
 export type ClientHandler = (
@@ -38,20 +41,29 @@ export interface CommandServerOptions {
   readonly handle: ClientHandler;
   readonly actors: Actors;
   readonly audit: Audit;
-  readonly subscriptions: Subscriptions;
+  readonly subscriptions: Subscriptions & {
+    /** The same for a client that listened to an earlier main. */
+    resume(subscriber: Subscriber): void;
+  };
   readonly logger: Logger;
+}
+
+interface Connected {
+  readonly session: ClientSession;
+  readonly client: AuditClient;
+  readonly fd: number;
 }
 
 /** The listening side of the command socket. */
 export class CommandServer {
   readonly #options: CommandServerOptions;
-  readonly #sessions: Set<ClientSession>;
+  readonly #sessions: Map<ClientSession, Connected>;
   #pause: NodeJS.Timeout | null;
   #onEmpty: (() => void) | null;
 
   constructor(options: CommandServerOptions) {
     this.#options = options;
-    this.#sessions = new Set();
+    this.#sessions = new Map();
     this.#pause = null;
     this.#onEmpty = null;
     this.#watch();
@@ -66,17 +78,61 @@ export class CommandServer {
   close(graceMs: number): Promise<void> {
     if (this.#pause !== null) clearTimeout(this.#pause);
     else unwatchFd(this.#options.fd);
-    for (const session of this.#sessions) session.close();
+    for (const session of this.#sessions.keys()) session.close();
     if (this.#sessions.size === 0) return Promise.resolve();
     return new Promise((resolve) => {
       const timer = setTimeout(() => {
-        for (const session of this.#sessions) session.destroy();
+        for (const session of this.#sessions.keys()) session.destroy();
       }, graceMs);
       this.#onEmpty = () => {
         clearTimeout(timer);
         resolve();
       };
     });
+  }
+
+  /**
+   * Accepts and reads nothing more, and waits until no answer is due but that of `asking`. False: it takes too long; then
+   * thaw() goes on.
+   */
+  async freeze(asking: AuditClient, timeoutMs: number): Promise<boolean> {
+    if (this.#pause !== null) clearTimeout(this.#pause);
+    else unwatchFd(this.#options.fd);
+    this.#pause = null;
+    for (const { session } of this.#sessions.values()) session.freeze();
+    const untilMs = performance.now() + timeoutMs;
+    const busy = (): boolean =>
+      [...this.#sessions.values()].some(({ session, client }) => client !== asking && session.isBusy);
+    while (busy()) {
+      if (performance.now() > untilMs) return false;
+      await new Promise((resolve) => setTimeout(resolve, FREEZE_LOOK_MS));
+    }
+    return true;
+  }
+
+  thaw(): void {
+    for (const { session } of this.#sessions.values()) session.thaw();
+    this.#watch();
+  }
+
+  /** The clients, for the next main. Only while frozen. */
+  carry(asking: AuditClient | null): CarriedClient[] {
+    return [...this.#sessions.values()].map(({ session, client, fd }) => ({
+      client,
+      fd,
+      pending: asking === null ? "" : Buffer.from(session.pending()).toString("base64"),
+      subscribed: session.isSubscribed,
+      asking: client === asking,
+    }));
+  }
+
+  /** The other way; `answer` is what the client that asked for the upgrade hears. */
+  resume(clients: readonly CarriedClient[], answer: Response): void {
+    for (const { client, fd, pending, subscribed, asking } of clients) {
+      const session = this.#open(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true }), fd, client);
+      if (subscribed) this.#options.subscriptions.resume(session);
+      session.resume(Buffer.from(pending, "base64"), subscribed, asking ? answer : null);
+    }
   }
 
   #watch(): void {
@@ -109,18 +165,23 @@ export class CommandServer {
       turnAway(socket, `too many clients of the command socket (${CLIENTS_MAX})`);
       return;
     }
-    const client = this.#options.actors.client(peer);
+    this.#open(socket, fd, this.#options.actors.client(peer));
+  }
+
+  #open(socket: Socket, fd: number, client: AuditClient): ClientSession {
+    const { uid, pid } = client.actor;
     const { allowedUids } = this.#options;
-    const refused = allowedUids !== null && !allowedUids.includes(peer.uid);
+    const refused = allowedUids !== null && !allowedUids.includes(uid);
     const session = new ClientSession({
       socket,
       maxMessageBytes: this.#options.maxMessageBytes,
       handle: refused ? this.#refuse(client) : (asked, progress) => this.#options.handle(asked, progress, client),
       subscriptions: refused ? null : this.#subscriptions(client),
       onClosed: () => this.#forget(session),
-      warn: (message) => this.#options.logger.warn("command", `client pid ${peer.pid}: ${message}`),
+      warn: (message) => this.#options.logger.warn("command", `client pid ${pid}: ${message}`),
     });
-    this.#sessions.add(session);
+    this.#sessions.set(session, { session, client, fd });
+    return session;
   }
 
   #refuse(client: AuditClient): RequestHandler {

@@ -57,6 +57,12 @@ export class EventHub {
     if (this.#subscribers.size === 1) this.#onListening(true);
   }
 
+  /** The same for one that listened to an earlier main already. */
+  resume(subscriber: Subscriber): void {
+    this.#subscribers.add(subscriber);
+    if (this.#subscribers.size === 1) this.#onListening(true);
+  }
+
   unsubscribe(subscriber: Subscriber): void {
     if (this.#subscribers.delete(subscriber) && this.#subscribers.size === 0) this.#onListening(false);
   }

@@ -9,6 +9,7 @@ import { bindTcp, listenTcp } from "../os/listeners.ts";
 import { dup } from "../os/process.ts";
 import { SHUT_RD } from "../os/socket-options.ts";
 import { close, shutdown } from "../os/sockets.ts";
+import type { CarriedSockets } from "./carry.ts";
 
 /** This kernel has no such address family: IPv6 is switched off. Same number on x64 and arm64. */
 const EAFNOSUPPORT = 97;
@@ -77,6 +78,19 @@ export class ListenSockets {
     this.#entries.clear();
     for (const fd of this.#inherited.values()) close(fd);
     this.#inherited.clear();
+  }
+
+  /** Everything, for the next main. */
+  carry(): CarriedSockets {
+    return { listeners: [...this.#entries.values()], inherited: [...this.#inherited] };
+  }
+
+  /** The other way. */
+  resume(carried: CarriedSockets): void {
+    for (const entry of carried.listeners) {
+      this.#entries.set(formatAddress(entry.address), { ...entry, fds: [...entry.fds] });
+    }
+    for (const [address, fd] of carried.inherited) this.#inherited.set(address, fd);
   }
 
   /** The sockets of one slot, in the order of `addresses()`. */

@@ -2,12 +2,14 @@
 // and the order in which they come and go. It never touches traffic. What fails before the workers serve is an error of
 // `start`, with everything taken down again; what fails later is a log line, and the proxy goes on.
 
+import type { Response } from "../command/gen/sozu_pb.ts";
 import { EventKind, ResponseStatus } from "../command/gen/sozu_pb.ts";
-import { request } from "../command/messages.ts";
+import { failureResponse, okResponse, request } from "../command/messages.ts";
+import type { ObjectIndex } from "../command/object-index.ts";
 import type { ConfigState } from "../command/state.ts";
 import type { GlobalSettings } from "../config/settings.ts";
 import { workerSettings } from "../config/settings.ts";
-import { AuditLog } from "../observe/audit.ts";
+import { type AuditClient, AuditLog } from "../observe/audit.ts";
 import { Logger } from "../observe/logger.ts";
 import { BatchSink } from "../observe/sink.ts";
 import { statsPageBytes } from "../observe/stats-layout.ts";
@@ -19,6 +21,7 @@ import { Actors } from "./actor.ts";
 import { Audit } from "./audit.ts";
 import { AutoSave } from "./auto-save.ts";
 import { buildInfo } from "./build-info.ts";
+import { CARRY_HEADER, type Carry, carryBase, carryState } from "./carry.ts";
 import { CertificateWatch } from "./certificate-watch.ts";
 import { CommandServer } from "./command-server.ts";
 import { openCommandSocket, removeCommandSocket } from "./command-socket.ts";
@@ -27,10 +30,12 @@ import { takeInheritedSockets } from "./inherited-sockets.ts";
 import { raiseOpenFiles, readFileMax } from "./limits.ts";
 import { ListenSockets } from "./listen-sockets.ts";
 import { LogFiles } from "./log-files.ts";
+import { upgradeMain } from "./main-upgrade.ts";
 import { MetricsService } from "./metrics/service.ts";
 import { notifySystemd, reloadingMessage, watchdogPeriodMs } from "./notify.ts";
 import { describeOrphans } from "./orphans.ts";
 import { removePidFile, writePidFile } from "./pid-file.ts";
+import { ownRelease, releaseName } from "./release.ts";
 import { type ConfigSource, Reloader } from "./reload.ts";
 import { handleRequest } from "./requests.ts";
 import { applySavedState } from "./saved-state.ts";
@@ -60,6 +65,15 @@ export interface MainOptions {
   readonly onReady?: () => void;
 }
 
+/** What an earlier main left. */
+export interface Resumption {
+  readonly carry: Carry;
+  readonly state: ConfigState;
+  readonly base: ObjectIndex;
+  /** Why the release that was to follow did not; "": this one follows. */
+  readonly trouble: string;
+}
+
 /** Why main did not start; the message is complete. */
 export class StartError extends Error {
   constructor(message: string) {
@@ -84,6 +98,14 @@ export async function runMain(options: MainOptions): Promise<void> {
   await main.ended;
 }
 
+/** The same, in the place of the main that left `resumption`; resolves when the proxy has stopped. */
+export async function resumeMain(resumption: Resumption): Promise<void> {
+  const { settings, source } = resumption.carry;
+  const main = new Main({ settings, source, state: resumption.state, strict: false, warnings: [] }, resumption);
+  main.resume(resumption);
+  await main.ended;
+}
+
 class Main {
   /** Resolves when everything is taken down. */
   readonly ended: Promise<void>;
@@ -105,6 +127,7 @@ class Main {
   #audit: Audit | null;
   readonly #logTimer: NodeJS.Timeout;
   readonly #onSignal: (signal: NodeJS.Signals) => void;
+  readonly #bootGeneration: number;
   #commandFd: number;
   #pidWritten: boolean;
   #autoSave: AutoSave | null;
@@ -112,9 +135,10 @@ class Main {
   #stopping: Promise<void> | null;
   #resolveEnded: () => void;
 
-  constructor(options: MainOptions) {
+  constructor(options: MainOptions, resumption: Resumption | null = null) {
     const { settings } = options;
-    const directives = process.env["RUST_LOG"] ?? settings.logLevel;
+    const carry = resumption?.carry ?? null;
+    const directives = carry?.directives ?? process.env["RUST_LOG"] ?? settings.logLevel;
     this.#options = options;
     this.#settings = settings;
     this.#sink = new BatchSink(opened(() => openTarget(settings.logTarget)));
@@ -155,12 +179,14 @@ class Main {
       keeper: this.#keeper,
       files: this.#files,
       source,
+      base: resumption?.base ?? null,
       settings,
       logger: this.#logger,
       onBusy: (busy) => this.#notify(busy ? reloadingMessage() : "READY=1"),
     });
     this.#autoSave = null;
-    this.#actors = new Actors();
+    this.#actors = new Actors("/etc/passwd", carry?.clientsSoFar ?? 0);
+    this.#bootGeneration = carry?.bootGeneration ?? 0;
     this.#auditLog = null;
     this.#audit = null;
     this.#logTimer = setInterval(() => this.#tickLogs(), LOG_TICK_MS);
@@ -202,6 +228,30 @@ class Main {
     this.#notify("READY=1");
     this.#startWatchdog();
     this.#options.onReady?.();
+  }
+
+  /** Goes on where an earlier main stopped. Nothing is opened that it had open. */
+  resume({ carry, trouble }: Resumption): void {
+    limitCoreDumps();
+    this.#commandFd = carry.commandFd;
+    this.#pidWritten = carry.pidWritten;
+    this.#sockets.resume(carry.sockets);
+    const auditLog = this.#openAudit();
+    for (const signal of SIGNALS) process.on(signal, this.#onSignal);
+    unblockSignal(SIGUSR1);
+    this.#supervisor.resume(carry.supervisor);
+    const server = this.#serveCommands(auditLog);
+    this.#server = server;
+    const answer = trouble === "" ? okResponse(UPGRADED + process.pid) : failureResponse(FELL_BACK + trouble);
+    const asking = carry.clients.find((client) => client.asking);
+    const asked = request({ case: "upgradeMain", value: {} });
+    if (asking !== undefined) this.#audit?.begin(asking.client, asked)?.finish(answer);
+    server.resume(carry.clients, answer);
+    if (trouble === "") this.#events.emit({ kind: EventKind.MAIN_UPGRADED });
+    this.#logger.info("main", `${answer.message}, release ${releaseName(ownRelease())}`);
+    this.#startAutoSave();
+    this.#notify(`MAINPID=${process.pid}\nREADY=1`);
+    this.#startWatchdog();
   }
 
   /** Ends the workers; the first call decides when the rest of main follows. */
@@ -295,7 +345,13 @@ class Main {
     const { commandSocket, auditLogsTarget, auditLogsJsonTarget } = this.#settings;
     const files = { textPath: auditLogsTarget, jsonPath: auditLogsJsonTarget };
     try {
-      this.#auditLog = new AuditLog({ logger: this.#logger, socket: commandSocket, ...buildInfo(), ...files });
+      this.#auditLog = new AuditLog({
+        logger: this.#logger,
+        socket: commandSocket,
+        ...buildInfo(),
+        bootGeneration: this.#bootGeneration,
+        ...files,
+      });
       return this.#auditLog;
     } catch (error) {
       throw new StartError((error as Error).message);
@@ -305,6 +361,70 @@ class Main {
   #tickLogs(): void {
     this.#sink.tick();
     this.#auditLog?.tick();
+  }
+
+  /** Becomes the release on disk; answers only when that does not come to pass. */
+  #upgrade(asking: AuditClient, progress: (text: string) => void): Promise<Response> {
+    let frozen = false;
+    const workerTimeoutMs = this.#settings.workerTimeoutSeconds * 1000;
+    return upgradeMain(
+      {
+        workerTimeoutMs,
+        obstacle: () => this.#upgradeObstacle(),
+        base: () => this.#reloader.base(),
+        carry: (base) => this.#carry(base, frozen ? asking : null),
+        freeze: async () => {
+          frozen = true;
+          return this.#freeze(asking, workerTimeoutMs);
+        },
+        thaw: () => {
+          if (frozen) this.#server?.thaw();
+        },
+      },
+      progress,
+    );
+  }
+
+  #upgradeObstacle(): string | null {
+    const worker = this.#supervisor.upgrading;
+    if (worker !== null) return `worker ${worker} is being upgraded`;
+    return this.#stopping === null ? null : "the proxy is stopping";
+  }
+
+  /** No command is under way, every change is acknowledged, everything that was to be written is. */
+  async #freeze(asking: AuditClient, timeoutMs: number): Promise<string | null> {
+    if ((await this.#server?.freeze(asking, timeoutMs)) !== true) return "other commands take too long";
+    const untilMs = performance.now() + timeoutMs;
+    const { changes } = this.#keeper;
+    changes.flush();
+    const busy = (): boolean => changes.pending > 0 || this.#sink.pending || this.#auditLog?.pending === true;
+    while (busy() && performance.now() < untilMs) {
+      this.#tickLogs();
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    if (changes.pending > 0) return "workers do not acknowledge a change";
+    await this.#files.idle();
+    return null;
+  }
+
+  #carry(base: ObjectIndex, asking: AuditClient | null): Carry {
+    return {
+      ...CARRY_HEADER,
+      from: ownRelease(),
+      settings: this.#settings,
+      source: this.#options.source,
+      directives: this.#logger.directives,
+      bootGeneration: this.#bootGeneration + 1,
+      commandFd: this.#commandFd,
+      pidWritten: this.#pidWritten,
+      keptFds: [],
+      state: carryState(this.#keeper.state),
+      base: carryBase(base),
+      sockets: this.#sockets.carry(),
+      supervisor: this.#supervisor.carry(),
+      clientsSoFar: this.#actors.clients,
+      clients: this.#server?.carry(asking) ?? [],
+    };
   }
 
   #serveCommands(log: AuditLog): CommandServer {
@@ -322,6 +442,7 @@ class Main {
       logger: this.#logger,
       workerTimeoutMs: this.#settings.workerTimeoutSeconds * 1000,
       stop: (hard: boolean) => this.stop(hard),
+      upgradeMain: (client: AuditClient, progress: (text: string) => void) => this.#upgrade(client, progress),
     };
     return new CommandServer({
       fd: this.#commandFd,
@@ -334,6 +455,7 @@ class Main {
           this.#events.subscribe(subscriber);
         },
         unsubscribe: (subscriber) => this.#events.unsubscribe(subscriber),
+        resume: (subscriber) => this.#events.resume(subscriber),
       },
       actors,
       audit,
@@ -403,6 +525,8 @@ class Main {
 const SUBSCRIPTION = request({ case: "subscribeEvents", value: {} });
 const SIGUSR1 = 10;
 const SIGNALS: readonly NodeJS.Signals[] = ["SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1"];
+const UPGRADED = "Upgrade successful, closing main process. New main process has pid ";
+const FELL_BACK = "Upgrade of main process failed, the old one is back: ";
 
 function refuseStart(problem: string | null): void {
   if (problem !== null) throw new StartError(problem);

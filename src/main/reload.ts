@@ -30,6 +30,8 @@ export interface ReloaderOptions {
   readonly keeper: StateKeeper;
   readonly files: StateFiles;
   readonly source: ConfigSource;
+  /** The objects of the file as an earlier main had loaded it; null: the state is as the file made it. */
+  readonly base?: ObjectIndex | null;
   /** The settings that are in force until the next start. */
   readonly settings: GlobalSettings;
   readonly logger: Logger;
@@ -59,8 +61,13 @@ export class Reloader {
   /** Made before anything but the file is in the state. */
   constructor(options: ReloaderOptions) {
     this.#options = options;
-    this.#started = freezeTables(options.keeper.state);
-    this.#base = null;
+    this.#base = options.base ?? null;
+    this.#started = this.#base === null ? freezeTables(options.keeper.state) : null;
+  }
+
+  /** The objects of the file as it was last loaded. */
+  base(): Promise<ObjectIndex> {
+    return this.#indexOfBase();
   }
 
   /** Answers one reload; they wait for each other and for loads. */

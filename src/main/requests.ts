@@ -59,6 +59,8 @@ export interface RequestTargets {
   readonly workerTimeoutMs: number;
   /** Ends the workers; resolves when they are gone. Main itself ends after the answer has left. */
   stop(hard: boolean): Promise<void>;
+  /** Replaces main by the release on disk; resolves only when that fails. */
+  upgradeMain(client: AuditClient, progress: (text: string) => void): Promise<Response>;
 }
 
 /** Answers one request, tells subscribers what it changed and the audit trail who asked; never rejects on input. */
@@ -113,6 +115,8 @@ async function answer(
       return targets.reloader.reload(value, progress, trail);
     case "transaction":
       return applyTransaction(targets.keeper, value.requests, progress, trail);
+    case "upgradeMain":
+      return targets.upgradeMain(client, progress);
     case "upgradeWorker":
       trail?.published();
       return upgradeWorker(targets.supervisor, value, false, progress);

@@ -47,6 +47,11 @@ export class StateFiles {
     return this.inTurn(() => replaceState(this.#keeper, asked, progress, trail));
   }
 
+  /** Resolves when no save and no load is under way. */
+  async idle(): Promise<void> {
+    await Promise.all([this.#saves, this.#loads]);
+  }
+
   /** Does what changes much of the state when nothing else of that kind is under way. */
   inTurn<T>(task: () => Promise<T>): Promise<T> {
     const load = this.#loads.then(task);

@@ -13,8 +13,9 @@ import type { Logger } from "../observe/logger.ts";
 import { StatsReader } from "../observe/stats-reader.ts";
 import { describeErrno } from "../os/errno.ts";
 import type { ExitStatus } from "../os/process.ts";
-import { mapShared, memfd } from "../os/shared.ts";
+import { fdSize, mapShared, memfd } from "../os/shared.ts";
 import { close } from "../os/sockets.ts";
+import type { CarriedSupervisor } from "./carry.ts";
 import type { ChangeTargets } from "./change-log.ts";
 import { lend, needsSibling, takeBack } from "./lending.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
@@ -149,6 +150,58 @@ export class Supervisor implements ChangeTargets {
       this.#lastTickMs = performance.now();
       this.#tick = setInterval(() => this.#onTick(), TICK_MS);
     });
+  }
+
+  /** Goes on with the workers of an earlier main. */
+  resume(carried: CarriedSupervisor): void {
+    this.#nextId = carried.nextId;
+    this.#maxConnectionsPerIp = carried.maxConnectionsPerIp;
+    const pages = new Map<number, StatsPage>();
+    const pageOf = (fd: number): StatsPage => {
+      const page = pages.get(fd) ?? { fd, reader: new StatsReader(mapShared(fd, fdSize(fd))) };
+      pages.set(fd, page);
+      return page;
+    };
+    for (const each of carried.workers) {
+      this.#workers.set(each.id, WorkerProcess.resume(each, pageOf(each.pageFd), this.#events));
+    }
+    const workerOf = (id: number | null): WorkerProcess | null =>
+      id === null ? null : (this.#workers.get(id) ?? null);
+    for (const [index, each] of carried.slots.entries()) {
+      const slot = new WorkerSlot(index, pageOf(each.pageFd), each.release);
+      this.#slots.push(slot);
+      slot.worker = workerOf(each.worker);
+      slot.lentTo = workerOf(each.lentTo);
+      slot.backOff.earlyDeaths = each.earlyDeaths;
+      for (const [id, kill] of each.leaving) {
+        const old = workerOf(id);
+        if (old !== null) slot.leaving.set(old, kill);
+      }
+      if (slot.worker !== null) continue;
+      slot.vacantSinceMs = performance.now();
+      this.#launchLater(slot, 0);
+    }
+    this.#lastTickMs = performance.now();
+    this.#tick = setInterval(() => this.#onTick(), TICK_MS);
+  }
+
+  /** The other way. */
+  carry(): CarriedSupervisor {
+    const slots = this.#slots.map((slot) => ({
+      pageFd: slot.page.fd,
+      release: slot.release,
+      worker: slot.worker?.id ?? null,
+      leaving: [...slot.leaving].map(([worker, kill]) => [worker.id, kill] as const),
+      lentTo: slot.lentTo?.id ?? null,
+      earlyDeaths: slot.backOff.earlyDeaths,
+    }));
+    const workers = [...this.#workers.values()].map((worker) => worker.carry());
+    return { nextId: this.#nextId, maxConnectionsPerIp: this.#maxConnectionsPerIp, slots, workers };
+  }
+
+  /** The worker that is being upgraded; null: none is. */
+  get upgrading(): number | null {
+    return this.#slots.find((slot) => slot.candidate !== null)?.worker?.id ?? null;
   }
 
   serving(): number[] {
@@ -365,7 +418,6 @@ export class Supervisor implements ChangeTargets {
     slot.restart = null;
     // Two workers that count need a page each.
     if ([...slot.leaving.keys()].some(({ stats }) => stats === slot.stats)) {
-      close(slot.page.fd);
       slot.page = this.#makePage(slot.index);
     }
     const worker = this.#start(slot, slot.release, slot.page);
@@ -389,13 +441,12 @@ export class Supervisor implements ChangeTargets {
     const { candidate } = slot;
     if (candidate === null || slot.worker === candidate.worker) return;
     slot.worker = candidate.worker;
-    close(slot.page.fd);
     slot.page = candidate.page;
   }
 
   /** Spawns a worker for a slot; the reason when it cannot be. */
   #start(slot: WorkerSlot, release: Release, page: StatsPage): WorkerProcess | string {
-    const { sockets, statsBytes, commandSocket } = this.#options;
+    const { sockets, commandSocket } = this.#options;
     const id = this.#nextId++;
     const state = this.#options.snapshot();
     const { addresses, fds } = sockets.ofSlot(slot.index);
@@ -407,9 +458,8 @@ export class Supervisor implements ChangeTargets {
         revision: state.revision,
         state: state.bytes,
         release,
-        statsFd: page.fd,
-        stats: page.reader,
-        statsBytes,
+        page,
+        statsBytes: fdSize(page.fd),
         listen: { addresses, lentBy: null },
         listenFds: fds,
         logFiles: this.#options.logFiles,
@@ -509,7 +559,6 @@ export class Supervisor implements ChangeTargets {
     const { candidate } = slot;
     if (candidate?.worker !== worker) return;
     slot.candidate = null;
-    if (slot.worker !== worker) close(candidate.page.fd);
     candidate.settle(worker.trouble === "" ? `${text} before it served` : worker.trouble);
   }
 
@@ -544,7 +593,15 @@ export class Supervisor implements ChangeTargets {
     }
     // Else its successor goes on with the page.
     if (slot.stats !== worker.stats) this.#retired.fold(worker.stats);
+    this.#closePage(worker.pageFd);
     if (this.#stopping && this.#workers.size === 0) this.#finish();
+  }
+
+  /** Closes a stats page that belongs to nobody any more. */
+  #closePage(fd: number): void {
+    if (this.#slots.some((slot) => slot.page.fd === fd)) return;
+    for (const worker of this.#workers.values()) if (worker.pageFd === fd) return;
+    close(fd);
   }
 
   #forget(worker: WorkerProcess): void {

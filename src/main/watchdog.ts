@@ -14,7 +14,8 @@ export const BEAT = { SAME: 0, STALLED: 1, MOVES_AGAIN: 2, DEAD: 3 } as const;
 /** Looks at the heartbeat of a slot's worker, which serves; `sinceMs`: since the last look. */
 export function watchBeat(slot: WorkerSlot, sinceMs: number, timeoutMs: number): number {
   const beat = slot.stats.heartbeatUs;
-  if (beat !== slot.beatUs) {
+  // 0: a page that this release cannot read.
+  if (beat !== slot.beatUs || beat === 0) {
     slot.beatUs = beat;
     slot.silentMs = 0;
     if (!slot.stalled) return BEAT.SAME;

@@ -31,9 +31,11 @@ import { startFilter } from "../os/sandbox.ts";
 import { memfd } from "../os/shared.ts";
 import { close, UNIX_SEQPACKET } from "../os/sockets.ts";
 import { unwatchFd, watchFd } from "../os/watcher.ts";
+import type { CarriedWorker } from "./carry.ts";
 import { Channel } from "./channel.ts";
 import type { LogFiles } from "./log-files.ts";
 import { moduleOf, type Release } from "./release.ts";
+import type { StatsPage } from "./worker-slot.ts";
 
 /** The descriptor at which a worker finds its channel. */
 const WORKER_CHANNEL_FD = 3;
@@ -89,8 +91,7 @@ export interface WorkerStart {
   /** What it runs. */
   readonly release: Release;
   /** Its stats page; stays main's. */
-  readonly statsFd: number;
-  readonly stats: StatsReader;
+  readonly page: StatsPage;
   readonly statsBytes: number;
   readonly listen: Listen;
   /** Descriptors of `listen.addresses`; stay main's. */
@@ -102,12 +103,21 @@ export interface WorkerStart {
   readonly commandSocket: string;
 }
 
+/** Which worker it is. */
+interface Identity {
+  readonly id: number;
+  readonly slot: number;
+  readonly stateBytes: number;
+  readonly page: StatsPage;
+}
+
 /** A running worker. */
 export class WorkerProcess {
   readonly id: number;
   readonly slot: number;
   readonly pid: number;
-  readonly startedMs: number;
+  /** `performance.now()`. */
+  startedMs: number;
   /** One of WORKER. */
   state: number;
   /** Whether its sandbox is closed: `on`, or `off: ` and why not; null: it has not said. */
@@ -120,13 +130,14 @@ export class WorkerProcess {
   readonly stateBytes: number;
   /** What it counts. */
   readonly stats: StatsReader;
+  readonly pageFd: number;
   /** When drain() gives it up, `performance.now()`; Infinity: never. */
   drainEndsMs: number;
   readonly #pidfd: number;
   readonly #channel: Channel;
   readonly #events: WorkerEvents;
 
-  private constructor(start: WorkerStart, pid: number, pidfd: number, channelFd: number, events: WorkerEvents) {
+  private constructor(start: Identity, pid: number, pidfd: number, channelFd: number, events: WorkerEvents) {
     this.id = start.id;
     this.slot = start.slot;
     this.pid = pid;
@@ -135,8 +146,9 @@ export class WorkerProcess {
     this.sandbox = null;
     this.expected = false;
     this.trouble = "";
-    this.stateBytes = start.state.length;
-    this.stats = start.stats;
+    this.stateBytes = start.stateBytes;
+    this.stats = start.page.reader;
+    this.pageFd = start.page.fd;
     this.drainEndsMs = Number.POSITIVE_INFINITY;
     this.#pidfd = pidfd;
     this.#events = events;
@@ -166,11 +178,12 @@ export class WorkerProcess {
       close(state);
       return `cannot start a process: ${describeErrno(-spawned)}`;
     }
-    const worker = new WorkerProcess(start, spawned.pid, spawned.pidfd, mine, events);
+    const identity = { ...start, stateBytes: start.state.length };
+    const worker = new WorkerProcess(identity, spawned.pid, spawned.pidfd, mine, events);
     const { settings, statsBytes, revision } = start;
     const hello: Hello = { settings, stateBytes: start.state.length, statsBytes };
     // The stats page stays open here: a duplicate travels, only the state is given away.
-    worker.#channel.send(encodeJsonPacket(PACKET.HELLO, revision, hello), [state, start.statsFd]);
+    worker.#channel.send(encodeJsonPacket(PACKET.HELLO, revision, hello), [state, start.page.fd]);
     close(state);
     worker.logFiles(start.logFiles);
     worker.listen(start.listen, start.listenFds);
@@ -182,6 +195,34 @@ export class WorkerProcess {
   /** Hands over log files; it goes on with them instead of those that it had. */
   logFiles({ targets, fds }: LogFiles): void {
     if (fds.length > 0) this.#channel.send(encodeJsonPacket(PACKET.LOG_FILES, 0, { targets }), fds);
+  }
+
+  /** A worker of an earlier main. */
+  static resume(carried: CarriedWorker, page: StatsPage, events: WorkerEvents): WorkerProcess {
+    const worker = new WorkerProcess({ ...carried, page }, carried.pid, carried.pidfd, carried.channelFd, events);
+    worker.startedMs -= carried.livedMs;
+    worker.state = carried.state;
+    worker.expected = carried.expected;
+    worker.sandbox = carried.sandbox;
+    if (carried.drainLeftMs !== null) worker.drainEndsMs = performance.now() + carried.drainLeftMs;
+    for (const { bytes, fds, closeAfter } of carried.waiting) {
+      worker.#channel.send(Buffer.from(bytes, "base64"), fds, closeAfter);
+    }
+    return worker;
+  }
+
+  /** The other way. */
+  carry(): CarriedWorker {
+    const { id, slot, pid, state, expected, sandbox, stateBytes, pageFd } = this;
+    const nowMs = performance.now();
+    const { fd, waiting } = this.#channel.carry();
+    const drainLeftMs = Number.isFinite(this.drainEndsMs) ? this.drainEndsMs - nowMs : null;
+    return {
+      ...{ id, slot, pid, state, expected, sandbox, stateBytes, pageFd, waiting, drainLeftMs },
+      pidfd: this.#pidfd,
+      channelFd: fd,
+      livedMs: nowMs - this.startedMs,
+    };
   }
 
   /** Hands over listening sockets. */

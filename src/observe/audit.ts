@@ -59,6 +59,8 @@ export interface AuditOptions {
   readonly version: string;
   /** Which build runs. */
   readonly build: string;
+  /** How often this main has replaced itself. Default 0. */
+  readonly bootGeneration?: number;
   /** Absolute paths; null: no such file. */
   readonly textPath: string | null;
   readonly jsonPath: string | null;
@@ -95,6 +97,11 @@ export class AuditLog {
     return dropped + unsent + (this.#json?.dropped ?? 0) + (this.#json?.unsent ?? 0);
   }
 
+  /** Whether lines wait to be written. */
+  get pending(): boolean {
+    return this.#text?.pending === true || this.#json?.pending === true;
+  }
+
   /** To be called every 100 to 200 ms. */
   tick(): void {
     this.#text?.tick();
@@ -117,7 +124,11 @@ export class AuditLog {
 }
 
 /** `[session request cluster|- backend|-]\tAUDIT\tCommand(ts=..., verb=..., ...)`, without a line feed. */
-export function renderText(event: AuditEvent, ts: string, { socket, version, build }: Build): string {
+export function renderText(
+  event: AuditEvent,
+  ts: string,
+  { socket, version, build, bootGeneration = 0 }: Build,
+): string {
   const { client, workers } = event;
   const { actor } = client;
   const bracket = [client.sessionUlid, event.requestUlid, column(event.clusterId), column(event.backendId)].join(" ");
@@ -144,12 +155,16 @@ export function renderText(event: AuditEvent, ts: string, { socket, version, bui
   if (event.requestSha256 !== null) columns.push(`request_sha256=${event.requestSha256}`);
   if (event.lease !== null) columns.push(`lease_id=${column(event.lease.id, LEASE_MAX)}`);
   if (event.lease !== null) columns.push(`metric_detail_reason=${column(event.lease.reason, REASON_MAX)}`);
-  columns.push(`sozu_version=${version}`, `build_git_sha=${build}`, `boot_generation=${BOOT_GENERATION}`);
+  columns.push(`sozu_version=${version}`, `build_git_sha=${build}`, `boot_generation=${bootGeneration}`);
   return `[${bracket}]\tAUDIT\tCommand(${columns.join(", ")})`;
 }
 
 /** The same as one JSON object, without a line feed. */
-export function renderJson(event: AuditEvent, ts: string, { socket, version, build }: Build): string {
+export function renderJson(
+  event: AuditEvent,
+  ts: string,
+  { socket, version, build, bootGeneration = 0 }: Build,
+): string {
   const { client, workers } = event;
   const { uid, gid, pid, user, comm } = client.actor;
   const extras = {
@@ -163,7 +178,7 @@ export function renderJson(event: AuditEvent, ts: string, { socket, version, bui
   };
   return JSON.stringify({
     ts,
-    boot_generation: BOOT_GENERATION,
+    boot_generation: bootGeneration,
     session_ulid: client.sessionUlid,
     request_ulid: event.requestUlid,
     actor: { uid, gid, pid, user: word(user), comm: word(comm), role: roleOf(uid) },
@@ -191,10 +206,8 @@ export function column(value: string | null, max = WORD_MAX): string {
   return clean(value, max).replace(/[,=]/g, "?");
 }
 
-type Build = Pick<AuditOptions, "socket" | "version" | "build">;
+type Build = Pick<AuditOptions, "socket" | "version" | "build" | "bootGeneration">;
 
-/** How often this main has replaced itself. */
-const BOOT_GENERATION = 0;
 const REASON_MAX = 256;
 const LEASE_MAX = 64;
 const WORD_MAX = 256;

@@ -31,6 +31,8 @@ export class Logger {
   private readonly time: LogTime;
   private readonly timeBytes: Uint8Array;
   private filter: LogFilter;
+  /** The filter as text. */
+  directives: string;
 
   constructor(options: LoggerOptions) {
     this.tag = options.tag;
@@ -42,6 +44,7 @@ export class Logger {
     this.time = new LogTime(this.timeBytes);
     const parsed = parseFilter(options.directives);
     this.filter = parsed.filter ?? DEFAULT_FILTER;
+    this.directives = options.directives;
     for (const error of parsed.errors ?? []) {
       this.error("log", `${error}; using "info"`);
     }
@@ -59,6 +62,7 @@ export class Logger {
       return parsed.errors.join("; ");
     }
     this.filter = parsed.filter;
+    this.directives = directives;
     return null;
   }
 

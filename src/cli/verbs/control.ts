@@ -26,9 +26,11 @@ export function addControlVerbs(program: Command): void {
   program
     .command("upgrade")
     .description("put the release on disk in the place of the one that runs")
-    .requiredOption("--worker <id>", "the worker (see status)", count)
+    .option("--worker <id>", "only this worker (see status)", count)
+    .option("--main", "only main")
+    .option("--all", "main and one worker after the other: the default")
     .option("--force", "when three older workers still finish: cut the oldest instead of waiting")
-    .addHelpText("after", "\nExample: sozu upgrade --worker 0")
+    .addHelpText("after", "\nExamples:\n  sozu upgrade\n  sozu upgrade --worker 0")
     .action(async (_own: object, command: Command) => {
       const { upgrade } = await import("../upgrade.ts");
       await upgrade(given<UpgradeOptions>(command));

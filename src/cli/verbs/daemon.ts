@@ -2,7 +2,7 @@
 
 import { Argument, type Command, Option } from "commander";
 import { completionScript, SHELLS, type Shell } from "../completions.ts";
-import { type ConfigOptions, globals, port, unknownKeys } from "../options.ts";
+import { type ConfigOptions, count, globals, port, unknownKeys } from "../options.ts";
 
 /** What `start` was given. */
 export interface StartOptions extends ConfigOptions {
@@ -21,6 +21,16 @@ export function addDaemonVerbs(program: Command): void {
     .action(async (own: StartOptions, command: Command) => {
       const { start } = await import("../start.ts");
       await start(globals(command), own);
+    });
+  program
+    .command("main", { hidden: true })
+    .description("what main becomes when it is upgraded")
+    .requiredOption("--upgrade-fd <fd>", "where its predecessor left what it had", count)
+    .option("--rehearse", "only tell whether it would work")
+    .option("--trouble <text>", "why another release did not follow", "")
+    .action(async (own: { upgradeFd: number; rehearse?: boolean; trouble: string }) => {
+      const { resume } = await import("../../main/resume.ts");
+      await resume({ ...own, rehearse: own.rehearse === true });
     });
   program
     .command("demo")
