@@ -81,7 +81,7 @@ test("UP-12 a crash loop is slowed down and the other worker serves", async (t) 
   assert.ok(isAlive(spared));
 });
 
-test("CP-12 a worker that hangs is reported, and replaced when it misses a change", async (t) => {
+test("CP-12 a worker that hangs is reported and replaced; a change meanwhile is taken by the others and its successor", async (t) => {
   const backend = await httpBackend(t, (_request, response) => response.end("ok"));
   const clusters = { app: { backends: [backend.port] } };
   const proxy = await startProxy(t, { workers: 2, clusters, settings: { worker_timeout: 2 } });
@@ -93,8 +93,7 @@ test("CP-12 a worker that hangs is reported, and replaced when it misses a chang
   const { vec } = JSON.parse(stdout).WORKERS as { vec: { pid: number; run_state: number }[] };
   assert.equal(vec.find((worker) => worker.pid === hung)?.run_state, 3, "NOT_ANSWERING");
   const added = await proxy.run("backend", "add", "--id", "app", "--backend-id", "x", "--address", "127.0.0.1:9");
-  assert.equal(added.code, 1);
-  assert.match(added.stderr, /did not answer within 2000 ms/);
+  assert.equal(added.code, 0, added.stderr);
   await until("a successor serves", () => /worker 2 serves/.test(proxy.output));
   await until("the hung worker is gone", () => !isAlive(hung));
   assert.equal((await running(proxy)).length, 2);

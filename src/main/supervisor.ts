@@ -340,7 +340,9 @@ export class Supervisor implements ChangeTargets {
 
   /** Asks every worker for a sign of life and waits up to `timeoutMs` for it. Sorted by id; ended ones are included. */
   status(timeoutMs: number): Promise<WorkerReport[]> {
-    const asked = [...this.#workers.values()];
+    // Whose heart stands still does not answer; waiting for it would last until the watchdog has killed it.
+    const stalled = this.#slots.flatMap((slot) => (slot.stalled ? [slot.worker] : []));
+    const asked = [...this.#workers.values()].filter((worker) => !stalled.includes(worker));
     const answered = new Set<number>();
     const number = this.#nextPing++ >>> 0;
     return new Promise((resolve) => {
