@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { resolve } from "node:path";
 import type { ConfigState } from "../command/state.ts";
+import type { ResumeOptions } from "../main/resume.ts";
 import { readConfig } from "./check.ts";
 import { DEMO_PORT } from "./demo.ts";
 import type { GlobalOptions } from "./options.ts";
@@ -34,6 +35,12 @@ export async function start(options: GlobalOptions, own: StartOptions): Promise<
   } finally {
     demo?.kill();
   }
+}
+
+/** Runs the proxy that an upgraded main has left to this program; resolves when it has stopped. */
+export async function follow(options: ResumeOptions): Promise<void> {
+  const { resume } = await import("../main/resume.ts");
+  await resume(options);
 }
 
 // Its standard input is a pipe from here: it ends when this process does, even by SIGKILL.

@@ -15,6 +15,7 @@ import { setCloexec } from "../os/process.ts";
 import { fdSize, memfd } from "../os/shared.ts";
 import type { Release } from "./release.ts";
 import type { ConfigSource } from "./reload.ts";
+import type { CarriedTicketKeys } from "./ticket-keys.ts";
 
 const CARRY_VERSION = 1;
 
@@ -56,6 +57,7 @@ export interface CarriedSlot {
 /** The supervisor. */
 export interface CarriedSupervisor {
   readonly nextId: number;
+  readonly ticketKeys: CarriedTicketKeys;
   readonly maxConnectionsPerIp: number;
   readonly slots: readonly CarriedSlot[];
   readonly workers: readonly CarriedWorker[];

@@ -118,11 +118,9 @@ async function answer(
     case "upgradeMain":
       return targets.upgradeMain(client, progress);
     case "upgradeWorker":
-      trail?.published();
-      return upgradeWorker(targets.supervisor, value, false, progress);
     case "upgradeWorkerWith":
       trail?.published();
-      return upgradeWorker(targets.supervisor, value.id, value.force, progress);
+      return upgradeWorker(targets.supervisor, value, progress);
     case "queryClusterById":
       progress(QUERYING);
       return queryClusters(queryTargets(targets), [value]);

@@ -155,6 +155,7 @@ export class Supervisor implements ChangeTargets {
   /** Goes on with the workers of an earlier main. */
   resume(carried: CarriedSupervisor): void {
     this.#nextId = carried.nextId;
+    this.#ticketKeys.resume(carried.ticketKeys, performance.now());
     this.#maxConnectionsPerIp = carried.maxConnectionsPerIp;
     const pages = new Map<number, StatsPage>();
     const pageOf = (fd: number): StatsPage => {
@@ -196,7 +197,8 @@ export class Supervisor implements ChangeTargets {
       earlyDeaths: slot.backOff.earlyDeaths,
     }));
     const workers = [...this.#workers.values()].map((worker) => worker.carry());
-    return { nextId: this.#nextId, maxConnectionsPerIp: this.#maxConnectionsPerIp, slots, workers };
+    const ticketKeys = this.#ticketKeys.carry(performance.now());
+    return { nextId: this.#nextId, maxConnectionsPerIp: this.#maxConnectionsPerIp, ticketKeys, slots, workers };
   }
 
   /** The worker that is being upgraded; null: none is. */

@@ -10,6 +10,12 @@ export const TICKET_ROTATION_MS: number = 12 * 3_600_000;
 /** Keys that are kept. A ticket lives for two hours, so it meets its key again in one rotation or the next. */
 const KEPT = 2;
 
+/** The ring as one main gives it to the next. */
+export interface CarriedTicketKeys {
+  readonly keys: readonly string[];
+  readonly rotateInMs: number;
+}
+
 /** The ring of keys. The clock and the random source are the caller's. */
 export class TicketKeys {
   readonly #random: (bytes: number) => Uint8Array;
@@ -20,6 +26,18 @@ export class TicketKeys {
     this.#random = random;
     this.#keys = [random(TICKET_KEY_BYTES)];
     this.#rotateAtMs = nowMs + TICKET_ROTATION_MS;
+  }
+
+  /** For the next main: the keys, and how long the newest still seals. */
+  carry(nowMs: number): CarriedTicketKeys {
+    const keys = this.#keys.map((key) => Buffer.from(key).toString("base64"));
+    return { keys, rotateInMs: this.#rotateAtMs - nowMs };
+  }
+
+  /** The other way: sessions go on. */
+  resume({ keys, rotateInMs }: CarriedTicketKeys, nowMs: number): void {
+    this.#keys = keys.map((key) => Buffer.from(key, "base64"));
+    this.#rotateAtMs = nowMs + rotateInMs;
   }
 
   /** All of them, newest first, one behind the other. */

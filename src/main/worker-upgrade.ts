@@ -20,10 +20,10 @@ const LOOK_MS = 50;
 /** Answers an upgrade of one worker; `force` cuts the oldest generation instead of waiting for it. */
 export async function upgradeWorker(
   supervisor: Supervisor,
-  id: number,
-  force: boolean,
+  asked: number | { readonly id: number; readonly force: boolean },
   progress: (text: string) => void,
 ): Promise<Response> {
+  const { id, force } = typeof asked === "number" ? { id: asked, force: false } : asked;
   const slot = supervisor.slotOf(id);
   if (slot === null) return failureResponse(absent(id));
   const problem = await makeRoom(supervisor, slot, id, force, progress);

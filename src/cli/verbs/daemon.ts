@@ -29,8 +29,8 @@ export function addDaemonVerbs(program: Command): void {
     .option("--rehearse", "only tell whether it would work")
     .option("--trouble <text>", "why another release did not follow", "")
     .action(async (own: { upgradeFd: number; rehearse?: boolean; trouble: string }) => {
-      const { resume } = await import("../../main/resume.ts");
-      await resume({ ...own, rehearse: own.rehearse === true });
+      const { follow } = await import("../start.ts");
+      await follow({ ...own, rehearse: own.rehearse === true });
     });
   program
     .command("demo")
