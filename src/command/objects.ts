@@ -374,6 +374,9 @@ export interface WorkerSettings {
   readonly basicAuthMaxCredentialBytes: number;
   /** null: access lines go to `logTarget`; "off" writes none. */
   readonly accessLogsTarget: string | null;
+  readonly accessLogsFormat: "ascii" | "protobuf";
+  /** Text lines tell of TLS, too. */
+  readonly accessLogsTls: boolean;
   readonly sandbox: SandboxMode;
   /** Bytes of resident memory above which new work is refused; 0: any. */
   readonly memoryLimit: number;

@@ -21,6 +21,8 @@ export interface GlobalSettings extends SocketSettings {
   readonly logColored: boolean;
   /** null: as logTarget; `off`: none. */
   readonly accessLogsTarget: string | null;
+  readonly accessLogsFormat: "ascii" | "protobuf";
+  readonly accessLogsTls: boolean;
   /** Absolute paths of the audit log as text and as JSON lines; null: none. */
   readonly auditLogsTarget: string | null;
   readonly auditLogsJsonTarget: string | null;
@@ -89,6 +91,8 @@ export function resolveSettings(
     logColored: values.log_colored ?? false,
     accessLogsTarget:
       values.access_logs_target === undefined ? null : absoluteTarget(values.access_logs_target, folder),
+    accessLogsFormat: values.access_logs_format ?? "ascii",
+    accessLogsTls: values.access_logs_tls ?? false,
     auditLogsTarget: optionalPath(values.audit_logs_target, folder),
     auditLogsJsonTarget: optionalPath(values.audit_logs_json_target, folder),
     workerCount: values.worker_count ?? 2,
@@ -138,6 +142,8 @@ export function workerSettings(settings: GlobalSettings, workerId: number): Work
     retryAfter: settings.retryAfterSeconds,
     basicAuthMaxCredentialBytes: settings.basicAuthMaxCredentialBytes,
     accessLogsTarget: settings.accessLogsTarget,
+    accessLogsFormat: settings.accessLogsFormat,
+    accessLogsTls: settings.accessLogsTls,
     sandbox: settings.sandbox,
     memoryLimit: settings.workerMemoryLimitBytes,
     metricDetail: settings.clusterMetrics ? settings.metricDetail : 0,

@@ -44,6 +44,7 @@ const path = (): ReturnType<typeof text> => text((value) => checkName(value, PAT
 const PER_IP = "Connections of one source address to a cluster, per worker.";
 const ANSWERS = "Answers by status: a template, or `file://path`.";
 
+const ACCESS_FORMATS: readonly ("ascii" | "protobuf")[] = ["ascii", "protobuf"];
 const SANDBOX_MODES: readonly SandboxMode[] = ["on", "off", "required", "log"];
 
 /** Keys outside any table. */
@@ -85,7 +86,8 @@ export const GLOBAL_KEYS = {
   audit_logs_target: key(path(), "none", "File of the audit log, as text; it is also in the log."),
   audit_logs_json_target: key(path(), "none", "File of the audit log, as JSON lines."),
   access_logs_target: key(text(checkAccessTarget), "`log_target`", "Like `log_target`, or `off` to write none."),
-  access_logs_format: key(word(["ascii", "protobuf"], ["protobuf"]), "`ascii`", "Format of access lines."),
+  access_logs_format: key(word(ACCESS_FORMATS), "`ascii`", "Format of access lines."),
+  access_logs_tls: key(bool(), "`false`", "Tags of access lines that tell of TLS (an addition)."),
   access_logs_colored: laterKey("Colours in access lines.", false),
   worker_count: key(integer(1, 1024), "`2`", "Worker processes."),
   worker_automatic_restart: key(bool(), "`true`", "Replace workers that died."),

@@ -5,96 +5,14 @@
 // Targets and authorities cannot hold control bytes (the parser refuses them); a User-Agent can hold tabs and bytes
 // above 0x7f, so it is cleaned here.
 
+import type { AccessLogOptions, AccessRecord, AccessSink, AccessWriter, TlsFacts } from "./access-writer.ts";
 import { LOG_TIME_LENGTH, LogTime } from "./log-time.ts";
-import type { BatchSink } from "./sink.ts";
 import { SLACK, TextWriter } from "./text-writer.ts";
 import { ULID_LENGTH } from "./ulid.ts";
 
-/**
- * The facts of one line; one object per worker, filled anew for each request. Spans are offset and length in the arena,
- * offset -1: unknown. Texts are ready bytes, null: unknown. Times are microseconds, -1: unknown.
- */
-export class AccessRecord {
-  /** Offsets of 26 bytes in the arena. */
-  sessionUlid = -1;
-  requestUlid = -1;
-  clusterId: Uint8Array | null = null;
-  backendId: Uint8Array | null = null;
-  /** `127.0.0.1:50312`, `[::1]:50312`, in the arena. */
-  clientOffset = -1;
-  clientLength = 0;
-  backendAddress: Uint8Array | null = null;
-  requestUs = -1;
-  serviceUs = -1;
-  responseUs = -1;
-  clientRttUs = -1;
-  serverRttUs = -1;
-  /** Everything read from and written to the client for this request. */
-  bytesIn = 0;
-  bytesOut = 0;
-  /** `k=v, k2=v2`. */
-  tags: Uint8Array | null = null;
-  userAgentOffset = -1;
-  userAgentLength = 0;
-  authorityOffset = -1;
-  authorityLength = 0;
-  methodOffset = -1;
-  methodLength = 0;
-  pathOffset = -1;
-  pathLength = 0;
-  /** 0: none was sent. */
-  status = 0;
-  protocol: Uint8Array | null = null;
-  /** `H1::Complete`, a timeout token, ... */
-  message: Uint8Array | null = null;
-  /** An `ERROR-ACCESS` line. */
-  error = false;
-
-  /** Forgets everything. */
-  reset(): void {
-    this.sessionUlid = -1;
-    this.requestUlid = -1;
-    this.clusterId = null;
-    this.backendId = null;
-    this.clientOffset = -1;
-    this.clientLength = 0;
-    this.backendAddress = null;
-    this.requestUs = -1;
-    this.serviceUs = -1;
-    this.responseUs = -1;
-    this.clientRttUs = -1;
-    this.serverRttUs = -1;
-    this.bytesIn = 0;
-    this.bytesOut = 0;
-    this.tags = null;
-    this.userAgentOffset = -1;
-    this.userAgentLength = 0;
-    this.authorityOffset = -1;
-    this.authorityLength = 0;
-    this.methodOffset = -1;
-    this.methodLength = 0;
-    this.pathOffset = -1;
-    this.pathLength = 0;
-    this.status = 0;
-    this.protocol = null;
-    this.message = null;
-    this.error = false;
-  }
-}
-
-/** How an access log is set up. */
-export interface AccessLogOptions {
-  readonly sink: BatchSink;
-  /** The arena that spans point into. */
-  readonly memoryBytes: Uint8Array;
-  /** `WRK-00`. */
-  readonly tag: string;
-  readonly pid: number;
-}
-
 /** Renders access lines. */
-export class AccessLog {
-  private readonly sink: BatchSink;
+export class AccessLog implements AccessWriter {
+  private readonly sink: AccessSink;
   private readonly writer: TextWriter;
   private readonly memory: Uint8Array;
   private readonly time: LogTime;
@@ -102,6 +20,7 @@ export class AccessLog {
   private readonly prefix: DataView;
   private readonly prefixLength: number;
   private readonly levelAt: number;
+  private readonly showsTls: boolean;
 
   constructor(options: AccessLogOptions) {
     const memory = options.memoryBytes;
@@ -115,9 +34,9 @@ export class AccessLog {
     this.prefixLength = prefix.length;
     this.time = new LogTime(bytes);
     this.levelAt = LOG_TIME_LENGTH + pid.length;
+    this.showsTls = options.showsTls === true;
   }
 
-  /** Writes a line; dropped and counted by the sink when that is full. `realtimeUs`: CLOCK_REALTIME, microseconds. */
   write(record: AccessRecord, realtimeUs: number): void {
     const start = this.sink.reserve(this.prefixLength + lengthMax(record));
     if (start === -1) {
@@ -140,6 +59,24 @@ export class AccessLog {
     bytes[at++] = LINE_FEED;
     this.sink.commit(at - start);
   }
+
+  /** `k=v, k2=v2`. */
+  tagBytes(tags: readonly (readonly [key: string, value: string])[]): Uint8Array | null {
+    return tags.length === 0
+      ? null
+      : new TextEncoder().encode(tags.map(([key, value]) => `${key}=${value}`).join(", "));
+  }
+
+  /** `, tls-version=TLSv1.3, ...`: more tags (an addition); what is not known is left out. */
+  tlsBytes(facts: TlsFacts): Uint8Array | null {
+    if (!this.showsTls) return null;
+    const { version, cipher, group, serverName, alpn, resumed } = facts;
+    const parts = [`tls-version=${version}`, `tls-cipher=${cipher}`, `tls-group=${group}`];
+    if (serverName !== null) parts.push(`tls-sni=${serverName}`);
+    if (alpn !== null) parts.push(`tls-alpn=${alpn}`);
+    parts.push(`tls-resumed=${resumed}`);
+    return Uint8Array.from(`, ${parts.join(", ")}`, latin1);
+  }
 }
 
 /** An upper bound of the bytes of a line behind its prefix. */
@@ -151,6 +88,7 @@ function lengthMax(record: AccessRecord): number {
     record.clientLength +
     lengthOf(record.backendAddress) +
     lengthOf(record.tags) +
+    lengthOf(record.tls) +
     lengthOf(record.protocol) +
     lengthOf(record.message) +
     record.clientLength +
@@ -193,7 +131,7 @@ function renderTimes(writer: TextWriter, at: number, record: AccessRecord): numb
   return duration(writer, at, record.serverRttUs, SPACE);
 }
 
-/** ` [tags, user-agent=UA] None ` */
+/** ` [tags, user-agent=UA, tls] None ` */
 function renderTags(writer: TextWriter, at: number, memory: Uint8Array, record: AccessRecord): number {
   const bytes = writer.bytes;
   const tags = record.tags;
@@ -215,6 +153,12 @@ function renderTags(writer: TextWriter, at: number, memory: Uint8Array, record: 
       bytes[at + i] = CLEAN[memory[source + i]];
     }
     at += length;
+  }
+  if (record.tls !== null) {
+    // It begins with a comma.
+    const isFirst = !tagged && source < 0;
+    bytes.set(isFirst ? record.tls.subarray(2) : record.tls, at);
+    at += record.tls.length - (isFirst ? 2 : 0);
   }
   return writer.words(at, CONSTANTS, AFTER_TAGS_AT, AFTER_TAGS_LENGTH);
 }

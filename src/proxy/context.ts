@@ -8,8 +8,7 @@ import { BufferPool } from "../loop/buffer-pool.ts";
 import type { EventLoop } from "../loop/event-loop.ts";
 import type { Memory } from "../loop/memory.ts";
 import { SlotPool } from "../loop/slot-pool.ts";
-import type { AccessLog } from "../observe/access-log.ts";
-import { AccessRecord } from "../observe/access-log.ts";
+import { AccessRecord, type AccessWriter } from "../observe/access-writer.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Stats } from "../observe/stats.ts";
 import type { UlidSource } from "../observe/ulid.ts";
@@ -37,7 +36,7 @@ export interface ProxyOptions {
   readonly memory: Memory;
   readonly settings: WorkerSettings;
   readonly logger: Logger;
-  readonly accessLog: AccessLog | null;
+  readonly accessLog: AccessWriter | null;
   readonly stats: Stats;
   readonly ulids: UlidSource;
   /** Uniform in [0, 1). */
@@ -68,7 +67,7 @@ export class TrafficContext {
   readonly bytes: Uint8Array;
   readonly settings: WorkerSettings;
   readonly logger: Logger;
-  readonly accessLog: AccessLog | null;
+  readonly accessLog: AccessWriter | null;
   readonly accessRecord: AccessRecord;
   readonly stats: Stats;
   readonly ulids: UlidSource;

@@ -89,6 +89,9 @@ function writeLine(
   line.bytesIn = exchange.bytesIn;
   line.bytesOut = exchange.bytesOut;
   line.tags = exchange.route === null ? null : exchange.route.tags;
+  line.tls = front.secured === null ? null : front.secured.logged(accessLog);
+  line.headOffset = slot.headAt;
+  line.headLength = slot.at === -1 ? 0 : slot.headLength;
   line.userAgentOffset = slot.userAgentAt;
   line.userAgentLength = slot.userAgentLength;
   line.authorityOffset = slot.authorityAt;

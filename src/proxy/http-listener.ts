@@ -166,7 +166,7 @@ export class HttpListener {
     const policy = compilePolicy(frontend);
     if (typeof policy === "string") return policy;
     const cluster = frontend.clusterId === null ? null : this.#clusters.ensure(frontend.clusterId);
-    const tags = frontend.tags.length === 0 ? null : renderTags(frontend.tags);
+    const tags = this.http.context.accessLog?.tagBytes(frontend.tags) ?? null;
     const route = { frontend, cluster, tags, policy, hsts: compileHsts(hsts) };
     const refused = this.router.add(frontend, route);
     if (refused === null) this.#routes.add(route);
@@ -433,8 +433,4 @@ function sameBytes(wanted: Uint8Array, bytes: Uint8Array, start: number, end: nu
   if (wanted.length !== end - start) return false;
   for (let i = 0; i < wanted.length; i++) if (wanted[i] !== bytes[start + i]) return false;
   return true;
-}
-
-function renderTags(tags: HttpFrontendObject["tags"]): Uint8Array {
-  return new TextEncoder().encode(tags.map(([key, value]) => `${key}=${value}`).join(", "));
 }

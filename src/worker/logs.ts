@@ -2,6 +2,8 @@
 
 import type { WorkerSettings } from "../command/objects.ts";
 import { AccessLog } from "../observe/access-log.ts";
+import { ProtobufAccessLog } from "../observe/access-protobuf.ts";
+import type { AccessLogOptions, AccessWriter } from "../observe/access-writer.ts";
 import { Logger } from "../observe/logger.ts";
 import { METRIC_ACCESS_LOGS_DROPPED, METRIC_LOGS_DROPPED, METRIC_UNSENT_ACCESS_LOGS } from "../observe/metrics.ts";
 import { BatchSink } from "../observe/sink.ts";
@@ -14,7 +16,7 @@ import { close } from "../os/sockets.ts";
 export interface WorkerLogs {
   readonly logger: Logger;
   /** null: access lines are off. */
-  readonly accessLog: AccessLog | null;
+  readonly accessLog: AccessWriter | null;
   /** Every sink once; the access log's own, if any, comes last. */
   readonly sinks: readonly BatchSink[];
   /** Goes on with files that main opened anew, by target; the descriptors belong to the logs from now on. */
@@ -43,7 +45,8 @@ export function openLogs(
     each.onTrouble = (message) => process.stderr.write(`sozu worker ${settings.workerId}: ${message}\n`);
     each.onRecovered = (lines) => logger.warn("log", `${lines} lines dropped: the target could not keep up`);
   }
-  const accessLog = target === "off" ? null : new AccessLog({ sink: accessSink, memoryBytes, tag, pid });
+  const options = { sink: accessSink, memoryBytes, tag, pid, showsTls: settings.accessLogsTls };
+  const accessLog = target === "off" ? null : writerOf(settings.accessLogsFormat, options);
   const count = (stats: Stats): void => {
     stats.values[METRIC_LOGS_DROPPED] = sink.dropped + sink.unsent;
     stats.values[METRIC_ACCESS_LOGS_DROPPED] = accessSink.dropped;
@@ -57,4 +60,8 @@ export function openLogs(
     }
   };
   return { logger, accessLog, sinks, adopt, count };
+}
+
+function writerOf(format: WorkerSettings["accessLogsFormat"], options: AccessLogOptions): AccessWriter {
+  return format === "protobuf" ? new ProtobufAccessLog(options) : new AccessLog(options);
 }

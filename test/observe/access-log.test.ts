@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { AccessLog, AccessRecord } from "../../src/observe/access-log.ts";
+import { AccessLog } from "../../src/observe/access-log.ts";
+import { AccessRecord } from "../../src/observe/access-writer.ts";
 import { BatchSink } from "../../src/observe/sink.ts";
 import { MemoryTarget } from "./memory-target.ts";
 
@@ -209,4 +210,17 @@ test("reset forgets everything", () => {
   record.error = true;
   record.reset();
   assert.deepEqual(record, new AccessRecord());
+});
+
+test("TLS is further tags, if it is asked for", () => {
+  const facts = { version: "TLSv1.3", cipher: "C", group: "x25519", serverName: "a.test", alpn: null, resumed: true };
+  const tags = "tls-version=TLSv1.3, tls-cipher=C, tls-group=x25519, tls-sni=a.test, tls-resumed=true";
+  const bench = new Bench();
+  assert.equal(bench.log.tlsBytes(facts), null);
+  const { sink, memory } = bench;
+  const log = new AccessLog({ sink, memoryBytes: memory, tag: "WRK-00", pid: 4242, showsTls: true });
+  bench.record.tls = log.tlsBytes(facts);
+  assert.ok(bench.lines().includes(` [${tags}] None `));
+  bench.golden();
+  assert.ok(bench.lines().includes(` [env=prod, user-agent=curl/8.5.0, ${tags}] None `));
 });

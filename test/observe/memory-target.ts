@@ -14,6 +14,8 @@ export class MemoryTarget implements LogTarget {
   reopenError: string | null = null;
   closed = false;
   readonly writes: string[] = [];
+  /** The same as bytes. */
+  readonly chunks: Buffer[] = [];
   #waiting: { bytes: Uint8Array; offset: number; length: number; done: WriteDone } | null = null;
 
   /** A write was started and waits for complete(). */
@@ -37,7 +39,9 @@ export class MemoryTarget implements LogTarget {
       return;
     }
     const taken = Math.min(write.length, this.takes);
-    this.writes.push(Buffer.from(write.bytes.subarray(write.offset, write.offset + taken)).toString("utf8"));
+    const bytes = Buffer.from(write.bytes.subarray(write.offset, write.offset + taken));
+    this.chunks.push(bytes);
+    this.writes.push(bytes.toString("utf8"));
     write.done(null, taken);
   }
 
@@ -59,6 +63,11 @@ export class MemoryTarget implements LogTarget {
 
   close(): void {
     this.closed = true;
+  }
+
+  /** Everything that was written since the last call. */
+  takeBytes(): Buffer {
+    return Buffer.concat(this.chunks.splice(0));
   }
 
   /** Everything written since the last call. */

@@ -43,6 +43,8 @@ const SETTINGS: WorkerSettings = {
   retryAfter: 60,
   basicAuthMaxCredentialBytes: 4096,
   accessLogsTarget: null,
+  accessLogsFormat: "ascii",
+  accessLogsTls: false,
   sandbox: "off",
   memoryLimit: 0,
   metricDetail: 3,

@@ -3,6 +3,7 @@
 // One object per connection, made when the certificate is chosen and completed when the handshake is over.
 
 import type { ServedNames } from "../../certificates/served-names.ts";
+import type { AccessWriter, TlsFacts } from "../../observe/access-writer.ts";
 import * as metric from "../../observe/metrics-tls.ts";
 import { ascii } from "../../wire/http1/bytes.ts";
 import type { Constant } from "../../wire/http1/encoder.ts";
@@ -19,7 +20,6 @@ const CIPHERS: readonly (readonly [code: number, name: string])[] = [
   [0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"],
   [0xcca8, "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256"],
 ];
-const CIPHER_TEXTS: readonly Uint8Array[] = [...CIPHERS.map(([, name]) => ascii(name)), ascii("Unsupported")];
 
 /** The same for groups. */
 const GROUPS: readonly (readonly [code: number, name: string])[] = [
@@ -28,11 +28,10 @@ const GROUPS: readonly (readonly [code: number, name: string])[] = [
   [0x0018, "secp384r1"],
   [0x11ec, "X25519MLKEM768"],
 ];
-const GROUP_TEXTS: readonly Uint8Array[] = [...GROUPS.map(([, name]) => ascii(name)), ascii("other")];
 
 const TLS12 = 0x0303;
 const TLS13 = 0x0304;
-const VERSION_TEXTS: readonly Uint8Array[] = ["TLSv1.2", "TLSv1.3", "Unknown"].map(ascii);
+const VERSION_NAMES: readonly string[] = ["TLSv1.2", "TLSv1.3", "Unknown"];
 const TUNNEL_TEXTS: readonly Uint8Array[] = ["WSS-TLS1.2", "WSS-TLS1.3", "WSS"].map(ascii);
 
 export class Secured {
@@ -45,6 +44,8 @@ export class Secured {
   resumed: boolean;
   /** Fields for backends that tell of the client's certificate; null: the listener asks for none. */
   clientFields: Constant | null;
+  /** As the access log has it; undefined: not asked for yet. */
+  #logged: Uint8Array | null | undefined;
   #version: number;
   #cipher: number;
   #group: number;
@@ -55,7 +56,8 @@ export class Secured {
     this.alpn = alpn;
     this.resumed = false;
     this.clientFields = null;
-    this.#version = VERSION_TEXTS.length - 1;
+    this.#logged = undefined;
+    this.#version = VERSION_NAMES.length - 1;
     this.#cipher = CIPHERS.length;
     this.#group = GROUPS.length;
   }
@@ -82,17 +84,21 @@ export class Secured {
     values[this.alpn === "h2" ? metric.METRIC_HTTP_ALPN_H2 : metric.METRIC_HTTP_ALPN_HTTP11]++;
   }
 
-  /** `TLSv1.3`. */
-  get versionText(): Uint8Array {
-    return VERSION_TEXTS[this.#version];
+  /** What `accessLog` shows of it, the same for all requests of the connection; null: nothing. */
+  logged(accessLog: AccessWriter): Uint8Array | null {
+    if (this.#logged === undefined) this.#logged = accessLog.tlsBytes(this.#facts());
+    return this.#logged;
   }
 
-  get cipherText(): Uint8Array {
-    return CIPHER_TEXTS[this.#cipher];
-  }
-
-  get groupText(): Uint8Array {
-    return GROUP_TEXTS[this.#group];
+  #facts(): TlsFacts {
+    return {
+      version: VERSION_NAMES[this.#version],
+      cipher: CIPHERS[this.#cipher]?.[1] ?? "Unsupported",
+      group: GROUPS[this.#group]?.[1] ?? "other",
+      serverName: this.serverName,
+      alpn: this.alpn,
+      resumed: this.resumed,
+    };
   }
 
   /** The protocol of a tunnel, as access lines name it. */
