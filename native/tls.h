@@ -39,6 +39,7 @@ enum { TLS_ALPN_NONE = 0, TLS_ALPN_HTTP11 = 1, TLS_ALPN_H2 = 2, TLS_ALPN_OTHER =
 enum { TLS_NAME_MAX = 255, TLS_RECORDS_IN_OUTPUT = 5, TLS_RECORD_MAX = 16384 };
 // One record is at most 5 + 16384 + 256 bytes; 1 kB of room remains for what goes out beside data.
 enum { TLS_OUTPUT_BYTES = TLS_RECORDS_IN_OUTPUT * (TLS_RECORD_MAX + 512) + 1024 };
+enum { TLS_LAZY_MAX = 1024 };
 enum { TLS_PENDING_MAX = 2 * TLS_OUTPUT_BYTES, TLS_AHEAD_MAX = 65536, TLS_HANDSHAKE_BYTES_MAX = 131072 };
 
 typedef struct {
@@ -92,6 +93,8 @@ typedef struct {
   bool drained; // the last recv of this call was short
   bool may_stop_early;
   bool eof;
+  bool has_lazy;    // what is pending are tickets that wait for the first answer
+  bool ahead_short; // the recv that the bytes ahead came from was short
 } tls_session;
 
 // Why a session failed; TLS_CAUSES of src/os/tls-causes.ts has the names.
@@ -120,6 +123,9 @@ extern uint8_t tls_output[TLS_OUTPUT_BYTES];
 extern uint32_t tls_output_end;
 BIO *tls_bio_new(tls_session *session);
 int32_t tls_send_output(tls_session *session);
+void tls_keep_input(tls_session *session);
+void tls_keep_tickets(tls_session *session);
+void tls_take_tickets(tls_session *session);
 static inline tls_session *tls_session_of(const SSL *ssl) { return BIO_get_data(SSL_get_rbio(ssl)); }
 static inline uint32_t tls_output_room(void) { return TLS_OUTPUT_BYTES - tls_output_end; }
 

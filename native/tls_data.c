@@ -55,7 +55,7 @@ REGISTER_CALL(hot_read) {
   }
   bool more = false;
   int32_t result = read_session(session, data, (size_t)regs[REG_C], &more);
-  if (tls_output_end != 0 || session->pending != NULL) tls_send_output(session);
+  if (tls_output_end != 0 || (session->pending != NULL && !session->has_lazy)) tls_send_output(session);
   regs[REG_RESULT] = result;
   if (result >= 0) regs[REG_EXTRA] = more;
   clock_monotonic();
@@ -98,8 +98,15 @@ static size_t next_record(cursor *at, const uint8_t **data) {
   return size;
 }
 
-static int32_t write_spans(tls_session *session, cursor *at, int64_t total) {
+static void end_output(tls_session *session) {
+  if ((SSL_get_shutdown(session->ssl) & SSL_SENT_SHUTDOWN) != 0) return;
+  SSL_shutdown(session->ssl);
+  ERR_clear_error();
+}
+
+static int32_t write_spans(tls_session *session, cursor *at, int64_t total, bool is_last) {
   if (session->state != TLS_ESTABLISHED) return session->state == TLS_BROKEN ? failure(session) : -ENOTCONN;
+  tls_take_tickets(session);
   int32_t sent = session->pending == NULL ? 0 : tls_send_output(session);
   if (sent > 0) return -EAGAIN;
   int64_t done = 0;
@@ -118,6 +125,7 @@ static int32_t write_spans(tls_session *session, cursor *at, int64_t total) {
       return failure(session);
     }
     done += (int64_t)size;
+    if (done == total && is_last) end_output(session);
     if (done == total || tls_output_room() < TLS_RECORD_MAX + 512) sent = tls_send_output(session);
   }
   if (sent < 0) {
@@ -131,7 +139,7 @@ static int32_t write_spans(tls_session *session, cursor *at, int64_t total) {
   return done > 1 ? (int32_t)(done - 1) : -EAGAIN;
 }
 
-static void write_checked(const int32_t *spans, int32_t count) {
+static void write_checked(const int32_t *spans, int32_t count, bool is_last) {
   tls_session *session = tls_table_get(&tls_sessions, regs[REG_A]);
   int64_t total = 0;
   for (int32_t i = 0; i < count; i++) {
@@ -146,22 +154,22 @@ static void write_checked(const int32_t *spans, int32_t count) {
     return;
   }
   cursor at = {.spans = spans, .count = count};
-  regs[REG_RESULT] = total == 0 ? 0 : write_spans(session, &at, total);
+  regs[REG_RESULT] = total == 0 ? 0 : write_spans(session, &at, total, is_last);
   clock_monotonic();
 }
 
-// (handle, offset, length)
+// (handle, offset, length, last): with `last` close_notify follows at once, when all is taken
 REGISTER_CALL(hot_write) {
   int32_t span[2] = {regs[REG_B], regs[REG_C]};
-  write_checked(span, 1);
+  write_checked(span, 1, regs[REG_D] != 0);
   return NULL;
 }
 
-// (handle, count): the first `count` spans of iov
+// (handle, count, last): the first `count` spans of iov
 REGISTER_CALL(hot_writev) {
   int32_t count = regs[REG_B];
   if (count < 0 || count > IOV_PAIRS) regs[REG_RESULT] = -EINVAL;
-  else write_checked(iov_words, count);
+  else write_checked(iov_words, count, regs[REG_C] != 0);
   return NULL;
 }
 
@@ -172,10 +180,8 @@ REGISTER_CALL(shutdown_session) {
     regs[REG_RESULT] = session == NULL ? -EBADF : session->state == TLS_BROKEN ? failure(session) : -ENOTCONN;
     return NULL;
   }
-  if ((SSL_get_shutdown(session->ssl) & SSL_SENT_SHUTDOWN) == 0) {
-    SSL_shutdown(session->ssl);
-    ERR_clear_error();
-  }
+  tls_take_tickets(session);
+  end_output(session);
   int32_t sent = tls_send_output(session);
   regs[REG_RESULT] = sent > 0 ? -EAGAIN : sent;
   return NULL;
@@ -184,7 +190,8 @@ REGISTER_CALL(shutdown_session) {
 // (handle): bytes of ciphertext that the kernel did not take; they go out with the next call of any kind
 REGISTER_CALL(pending_bytes) {
   const tls_session *session = tls_table_get(&tls_sessions, regs[REG_A]);
-  regs[REG_RESULT] = session == NULL ? -EBADF : (int32_t)(session->pending_end - session->pending_at);
+  bool is_waiting = session != NULL && !session->has_lazy;
+  regs[REG_RESULT] = session == NULL ? -EBADF : is_waiting ? (int32_t)(session->pending_end - session->pending_at) : 0;
   return NULL;
 }
 

@@ -146,11 +146,22 @@ static int32_t step(tls_session *session) {
   return HANDSHAKE_FAILED;
 }
 
+// The last message of a TLS 1.3 handshake is the client's: what a server has to say after it are tickets.
+static bool has_only_tickets(const tls_session *session) {
+  return !session->is_client && session->pending == NULL && tls_output_end > 0 && tls_output_end <= TLS_LAZY_MAX &&
+         SSL_version(session->ssl) == TLS1_3_VERSION;
+}
+
 static int32_t handshake(tls_session *session) {
   int32_t result = HANDSHAKE_DONE;
   if (session->state == TLS_BROKEN) result = HANDSHAKE_FAILED;
   else if (session->state == TLS_HELLO_PAUSED) result = HANDSHAKE_HELLO;
-  else if (session->state != TLS_ESTABLISHED) result = step(session);
+  else if (session->state != TLS_ESTABLISHED) {
+    result = step(session);
+    tls_keep_input(session);
+    if (result == HANDSHAKE_DONE && has_only_tickets(session)) tls_keep_tickets(session);
+  }
+  if (session->has_lazy) return result;
   int32_t sent = session->pending == NULL && tls_output_end == 0 ? 0 : tls_send_output(session);
   if (result == HANDSHAKE_FAILED) return result;
   if (sent < 0) {

@@ -29,17 +29,17 @@ console.log(
 /** One after the other, each with the session of the one before where sessions are resumed. */
 async function client(): Promise<void> {
   let session: Buffer | undefined;
-  if (kind === "resumed") session = await once(undefined);
+  if (kind === "resumed") session = await once(undefined, false);
   while (performance.now() < end) {
     const started = performance.now();
-    const next = await once(session);
+    const next = await once(session, kind === "resumed");
     latencies.push((performance.now() - started) * 1000);
     if (kind === "resumed") session = next ?? session;
   }
 }
 
 /** One connection with one request. Resolves with the last session that was offered. */
-function once(session: Buffer | undefined): Promise<Buffer | undefined> {
+function once(session: Buffer | undefined, isResuming: boolean): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
     let offered: Buffer | undefined;
     let isAnswered = false;
@@ -54,7 +54,7 @@ function once(session: Buffer | undefined): Promise<Buffer | undefined> {
       ...(session === undefined ? {} : { session }),
     });
     socket.once("secureConnect", () => {
-      if ((session !== undefined) !== socket.isSessionReused()) errors++;
+      if (isResuming !== socket.isSessionReused()) errors++;
       socket.write(REQUEST);
     });
     socket.on("session", (ticket: Buffer) => {

@@ -34,7 +34,8 @@ export async function wrk(folder: string, port: number, run: Case, seconds: numb
   const script = join(folder, `${run.id}.lua`);
   writeFileSync(script, luaFor(run));
   const connections = String(run.connections);
-  const url = `${run.tls ? "https" : "http"}://127.0.0.1:${port}${run.path}`;
+  // The name of the certificate, which wrk sends as SNI.
+  const url = `${run.tls ? "https://localhost" : "http://127.0.0.1"}:${port}${run.path}`;
   const args = ["wrk", "-t1", "-c", connections, "-d", `${seconds}s`, "--timeout", "10s", "-s", script, url];
   const output = await capture(args);
   const line = output.split("\n").find((text) => text.startsWith("{"));

@@ -133,20 +133,23 @@ export function tlsHasMore(): boolean {
 
 /**
  * Writes from the arena like `send`. Fewer bytes than `length`, or -EAGAIN: the kernel is full; give the rest (the same
- * bytes: some may be encrypted already) when the descriptor is writable. Refreshes the monotonic clock.
+ * bytes: some may be encrypted already) when the descriptor is writable. With `isLast`, close_notify leaves in the same send
+ * when all is taken; nothing may be written after it. Refreshes the monotonic clock.
  */
-export function tlsWrite(session: number, offset: number, length: number): number {
+export function tlsWrite(session: number, offset: number, length: number, isLast = false): number {
   regs[1] = session;
   regs[2] = offset;
   regs[3] = length;
+  regs[4] = isLast ? 1 : 0;
   nativeWrite();
   return regs[0];
 }
 
 /** Writes the first `count` spans of `iov` like `writev`. Up to 16 kB of them become one record, all of them few sends. */
-export function tlsWritev(session: number, count: number): number {
+export function tlsWritev(session: number, count: number, isLast = false): number {
   regs[1] = session;
   regs[2] = count;
+  regs[3] = isLast ? 1 : 0;
   nativeWritev();
   return regs[0];
 }

@@ -339,7 +339,7 @@ export abstract class ClientConnection extends Connection implements Countable {
    */
   #shut(): void {
     if (!this.readable && this.held === -1 && !this.consuming) {
-      if (this.tls !== -1) this.endOutput();
+      this.endSealed();
       this.close();
       return;
     }

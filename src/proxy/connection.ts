@@ -101,17 +101,23 @@ export abstract class Connection extends Timed {
 
   /** Nothing more is written: the peer reads its end. */
   endOutput(): void {
-    if (this.tls !== -1) tlsShutdown(this.tls);
+    this.endSealed();
     shutdown(this.fd, SHUT_WR);
+  }
+
+  /** What TLS has to say before the socket closes. */
+  endSealed(): void {
+    if (this.tls !== -1) tlsShutdown(this.tls);
   }
 
   /**
    * Writes the gather, queues what the kernel did not take, and resets the gather: no byte stays for somebody else.
    * Returns the bytes that the kernel took, or -errno; then nothing of the gather was written and all of it is queued.
-   * -ENOBUFS: there was no buffer for the rest, and nothing is queued.
+   * -ENOBUFS: there was no buffer for the rest, and nothing is queued. `isLast`: nothing will be written after it, and over
+   * TLS its end may leave with it.
    */
-  writeGather(gather: Gather, mayWrite: boolean): number {
-    let result = mayWrite && this.outbox === null ? gather.write(this.fd, this.tls) : 0;
+  writeGather(gather: Gather, mayWrite: boolean, isLast = false): number {
+    let result = mayWrite && this.outbox === null ? gather.write(this.fd, this.tls, isLast) : 0;
     if (result === gather.total) {
       gather.reset();
       return result;

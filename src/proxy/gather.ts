@@ -78,12 +78,15 @@ export class Gather {
     this.count++;
   }
 
-  /** One call for all spans, over TLS unless `tls` is -1. Returns the bytes written or -errno; the spans stay listed. */
-  write(fd: number, tls: number): number {
+  /**
+   * One call for all spans, over TLS unless `tls` is -1; there `isLast` ends the output in the same send. Returns the bytes
+   * written or -errno; the spans stay listed.
+   */
+  write(fd: number, tls: number, isLast: boolean): number {
     const spans = this.spans;
-    if (this.count === 1) return tls === -1 ? send(fd, spans[0], spans[1]) : tlsWrite(tls, spans[0], spans[1]);
+    if (this.count === 1) return tls === -1 ? send(fd, spans[0], spans[1]) : tlsWrite(tls, spans[0], spans[1], isLast);
     const words = 2 * this.count;
     for (let i = 0; i < words; i++) iov[i] = spans[i];
-    return tls === -1 ? writev(fd, this.count) : tlsWritev(tls, this.count);
+    return tls === -1 ? writev(fd, this.count) : tlsWritev(tls, this.count, isLast);
   }
 }

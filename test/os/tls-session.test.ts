@@ -1,13 +1,14 @@
 // TLS sessions, both roles against each other over a socketpair.
 
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { EAGAIN, EBADF, ECONNABORTED, EINVAL } from "../../src/os/errno.ts";
 import * as s from "../../src/os/sockets.ts";
 import * as tls from "../../src/os/tls.ts";
 import { makeCertificate } from "../command/certs.ts";
 import { arena, put } from "./descriptors.ts";
-import { authority, identity, Pair, readAll, takeRaw, writeText } from "./tls-peers.ts";
+import { authority, HELLO_AT, HELLO_ROOM, identity, Pair, readAll, takeRaw, writeText } from "./tls-peers.ts";
 
 test("bytes go both ways, and the facts are those of the defaults", () => {
   const pair = new Pair().open();
@@ -77,6 +78,53 @@ test("spans of one writev become one record and one send", () => {
   pair.free();
 });
 
+test("tickets leave in one send with the first answer, and the end with the last", () => {
+  tls.setTicketKeys([randomBytes(tls.TICKET_KEY_BYTES)]);
+  const pair = new Pair().open();
+  assert.equal(takeRaw(pair.clientFd).length, 0);
+  assert.equal(tls.tlsPending(pair.server), 0);
+  put(0, "answer");
+  assert.equal(tls.tlsWrite(pair.server, 0, 6, true), 6);
+  const records = recordLengths(takeRaw(pair.clientFd));
+  assert.equal(records.length, 4);
+  assert.deepEqual(records.slice(2), [6 + 1 + 16, 2 + 1 + 16]);
+  assert.equal(tls.tlsShutdown(pair.server), 0);
+  assert.equal(takeRaw(pair.clientFd).length, 0);
+  pair.free();
+  tls.setTicketKeys([]);
+});
+
+test("an end that was announced stands behind all bytes", () => {
+  const pair = new Pair().open();
+  put(0, "answer");
+  assert.equal(tls.tlsWrite(pair.server, 0, 6, true), 6);
+  assert.deepEqual(readAll(pair.client), { text: "answer", end: 0 });
+  writeText(pair.client, "more");
+  assert.deepEqual(readAll(pair.server), { text: "more", end: -EAGAIN });
+  pair.free();
+});
+
+for (const { name, maxVersion } of [
+  { name: "TLSv1.2", maxVersion: tls.TLS12 },
+  { name: "TLSv1.3", maxVersion: tls.TLS13 },
+]) {
+  test(`bytes that come with the last message of the handshake are not lost, over ${name}`, () => {
+    const pair = new Pair({ server: { maxVersion } });
+    let client = tls.handshake(pair.client, 0, 0);
+    while (client !== tls.HANDSHAKE_DONE) {
+      if (tls.handshake(pair.server, HELLO_AT, HELLO_ROOM) === tls.HANDSHAKE_HELLO) pair.decide(pair);
+      client = tls.handshake(pair.client, 0, 0);
+    }
+    writeText(pair.client, "a");
+    writeText(pair.client, "b");
+    assert.equal(tls.handshake(pair.server, 0, 0), tls.HANDSHAKE_DONE);
+    assert.deepEqual(readAll(pair.server), { text: "ab", end: -EAGAIN });
+    writeText(pair.client, "c");
+    assert.deepEqual(readAll(pair.server), { text: "c", end: -EAGAIN });
+    pair.free();
+  });
+}
+
 test("close_notify ends one direction; the other goes on", () => {
   const pair = new Pair().open();
   writeText(pair.client, "last");
@@ -119,3 +167,10 @@ test("stale and made-up handles are EBADF", () => {
   const { contexts, identities, sessions } = tls.tlsHandles();
   assert.deepEqual([contexts, identities, sessions], [0, 0, 0]);
 });
+
+/** Lengths of the records that these bytes are. */
+function recordLengths(raw: Buffer): number[] {
+  const lengths: number[] = [];
+  for (let at = 0; at < raw.length; at += 5 + (lengths.at(-1) ?? 0)) lengths.push(raw.readUInt16BE(at + 3));
+  return lengths;
+}

@@ -76,6 +76,7 @@ test("TLS-14 the policy chosen at the pause decides what is resumed, not that of
     const pair = new Pair({ resumption: place, server: { sessionIdContext: Buffer.from("listener") } });
     pair.decide = () => tls.choose(pair.server, chosen, tls.ALPN_NONE, pair.identity);
     pair.open();
+    writeText(pair.server, "hi");
     readAll(pair.client);
     tls.readFacts(pair.server);
     results.push(tls.factWords[tls.FACT_RESUMED] === 1);

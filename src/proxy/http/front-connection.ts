@@ -405,7 +405,7 @@ export class FrontConnection extends ClientConnection implements FrontStream {
     if (gather.total === 0) return;
     const total = gather.total;
     const exchange = this.#exchange as Exchange;
-    const written = this.writeGather(gather, true);
+    const written = this.writeGather(gather, true, exchange.responseDone && !this.#keepAlive);
     if (written < 0) {
       this.lost();
       return;
