@@ -24,7 +24,7 @@ NAPI_MODULE_INIT() {
     return NULL;
   }
   napi_add_env_cleanup_hook(env, on_environment_end, NULL);
-  const native_function *tables[] = {bridge_functions,  epoll_functions,    fdpass_functions, memory_functions,
+  const native_function *tables[] = {batch_functions,   bridge_functions,   epoll_functions,  fdpass_functions, memory_functions,
                                      process_functions, register_functions, sandbox_functions, socket_functions,
                                      tls_context_functions, tls_data_functions, tls_fact_functions,
                                      tls_identity_functions, tls_session_functions, tls_ticket_functions};

@@ -5,6 +5,7 @@
       "sources": [
         "addon.c",
         "arguments.c",
+        "batches.c",
         "bridge.c",
         "epoll.c",
         "fdpass.c",

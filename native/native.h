@@ -72,6 +72,7 @@ typedef struct {
 #define VALUE_CALL(name) static napi_value name(napi_env env, napi_callback_info info)
 #define END_OF_FUNCTIONS {NULL, NULL}
 
+extern const native_function batch_functions[];
 extern const native_function bridge_functions[];
 extern const native_function epoll_functions[];
 extern const native_function fdpass_functions[];

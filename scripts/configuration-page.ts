@@ -266,7 +266,7 @@ function later(): string {
   return `## Known and not supported yet
 
 These keys of Sōzu are recognised and refused with "not supported yet"; a value that says what is done anyway
-(such as \`access_logs_colored = false\`) passes. The same goes for log targets other than \`stdout\` and files.
+(such as \`access_logs_colored = false\`) passes.
 
 ${rows.join("\n")}
 `;

@@ -48,7 +48,7 @@ export const PACKET = {
   METRICS: 14,
   /** A successor serves: stop accepting, finish politely within as many seconds (0: any), answer DRAINED and exit. */
   DRAIN: 20,
-  /** Body: JSON of `LogFiles`; as many descriptors as targets. Before RUN, and when log files were opened anew. */
+  /** Body: JSON of `LogFiles`; as many descriptors as targets. Before RUN, at a rotation, and for sockets. */
   LOG_FILES: 24,
   /** Body: keys of session tickets, newest first. Before RUN, and at each rotation. */
   TICKET_KEYS: 15,
@@ -75,6 +75,8 @@ export const PACKET = {
   SANDBOX: 72,
   /** What METRICS asked for is done. Number: that of the order. */
   METRICS_DONE: 73,
+  /** Body: a log target whose socket is gone, or not there yet. Answered, if it can be connected, by LOG_FILES. */
+  LOG_SOCKET: 80,
   /** Body: some of the `ServedCertificate`s that were asked for (`decodeList`). Number: that of the query. */
   CERTIFICATES: 74,
 } as const;

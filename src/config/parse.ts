@@ -107,6 +107,11 @@ function warnSettings(problems: ProblemList, values: ValuesOf<typeof GLOBAL_KEYS
       `basic_auth_max_credential_bytes: it is encoded, and ${room}`,
     );
   }
+  const access = settings.accessLogsTarget ?? settings.logTarget;
+  if (settings.accessLogsFormat === "protobuf" && access === settings.logTarget) {
+    const mixed = "records and log lines go to the same target, where nothing can tell them apart";
+    problems.warning(["access_logs_format"], `access_logs_format: ${mixed}: set access_logs_target`);
+  }
   if (settings.evictOnQueueFull && settings.maxConnections < 100) {
     const few = "with a max_connections below 100, connections in use may be among those that are closed";
     problems.warning(["evict_on_queue_full"], `evict_on_queue_full: ${few}`);

@@ -4,6 +4,7 @@
 import type { SandboxMode, SocketAddress, WorkerSettings } from "../command/objects.ts";
 import { METRIC_DETAILS } from "../command/words.ts";
 import type { ValuesOf } from "./keys.ts";
+import { parseTarget } from "./log-target.ts";
 import { absolutePath, type SocketSettings } from "./socket.ts";
 import type { GLOBAL_KEYS, METRICS_KEYS } from "./tables.ts";
 
@@ -16,7 +17,7 @@ export interface GlobalSettings extends SocketSettings {
   /** null: every user. */
   readonly commandAllowedUids: readonly number[] | null;
   readonly logLevel: string;
-  /** `stdout` or `file://` and an absolute path. */
+  /** As `parseTarget` reads it, paths absolute. */
   readonly logTarget: string;
   readonly logColored: boolean;
   /** null: as logTarget; `off`: none. */
@@ -160,5 +161,7 @@ function optionalPath(path: string | undefined, folder: string): string | null {
 }
 
 function absoluteTarget(target: string, folder: string): string {
-  return target.startsWith("file://") ? `file://${absolutePath(target.slice("file://".length), folder)}` : target;
+  const parsed = parseTarget(target);
+  if (parsed.kind !== "file" && parsed.kind !== "unix") return target;
+  return `${parsed.kind}://${absolutePath(parsed.path, folder)}`;
 }

@@ -33,6 +33,7 @@ import {
   text,
   word,
 } from "./keys.ts";
+import { parseTarget } from "./log-target.ts";
 import { BACKEND_TLS_KEYS, CLIENT_AUTH_KEYS, HSTS_KEYS, TLS_FRONTEND_KEYS, TLS_LISTENER_KEYS } from "./tables-tls.ts";
 
 /** Bytes of a cluster id in the file: short enough for the generated backend ids to stay within their own limit. */
@@ -81,7 +82,11 @@ export const GLOBAL_KEYS = {
     "`info`",
     "Log filter: `level` or `module=level,...`.",
   ),
-  log_target: key(text(checkLogTarget), "`stdout`", "`stdout` or `file:///path`."),
+  log_target: key(
+    text(checkLogTarget),
+    "`stdout`",
+    "`stdout`, `file:///path`, `udp://host:port`, `tcp://host:port` or `unix:///path`.",
+  ),
   log_colored: key(bool(), "`false`", "Colours on stdout."),
   audit_logs_target: key(path(), "none", "File of the audit log, as text; it is also in the log."),
   audit_logs_json_target: key(path(), "none", "File of the audit log, as JSON lines."),
@@ -405,13 +410,10 @@ function checkPrefix(value: string): string | null {
 }
 
 function checkLogTarget(value: string): string | null {
-  if (value === "stdout" || /^file:\/\/.+/.test(value)) return checkText(value, PATH_BYTES_MAX);
-  if (/^(udp|tcp|unix):\/\//.test(value)) return `${value.slice(0, value.indexOf(":"))} targets are not supported yet`;
-  return 'expected "stdout" or "file:///path"';
+  const parsed = parseTarget(value);
+  return parsed.kind === "error" ? parsed.reason : checkText(value, PATH_BYTES_MAX);
 }
 
 function checkAccessTarget(value: string): string | null {
-  if (value === "off") return null;
-  const reason = checkLogTarget(value);
-  return reason === 'expected "stdout" or "file:///path"' ? 'expected "stdout", "off" or "file:///path"' : reason;
+  return value === "off" ? null : checkLogTarget(value);
 }

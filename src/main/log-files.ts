@@ -2,7 +2,8 @@
 // at the start of each worker, and to all of them when the files are to be opened anew because somebody moved them away.
 // Standard output is the workers' own.
 
-import { openLogFile, parseTarget } from "../observe/target.ts";
+import { parseTarget } from "../config/log-target.ts";
+import { openLogFile } from "../observe/target.ts";
 import { close } from "../os/sockets.ts";
 
 /** Open files by target. Duplicates travel; these stay main's. */

@@ -13,7 +13,6 @@ import { type AuditClient, AuditLog } from "../observe/audit.ts";
 import { Logger } from "../observe/logger.ts";
 import { BatchSink } from "../observe/sink.ts";
 import { statsPageBytes } from "../observe/stats-layout.ts";
-import { openTarget } from "../observe/target.ts";
 import { getNofile, setNofile, unblockSignal } from "../os/process.ts";
 import { limitCoreDumps } from "../os/sandbox.ts";
 import { close } from "../os/sockets.ts";
@@ -30,6 +29,7 @@ import { takeInheritedSockets } from "./inherited-sockets.ts";
 import { raiseOpenFiles, readFileMax } from "./limits.ts";
 import { ListenSockets } from "./listen-sockets.ts";
 import { LogFiles } from "./log-files.ts";
+import { LogSockets } from "./log-sockets.ts";
 import { upgradeMain } from "./main-upgrade.ts";
 import { MetricsService } from "./metrics/service.ts";
 import { notifySystemd, reloadingMessage, watchdogPeriodMs } from "./notify.ts";
@@ -49,6 +49,8 @@ const STATS_ROWS = 8192;
 const LOG_TICK_MS = 200;
 /** How long clients may take to read their last answer at the end. */
 const CLIENT_GRACE_MS = 1000;
+/** How long an upgrade waits for the last lines of this image. */
+const LOGS_GRACE_MS = 500;
 
 /** What main runs. */
 export interface MainOptions {
@@ -114,6 +116,7 @@ class Main {
   readonly #sink: BatchSink;
   readonly #logger: Logger;
   readonly #logFiles: LogFiles;
+  readonly #logSockets: LogSockets;
   readonly #sockets: ListenSockets;
   readonly #keeper: StateKeeper;
   readonly #certificates: CertificateWatch;
@@ -141,7 +144,9 @@ class Main {
     const directives = carry?.directives ?? process.env["RUST_LOG"] ?? settings.logLevel;
     this.#options = options;
     this.#settings = settings;
-    this.#sink = new BatchSink(opened(() => openTarget(settings.logTarget)));
+    const complain = (message: string): void => void process.stderr.write(`sozu main: ${message}\n`);
+    this.#logSockets = new LogSockets([settings.logTarget, settings.accessLogsTarget], complain);
+    this.#sink = new BatchSink(opened(() => this.#logSockets.open(settings.logTarget)));
     this.#logger = new Logger({
       tag: "MAIN",
       pid: process.pid,
@@ -149,7 +154,7 @@ class Main {
       directives,
       colored: settings.logColored,
     });
-    this.#sink.onTrouble = (message) => process.stderr.write(`sozu main: ${message}\n`);
+    this.#sink.onTrouble = complain;
     const inherited = takeInheritedSockets();
     for (const problem of inherited.problems) this.#logger.warn("main", problem);
     this.#logFiles = opened(() => new LogFiles([settings.logTarget, settings.accessLogsTarget]));
@@ -325,6 +330,7 @@ class Main {
       statsBytes: statsPageBytes(STATS_ROWS),
       sockets: this.#sockets,
       logFiles: this.#logFiles,
+      logSockets: this.#logSockets,
       logger: this.#logger,
       workerTimeoutMs: settings.workerTimeoutSeconds * 1000,
       drainTimeoutSeconds: settings.drainTimeoutSeconds,
@@ -397,8 +403,11 @@ class Main {
     const untilMs = performance.now() + timeoutMs;
     const { changes } = this.#keeper;
     changes.flush();
-    const busy = (): boolean => changes.pending > 0 || this.#sink.pending || this.#auditLog?.pending === true;
-    while (busy() && performance.now() < untilMs) {
+    // A log target that takes nothing is not waited for: the lines are lost with this image.
+    const logsUntilMs = Math.min(untilMs, performance.now() + LOGS_GRACE_MS);
+    const writing = (): boolean => this.#sink.pending || this.#auditLog?.pending === true;
+    const busy = (nowMs: number): boolean => changes.pending > 0 || (nowMs < logsUntilMs && writing());
+    for (let nowMs = 0; nowMs < untilMs && busy(nowMs); nowMs = performance.now()) {
       this.#tickLogs();
       await new Promise((resolve) => setTimeout(resolve, 5));
     }

@@ -20,6 +20,7 @@ import type { ChangeTargets } from "./change-log.ts";
 import { lend, needsSibling, takeBack } from "./lending.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
 import type { LogFiles } from "./log-files.ts";
+import type { LogSockets } from "./log-sockets.ts";
 import type { Page } from "./metrics/pages.ts";
 import { RetiredStats } from "./metrics/retired.ts";
 import { ownRelease, type Release, releaseName } from "./release.ts";
@@ -46,6 +47,7 @@ export interface SupervisorOptions {
   readonly statsBytes: number;
   readonly sockets: ListenSockets;
   readonly logFiles: LogFiles;
+  readonly logSockets: LogSockets;
   readonly logger: Logger;
   /** How long a worker may be silent. */
   readonly workerTimeoutMs: number;
@@ -524,6 +526,12 @@ export class Supervisor implements ChangeTargets {
     },
     onMetricsDone: (worker: WorkerProcess, number: number): void => {
       this.#metricsOrders.onPart(worker.id, number, true, () => undefined);
+    },
+    onLogSocket: (worker: WorkerProcess, target: string): void => {
+      this.#options.logSockets.connect(worker, target, (fd) => {
+        if (worker.state < WORKER.STOPPED) worker.logFiles({ targets: [target], fds: [fd] });
+        close(fd);
+      });
     },
     onEvent: (worker: WorkerProcess, event: WorkerEvent): void => this.#options.onEvent(worker.id, event),
     onTrouble: (worker: WorkerProcess, reason: string): void => {

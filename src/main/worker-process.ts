@@ -73,6 +73,8 @@ export interface WorkerEvents {
   onCertificates(worker: WorkerProcess, number: number, body: Uint8Array): void;
   /** What orderMetrics() asked for is done. */
   onMetricsDone(worker: WorkerProcess, number: number): void;
+  /** It needs a socket for a log target. */
+  onLogSocket(worker: WorkerProcess, target: string): void;
   /** Something happened in it. */
   onEvent(worker: WorkerProcess, event: WorkerEvent): void;
   /** It cannot go on, by its own words or because its channel broke. It may still run. */
@@ -192,8 +194,8 @@ export class WorkerProcess {
     return worker;
   }
 
-  /** Hands over log files; it goes on with them instead of those that it had. */
-  logFiles({ targets, fds }: LogFiles): void {
+  /** Hands over log files or sockets; it goes on with them instead of those that it had. */
+  logFiles({ targets, fds }: Pick<LogFiles, "targets" | "fds">): void {
     if (fds.length > 0) this.#channel.send(encodeJsonPacket(PACKET.LOG_FILES, 0, { targets }), fds);
   }
 
@@ -342,6 +344,10 @@ export class WorkerProcess {
     }
     if (packet.kind === PACKET.HEALTH) {
       this.#events.onHealth(this, packet.number, packet.body);
+      return;
+    }
+    if (packet.kind === PACKET.LOG_SOCKET) {
+      this.#events.onLogSocket(this, decodeText(packet.body));
       return;
     }
     if (packet.kind === PACKET.METRICS_DONE) {

@@ -5,7 +5,7 @@
 // Flushed when 32 kB have collected, and by tick(), which the owner calls every 100 to 200 ms. Nothing here throws.
 // Invariant: [fillStart, fillEnd) is the half being filled; while `writing`, the other half belongs to the target.
 
-import type { LogTarget } from "./target.ts";
+import { KEPT, type LogTarget } from "./target.ts";
 
 /** Batches lines for one target. */
 export class BatchSink {
@@ -15,9 +15,9 @@ export class BatchSink {
   dropped: number;
   /** Lines lost in writes that failed, since start (metric `unsent-access-logs`). */
   unsent: number;
-  /** Called once when a write succeeded after lines had been lost (dropped or unsent), with their number. */
+  /** Called with the number of lost lines (dropped or unsent) once a write succeeds; every 50 ticks at most. */
   onRecovered: ((lines: number) => void) | null;
-  /** Called when writing begins to fail, not for every failure; the argument says what and where. */
+  /** Called when writing begins to fail, every 50 ticks at most; the argument says what and where. */
   onTrouble: ((message: string) => void) | null;
   private readonly target: LogTarget;
   private readonly half: number;
@@ -32,6 +32,10 @@ export class BatchSink {
   private stalled: boolean;
   private failing: boolean;
   private lostReported: number;
+  private ticks: number;
+  /** Earliest ticks of the next report of each kind: a target that comes and goes must not fill the log with itself. */
+  private troubleFrom: number;
+  private lostFrom: number;
   private onDrained: (() => void) | null;
   private readonly done: (error: string | null, written: number) => void;
 
@@ -54,6 +58,9 @@ export class BatchSink {
     this.stalled = false;
     this.failing = false;
     this.lostReported = 0;
+    this.ticks = 0;
+    this.troubleFrom = 0;
+    this.lostFrom = 0;
     this.onDrained = null;
     this.done = (error, written) => this.written(error, written);
   }
@@ -115,6 +122,7 @@ export class BatchSink {
 
   /** To be called every 100 to 200 ms: flushes, and tries a target again that was not ready. */
   tick(): void {
+    this.ticks++;
     if (this.stalled) {
       this.retry();
     } else {
@@ -187,7 +195,11 @@ export class BatchSink {
   }
 
   private written(error: string | null, written: number): void {
-    if (error === "EAGAIN") {
+    if (error === "EAGAIN" || written === KEPT) {
+      if (written === KEPT) {
+        this.trouble(`cannot write: ${error}`);
+        this.failing = true;
+      }
       this.stalled = true;
       return;
     }
@@ -223,7 +235,8 @@ export class BatchSink {
 
   private reportLost(): void {
     const lines = this.dropped + this.unsent - this.lostReported;
-    if (lines > 0) {
+    if (lines > 0 && this.ticks >= this.lostFrom) {
+      this.lostFrom = this.ticks + REPORT_TICKS;
       this.lostReported += lines;
       this.onRecovered?.(lines);
     }
@@ -238,7 +251,8 @@ export class BatchSink {
   }
 
   private trouble(what: string): void {
-    if (!this.failing) {
+    if (!this.failing && this.ticks >= this.troubleFrom) {
+      this.troubleFrom = this.ticks + REPORT_TICKS;
       this.onTrouble?.(`log target ${this.target.name}: ${what}`);
     }
   }
@@ -246,6 +260,8 @@ export class BatchSink {
 
 const CAPACITY_DEFAULT = 512 * 1024;
 const FLUSH_BYTES = 32 * 1024;
+/** 5 to 10 s between two reports. */
+const REPORT_TICKS = 50;
 /** Lines between two tries of a target that was not ready; a power of two. */
 const RETRY_LINES = 16;
 

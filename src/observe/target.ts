@@ -1,18 +1,20 @@
-// Where log bytes go: standard output or a file (spec 12.1; udp, tcp and unix targets come with their own files).
-// Writes go through libuv's pool (decisions 30), so a full disk, a slow NFS server or a blocked pipe holds up a pool
-// thread and never the loop. A target reports failures and never throws after it was opened.
+// Where log bytes go: standard output or a file here, sockets in socket-target.ts (spec 12.1). Writes to files go through
+// libuv's pool (decisions 30), so a full disk, a slow NFS server or a blocked pipe holds up a pool thread and never the
+// loop. A target reports failures and never throws after it was opened.
 
 import { close, closeSync, constants, fstatSync, open, openSync, write, writeSync } from "node:fs";
+import { parseTarget } from "../config/log-target.ts";
 import { setNonblocking } from "../os/process.ts";
+import { type SocketSource, SocketTarget } from "./socket-target.ts";
 
-/** A parsed target, or the reason why the text is none. */
-export type ParsedTarget =
-  | { readonly kind: "stdout" }
-  | { readonly kind: "file"; readonly path: string }
-  | { readonly kind: "error"; readonly reason: string };
-
-/** Called when a write ended: an errno name such as `ENOSPC`, or null and the bytes that were written. */
+/**
+ * Called when a write ended: null and the bytes that were written, or an errno name such as `ENOSPC`. `EAGAIN`, and KEPT
+ * instead of a number, say that the bytes may be written later; after any other error they are lost.
+ */
 export type WriteDone = (error: string | null, written: number) => void;
+
+/** For `written`: the target is gone, another one may come, the bytes stay with the caller. */
+export const KEPT = -1;
 
 /** What a sink writes to. At most one write is under way at any time. */
 export interface LogTarget {
@@ -27,36 +29,23 @@ export interface LogTarget {
   close(): void;
 }
 
-/** Reads `stdout` or `file://path`. */
-export function parseTarget(text: string): ParsedTarget {
-  if (text === "stdout") {
-    return { kind: "stdout" };
-  }
-  if (text.startsWith("file://")) {
-    const path = text.slice("file://".length);
-    return path === "" || path.includes("\0")
-      ? { kind: "error", reason: `log target "${text}" names no file: write file:///path/to/file` }
-      : { kind: "file", path };
-  }
-  if (/^(udp|tcp|unix):\/\//.test(text)) {
-    return { kind: "error", reason: `log target "${text}" is not supported yet: use stdout or file:///path` };
-  }
-  return { kind: "error", reason: `"${text}" is not a log target: use stdout or file:///path` };
-}
-
 /**
- * Opens a target, unless `given` is a descriptor that somebody opened for it (who also opens it anew: adopt()). Throws an
- * Error with the reason when the text is no target or the file cannot be opened.
+ * Opens a target; of a file, unless `given` is a descriptor that somebody opened for it (who also opens it anew: adopt()).
+ * Sockets come from `source`; without one there are none. Throws an Error with the reason when the text is no target or
+ * the file cannot be opened.
  */
-export function openTarget(text: string, given = -1): LogTarget {
+export function openTarget(text: string, source: SocketSource = NOWHERE, given = -1): LogTarget {
   const parsed = parseTarget(text);
-  if (parsed.kind === "error") {
-    throw new Error(parsed.reason);
+  switch (parsed.kind) {
+    case "error":
+      throw new Error(`log target "${text}": ${parsed.reason}`);
+    case "stdout":
+      return new DescriptorTarget("stdout", ownStdout(), null);
+    case "file":
+      return given >= 0 ? new DescriptorTarget(text, given, null) : openFile(text, parsed.path);
+    default:
+      return new SocketTarget(text, parsed.kind, source);
   }
-  if (given >= 0) {
-    return new DescriptorTarget(text, given, null);
-  }
-  return parsed.kind === "stdout" ? new DescriptorTarget("stdout", ownStdout(), null) : openFile(text, parsed.path);
 }
 
 /**
@@ -180,12 +169,13 @@ class DescriptorTarget implements LogTarget {
   }
 }
 
+const NOWHERE: SocketSource = { ask: ignore, nowMs: () => 0, lines: true };
 const STDOUT = 1;
 const FILE_MODE = 0o640;
 /** Without blocking: a path may be a FIFO. Without a reader that is an error instead of a start that never ends. */
 const FILE_FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
-/** A descriptor that cannot be closed properly is gone all the same (close(2)). */
+/** A descriptor that cannot be closed properly is gone all the same (close(2)); a socket that nobody connects is none. */
 function ignore(): void {}
 
 function codeOf(error: unknown): string {

@@ -3,7 +3,7 @@
 
 import { chmodSync } from "node:fs";
 import type { SocketAddress } from "../command/objects.ts";
-import { EINVAL, OsError } from "./errno.ts";
+import { EINPROGRESS, EINVAL, OsError } from "./errno.ts";
 import { native, REG_EXTRA, regs } from "./native.ts";
 import { decodeSockaddr, encodeSockaddr, encodeUnixSockaddr, isV6, SOCKADDR_BYTES_MAX } from "./sockaddr.ts";
 import * as option from "./socket-options.ts";
@@ -56,6 +56,12 @@ export function bind(fd: number, address: SocketAddress): number {
  * when it is closed. The file never has more than `mode`, not even for a moment. Returns the descriptor or -errno.
  */
 export function listenUnix(path: string, mode: number, kind: number = option.UNIX_STREAM): number {
+  const fd = bindUnix(path, mode, kind);
+  return fd < 0 ? fd : orClose(fd, listen(fd, BACKLOG));
+}
+
+/** Like listenUnix without the listen: all that a datagram socket needs to receive. */
+export function bindUnix(path: string, mode: number, kind: number): number {
   const bytes = new Uint8Array(SOCKADDR_BYTES_MAX);
   const length = encodeUnixSockaddr(path, bytes, 0);
   if (length < 0) return -EINVAL;
@@ -68,7 +74,6 @@ export function listenUnix(path: string, mode: number, kind: number = option.UNI
   let result = regs[0];
   if (result >= 0) result = native.bind(fd, bytes.subarray(0, length));
   if (result >= 0) result = widenMode(path, mode);
-  if (result >= 0) result = listen(fd, BACKLOG);
   return orClose(fd, result);
 }
 
@@ -80,6 +85,17 @@ export function connectUnix(path: string, kind: number = option.UNIX_STREAM): nu
   const fd = socket(kind);
   if (fd < 0) return fd;
   return orClose(fd, native.connectTo(fd, bytes.subarray(0, length)));
+}
+
+/** A socket of `kind` (TCP4, UDP6, ...) that is connected, or for TCP being connected, to an IP address; or -errno. */
+export function connectIp(kind: number, address: SocketAddress): number {
+  const bytes = new Uint8Array(SOCKADDR_BYTES_MAX);
+  const length = encodeSockaddr(address, bytes, 0);
+  if (length < 0) return -EINVAL;
+  const fd = socket(kind);
+  if (fd < 0) return fd;
+  const result = native.connectTo(fd, bytes.subarray(0, length));
+  return orClose(fd, result === -EINPROGRESS ? 0 : result);
 }
 
 /** A connected pair of unix sockets: `kind` is UNIX_STREAM, UNIX_DGRAM or UNIX_SEQPACKET. Throws OsError. */

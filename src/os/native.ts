@@ -45,6 +45,8 @@ export interface Native {
   eventfdCreate: RegisterCall;
   counterRead: RegisterCall;
   eventfdSignal: RegisterCall;
+  sendDatagrams(fd: number, bytes: Uint8Array, from: number, to: number, lines: number): number;
+  sendStream(fd: number, bytes: Uint8Array, from: number, to: number, lines: number): number;
   startBridge(epoll: number, receiver: object, callback: () => void): number;
   stopBridge: RegisterCall;
   mapAnonymous(length: number): ArrayBuffer | number;

@@ -7,6 +7,7 @@ import type { AccessLogOptions, AccessWriter } from "../observe/access-writer.ts
 import { Logger } from "../observe/logger.ts";
 import { METRIC_ACCESS_LOGS_DROPPED, METRIC_LOGS_DROPPED, METRIC_UNSENT_ACCESS_LOGS } from "../observe/metrics.ts";
 import { BatchSink } from "../observe/sink.ts";
+import type { SocketSource } from "../observe/socket-target.ts";
 import type { Stats } from "../observe/stats.ts";
 import { openTarget } from "../observe/target.ts";
 import { clock } from "../os/clock.ts";
@@ -25,21 +26,26 @@ export interface WorkerLogs {
   count(stats: Stats): void;
 }
 
-/** Logs to the targets of the settings: to `files` where main opened one. Throws when one cannot be opened. */
+/**
+ * Logs to the targets of the settings: to `files` where main opened one, to sockets that main connects when it is asked.
+ * Throws when one cannot be opened.
+ */
 export function openLogs(
   settings: WorkerSettings,
   memoryBytes: Uint8Array,
   files: ReadonlyMap<string, number>,
+  sockets: SocketSource,
 ): WorkerLogs {
   const { pid } = process;
   const tag = `WRK-${String(settings.workerId).padStart(2, "0")}`;
-  const sink = new BatchSink(openTarget(settings.logTarget, files.get(settings.logTarget)));
+  const sink = new BatchSink(openTarget(settings.logTarget, sockets, files.get(settings.logTarget)));
   const directives = process.env["RUST_LOG"] ?? settings.logLevel;
   const colored = settings.logColored;
   const logger = new Logger({ tag, pid, sink, directives, colored, nowUs: () => clock[1] });
   const target = settings.accessLogsTarget;
   const own = target === null || target === "off" || target === settings.logTarget ? null : target;
-  const accessSink = own === null ? sink : new BatchSink(openTarget(own, files.get(own)));
+  const recordSockets = { ...sockets, lines: settings.accessLogsFormat === "ascii" };
+  const accessSink = own === null ? sink : new BatchSink(openTarget(own, recordSockets, files.get(own)));
   const sinks = own === null ? [sink] : [sink, accessSink];
   for (const each of sinks) {
     each.onTrouble = (message) => process.stderr.write(`sozu worker ${settings.workerId}: ${message}\n`);

@@ -34,7 +34,7 @@ import { Stats } from "../observe/stats.ts";
 import { clearCounters } from "../observe/stats-clear.ts";
 import { TIME_EVENT_LOOP } from "../observe/stats-layout.ts";
 import { UlidSource } from "../observe/ulid.ts";
-import { readClock } from "../os/clock.ts";
+import { clock, readClock } from "../os/clock.ts";
 import { closeAll } from "../os/fdpass.ts";
 import { ResidentMemory } from "../os/resident.ts";
 import { enterSandbox } from "../os/sandbox.ts";
@@ -108,7 +108,11 @@ export class Worker {
     this.#stats = new Stats(this.#statsPage, owner);
     this.#stats.detail = settings.metricDetail;
     close(start.statsFd);
-    this.#logs = openLogs(settings, memory.bytes, start.logFiles);
+    this.#logs = openLogs(settings, memory.bytes, start.logFiles, {
+      ask: (target) => this.#channel.send(encodeTextPacket(PACKET.LOG_SOCKET, 0, target)),
+      nowMs: () => clock[0] / 1000,
+      lines: true,
+    });
     this.#proxy = new ProxyServer({
       loop: this.#loop,
       memory,

@@ -1,6 +1,6 @@
 // A log target under the test's control: writes wait until the test completes them, or complete at once.
 
-import type { LogTarget, WriteDone } from "../../src/observe/target.ts";
+import { KEPT, type LogTarget, type WriteDone } from "../../src/observe/target.ts";
 
 export class MemoryTarget implements LogTarget {
   readonly name = "memory";
@@ -10,6 +10,8 @@ export class MemoryTarget implements LogTarget {
   failures: string[] = [];
   /** Bytes that one write takes at most. */
   takes = Number.POSITIVE_INFINITY;
+  /** Writes answer that there is nobody at present. */
+  gone = false;
   reopened = 0;
   reopenError: string | null = null;
   closed = false;
@@ -33,6 +35,10 @@ export class MemoryTarget implements LogTarget {
     const write = this.#waiting;
     if (write === null) throw new Error("no write is under way");
     this.#waiting = null;
+    if (this.gone) {
+      write.done("EPIPE", KEPT);
+      return;
+    }
     const failure = this.failures.shift();
     if (failure !== undefined) {
       write.done(failure, 0);

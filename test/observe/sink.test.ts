@@ -109,10 +109,37 @@ test("a failed write costs its lines, is counted and reported once, and the targ
   assert.deepEqual(troubles, ["log target memory: cannot write: ENOSPC"]);
   assert.equal(target.takeText(), "c\nc\n");
   assert.deepEqual(recovered, [4]);
-  target.failures = ["EIO"];
-  put(sink, "d\n");
+  // A target that comes and goes is reported now and then.
+  for (let i = 0; i < 60; i++) {
+    target.failures = ["EIO"];
+    put(sink, "d\n");
+    sink.tick();
+    put(sink, "d\n");
+    sink.tick();
+  }
+  assert.equal(sink.unsent, 64);
+  assert.equal(troubles.length, 3);
+  assert.equal(recovered.length, 3);
+});
+
+test("while its target is gone a sink keeps lines, and drops and counts what is too much", () => {
+  const target = new MemoryTarget();
+  const sink = new BatchSink(target, 64);
+  const troubles: string[] = [];
+  sink.onTrouble = (message) => troubles.push(message);
+  target.gone = true;
+  for (let i = 0; i < 10; i++) {
+    put(sink, "1234567\n");
+    sink.tick();
+  }
+  assert.deepEqual(troubles, ["log target memory: cannot write: EPIPE"]);
+  assert.equal(sink.unsent, 0);
+  const kept = 10 - sink.dropped;
+  assert.ok(kept >= 5 && sink.dropped > 0, `${sink.dropped}`);
+  target.gone = false;
   sink.tick();
-  assert.equal(troubles.length, 2);
+  sink.tick();
+  assert.equal(target.takeText(), "1234567\n".repeat(kept));
 });
 
 test("a target that always fails is tried once per tick, not in a circle", () => {
