@@ -127,7 +127,8 @@ async function findTarget(path: string): Promise<{ readonly target: string; read
   const there = stat.isSymbolicLink() ? await lstat(target) : stat;
   // Renaming over a device or a socket would replace it.
   if (!there.isFile()) throw new Error("it exists and is not a file");
-  return { target, mode: there.mode & 0o777 };
+  // A group may be meant to read it; keys of certificates are not for everybody, whoever made the file.
+  return { target, mode: there.mode & 0o770 };
 }
 
 async function writeSynced(path: string, mode: number, requests: readonly Request[]): Promise<void> {

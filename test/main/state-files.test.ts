@@ -64,12 +64,12 @@ test("apply, save, load, apply: the same hash, through real files", async () => 
   );
 });
 
-test("a save replaces the file as a whole, keeps its mode, and leaves nothing beside it", async () => {
+test("a save replaces the file as a whole, keeps its mode but nothing for others, and leaves nothing beside it", async () => {
   const own = join(folder, "whole");
   mkdirSync(own);
   const path = join(own, "state.json");
   writeFileSync(path, "old");
-  chmodSync(path, 0o640);
+  chmodSync(path, 0o644);
   // Left by a main that was killed while it wrote: its pid is that of nobody.
   writeFileSync(join(own, ".state.json.4194305.tmp"), "half");
   const written = await writeStateFile(path, [addCluster("a"), addCluster("b")]);
