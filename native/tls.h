@@ -143,6 +143,7 @@ int tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_length, 
                 unsigned int in_length, void *argument);
 int tls_on_status(SSL *ssl, void *argument);
 int tls_on_new_session(SSL *ssl, SSL_SESSION *session);
+void tls_keep_ticket(SSL_SESSION **place, const SSL_SESSION *ticket);
 extern uint8_t *tls_hello_room;
 extern int32_t tls_hello_room_length;
 extern int32_t tls_hello_length;

@@ -88,11 +88,17 @@ int tls_on_status(SSL *ssl, void *argument) {
   return SSL_TLSEXT_ERR_OK;
 }
 
-/** 1: the reference to the session is ours now. */
+/** Keeps a copy: OpenSSL spoils the session of a connection that ends without close_notify. */
+void tls_keep_ticket(SSL_SESSION **place, const SSL_SESSION *ticket) {
+  SSL_SESSION *copy = SSL_SESSION_dup(ticket);
+  if (copy == NULL) return;
+  SSL_SESSION_free(*place);
+  *place = copy;
+}
+
+/** 0: the reference to the session stays OpenSSL's. */
 int tls_on_new_session(SSL *ssl, SSL_SESSION *ticket) {
   SSL_SESSION **place = tls_table_get(&tls_resumptions, tls_session_of(ssl)->resumption);
-  if (place == NULL) return 0;
-  SSL_SESSION_free(*place);
-  *place = ticket;
-  return 1;
+  if (place != NULL) tls_keep_ticket(place, ticket);
+  return 0;
 }

@@ -82,7 +82,11 @@ static bool prepare_client(tls_session *session, int32_t identity, const char *n
   if (host[0] != 0 && !expect_host(ssl, host)) return false;
   if (identity >= 0 && !tls_apply_identity(ssl, tls_table_get(&tls_identities, identity))) return false;
   SSL_SESSION **ticket = tls_table_get(&tls_resumptions, session->resumption);
-  if (ticket != NULL && *ticket != NULL && SSL_SESSION_is_resumable(*ticket)) SSL_set_session(ssl, *ticket);
+  if (ticket != NULL && *ticket != NULL && SSL_SESSION_is_resumable(*ticket)) {
+    SSL_SESSION *copy = SSL_SESSION_dup(*ticket);
+    SSL_set_session(ssl, copy);
+    SSL_SESSION_free(copy);
+  }
   SSL_set_connect_state(ssl);
   return true;
 }
@@ -124,8 +128,7 @@ VALUE_CALL(connect_session) {
 static void keep_renewed_ticket(tls_session *session) {
   SSL_SESSION **place = tls_table_get(&tls_resumptions, session->resumption);
   if (place == NULL || SSL_version(session->ssl) >= TLS1_3_VERSION || !SSL_session_reused(session->ssl)) return;
-  SSL_SESSION_free(*place);
-  *place = SSL_get1_session(session->ssl);
+  tls_keep_ticket(place, SSL_get0_session(session->ssl));
 }
 
 static int32_t step(tls_session *session) {

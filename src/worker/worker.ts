@@ -40,6 +40,7 @@ import { ResidentMemory } from "../os/resident.ts";
 import { enterSandbox } from "../os/sandbox.ts";
 import { fdSize, mapShared } from "../os/shared.ts";
 import { close } from "../os/sockets.ts";
+import { systemAuthorities } from "../os/system-authorities.ts";
 import { arenaBytesFor } from "../proxy/context.ts";
 import { ProxyServer } from "../proxy/proxy-server.ts";
 import { pairFiles, pairSockets, type Start } from "./boot.ts";
@@ -384,8 +385,9 @@ export class Worker {
   }
 }
 
-/** What V8 and libuv do at first use and cannot do later: read the time zone, start the threads that write logs. */
+/** What is done at first use and cannot be done later: read time zone and authorities, start the threads that write logs. */
 function openLazily(): void {
+  systemAuthorities();
   new Date().getTimezoneOffset();
   fstat(1, () => undefined);
 }

@@ -39,6 +39,7 @@ interface Server {
   readonly heads: string[];
   readonly names: (string | false | null | undefined)[];
   readonly sockets: nodeTls.TLSSocket[];
+  readonly reused: boolean[];
 }
 
 /** A backend that answers each request with `answer`. */
@@ -49,8 +50,10 @@ async function server(
   const heads: string[] = [];
   const names: (string | false | null | undefined)[] = [];
   const sockets: nodeTls.TLSSocket[] = [];
+  const reused: boolean[] = [];
   const listener = nodeTls.createServer({ cert: leaf.pem, key: leaf.key, ...options }, (socket) => {
     sockets.push(socket);
+    reused.push(socket.isSessionReused());
     names.push((socket as unknown as { servername: string | false }).servername);
     socket.on("error", () => {});
     socket.on("data", (data: Buffer) => {
@@ -70,7 +73,7 @@ async function server(
     listener.close();
     for (const socket of sockets) socket.destroy();
   });
-  return { port: (listener.address() as net.AddressInfo).port, heads, names, sockets };
+  return { port: (listener.address() as net.AddressInfo).port, heads, names, sockets, reused };
 }
 
 async function client(port: number): Promise<Peer> {
@@ -182,3 +185,22 @@ test("health probes speak TLS, and judge the certificate", async () => {
   assert.match(good.heads[0] as string, /^GET \/health HTTP\/1\.1\r\n/);
   rig.must({ kind: "remove_cluster", clusterId: `app-${port}` });
 });
+
+for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+  test(`a new connection to a backend resumes the session of the last, over ${version}; a new policy does not`, async () => {
+    const backend = await server({ minVersion: version, maxVersion: version });
+    const port = listen(backend.port);
+    for (let i = 0; i < 3; i++) {
+      const peer = await client(port);
+      peer.send(GET);
+      await peer.has("hi");
+      rig.proxy.http.closeIdle();
+    }
+    assert.deepEqual(backend.reused, [false, true, true]);
+    const stranger = await server({ minVersion: version, maxVersion: version });
+    const peer = await client(listen(stranger.port));
+    peer.send(GET);
+    await peer.has("hi");
+    assert.deepEqual(stranger.reused, [false]);
+  });
+}

@@ -14,19 +14,17 @@ import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../.
 import { describeErrno, EAGAIN, EINPROGRESS } from "../../os/errno.ts";
 import { close, connect, encodeSockaddr, recv, send, socket, TCP4, TCP6, takeSocketError } from "../../os/sockets.ts";
 import {
-  FAILURE_CAUSE,
-  failureWords,
   HANDSHAKE_DONE,
   HANDSHAKE_READ,
   HANDSHAKE_WRITE,
   handshake,
-  TLS_CAUSES,
   tlsFree,
   tlsRead,
   tlsWrite,
 } from "../../os/tls.ts";
 import { ascii } from "../../wire/http1/bytes.ts";
 import { wireErrors } from "../../wire/http1/errors.ts";
+import { handshakeProblem } from "../tls/backend-tls.ts";
 import type { HealthMonitor } from "./health-monitor.ts";
 import type { Target } from "./target.ts";
 
@@ -132,7 +130,7 @@ export class Probe extends Timed {
     }
     const secure = this.#monitor.context.backendTls.of(check.cluster);
     if (secure === null) return this.#ask();
-    const session = secure.connect(this.#fd, backend);
+    const session = secure.connect(this.#fd, backend, -1);
     if (session < 0) {
       this.#end(false, "TLS to it cannot be used");
       return false;
@@ -146,7 +144,7 @@ export class Probe extends Timed {
     const result = handshake(this.#tls, scratch, scratchBytes);
     if (result === HANDSHAKE_DONE) return this.#ask();
     if (result === HANDSHAKE_READ || result === HANDSHAKE_WRITE) return false;
-    this.#end(false, `TLS handshake: ${TLS_CAUSES[failureWords[FAILURE_CAUSE]] ?? "other"}`);
+    this.#end(false, `TLS handshake: ${handshakeProblem(this.#tls)}`);
     return false;
   }
 

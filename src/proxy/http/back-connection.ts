@@ -21,15 +21,7 @@ import {
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from "../../os/epoll.ts";
 import { EAGAIN, ENOBUFS, EPROTO } from "../../os/errno.ts";
 import { takeSocketError, unsentBytes } from "../../os/sockets.ts";
-import {
-  FAILURE_CAUSE,
-  failureWords,
-  HANDSHAKE_DONE,
-  HANDSHAKE_READ,
-  HANDSHAKE_WRITE,
-  handshake,
-  TLS_CAUSES,
-} from "../../os/tls.ts";
+import { HANDSHAKE_DONE, HANDSHAKE_READ, HANDSHAKE_WRITE, handshake } from "../../os/tls.ts";
 import { WireError } from "../../wire/http1/errors.ts";
 import type { Head } from "../../wire/http1/head.ts";
 import { BODY as BODY_KIND, type ResponseDecoder } from "../../wire/http1/response-decoder.ts";
@@ -284,7 +276,7 @@ export class BackConnection extends Connection implements BackStream {
 
   /** The connection is up: TLS comes first, within the time of connecting. */
   #secureWith(secure: BackendTls): void {
-    const session = secure.connect(this.fd, this.backend);
+    const session = secure.connect(this.fd, this.backend, this.pool.resumptionOf(secure));
     if (session < 0) {
       this.#connectFailed(EPROTO);
       return;
@@ -294,15 +286,14 @@ export class BackConnection extends Connection implements BackStream {
   }
 
   #shakeHands(events: number): void {
-    const { scratch, scratchBytes, logger } = this.context;
+    const { scratch, scratchBytes, backendTls, loop } = this.context;
     const result = handshake(this.tls, scratch, scratchBytes);
     if (result === HANDSHAKE_READ || result === HANDSHAKE_WRITE) return;
     if (result === HANDSHAKE_DONE) {
       this.#up(events | EPOLLIN);
       return;
     }
-    const cause = TLS_CAUSES[failureWords[FAILURE_CAUSE]] ?? "other";
-    logger.warn("https", `TLS handshake with backend ${this.backend.id} of ${this.backend.clusterId} failed: ${cause}`);
+    backendTls.noteFailure(this.tls, this.backend, loop.nowMs);
     this.#connectFailed(EPROTO);
   }
 

@@ -29,6 +29,7 @@ import {
   TCP4,
   TCP6,
 } from "../../os/sockets.ts";
+import { createResumption, destroyResumption } from "../../os/tls.ts";
 import { noteBackendDown, noteBackendUp, noteDrained } from "../availability.ts";
 import type { Exchange } from "../exchange.ts";
 import { recordConnectionTime } from "../exchange-record.ts";
@@ -52,6 +53,8 @@ export class BackPool {
   #cluster: Cluster | null;
   /** How the backend is spoken to now; null: plainly. */
   #tls: BackendTls | null;
+  /** Place of its session tickets; -1: none yet. */
+  #resumption: number;
   readonly #http: HttpContext;
   readonly #idle: BackConnection[];
 
@@ -61,6 +64,7 @@ export class BackPool {
     this.#shared = true;
     this.#cluster = null;
     this.#tls = null;
+    this.#resumption = -1;
     this.#http = http;
     this.#idle = [];
   }
@@ -87,6 +91,13 @@ export class BackPool {
   #useTls(tls: BackendTls | null): void {
     this.#tls = tls;
     this.retire();
+  }
+
+  /** Where sessions under this policy are kept to be resumed, or -1: it is not the policy of today. */
+  resumptionOf(secure: BackendTls): number {
+    if (secure !== this.#tls || this.backend.removed) return -1;
+    if (this.#resumption === -1) this.#resumption = Math.max(-1, createResumption());
+    return this.#resumption;
   }
 
   /** Keeps a connection whose response ended cleanly; closes it when there is a reason not to. */
@@ -157,6 +168,8 @@ export class BackPool {
 
   /** The backend was removed: idle connections close, those of single clients too. */
   retire(): void {
+    if (this.#resumption !== -1) destroyResumption(this.#resumption);
+    this.#resumption = -1;
     this.closeIdle();
     for (const connections of this.#http.owned.values()) {
       for (const connection of connections.slice()) if (connection.pool === this) connection.discard();

@@ -24,6 +24,7 @@ import {
 import { latin1 } from "../../wire/http1/bytes.ts";
 import type { ClientConnection } from "../client-connection.ts";
 import type { TrafficContext } from "../context.ts";
+import { LineLimit } from "./line-limit.ts";
 
 /** What ends a handshake without a word of OpenSSL. */
 export const FAILED_RESET = 0;
@@ -45,20 +46,15 @@ const CAUSE_REFUSED = TLS_CAUSES.indexOf("refused");
 const QUIET: ReadonlySet<number> = new Set([TLS_CAUSES.indexOf("alert_received"), TLS_CAUSES.indexOf("closed")]);
 const OURS: ReadonlySet<number> = new Set([TLS_CAUSES.indexOf("no_certificates_present"), TLS_CAUSES.indexOf("other")]);
 
-const LINES_PER_SECOND = 10;
 const MODULE = "https";
 
 export class HandshakeFailures {
   readonly #context: TrafficContext;
-  #second: number;
-  #lines: number;
-  #unsaid: number;
+  readonly #lines: LineLimit;
 
   constructor(context: TrafficContext) {
     this.#context = context;
-    this.#second = 0;
-    this.#lines = 0;
-    this.#unsaid = 0;
+    this.#lines = new LineLimit(context.logger, MODULE, "more TLS handshakes failed");
   }
 
   /** Right after a failed call of the TLS engine: its words tell why. */
@@ -93,16 +89,7 @@ export class HandshakeFailures {
   }
 
   #mayLog(): boolean {
-    const second = Math.floor(this.#context.loop.nowMs / 1000);
-    if (second !== this.#second) {
-      if (this.#unsaid > 0) this.#context.logger.warn(MODULE, `${this.#unsaid} more TLS handshakes failed`);
-      this.#second = second;
-      this.#lines = 0;
-      this.#unsaid = 0;
-    }
-    if (++this.#lines <= LINES_PER_SECOND) return true;
-    this.#unsaid++;
-    return false;
+    return this.#lines.take(this.#context.loop.nowMs);
   }
 }
 
