@@ -1,4 +1,5 @@
-// Runs testssl.sh (Debian package) against an HTTPS listener with default settings and prints its findings by severity.
+// Runs testssl.sh (Debian package) against an HTTPS listener with default settings and prints its findings by severity
+// (hardening TLS-19).
 //
 //   npm run conformance:tls [-- --check]      without --check the summary is written to conformance/testssl.md
 //
