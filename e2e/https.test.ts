@@ -1,20 +1,19 @@
 // HTTPS through the whole product, with clients that are not ours: curl and openssl s_client (spec 8, 5.11; hardening TLS).
 
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import nodeTls from "node:tls";
-import { makeCertificate } from "../test/command/certs.ts";
 import { httpBackend } from "./lib/backend.ts";
 import { freePort } from "./lib/ports.ts";
 import { type RunningProxy, startProxy } from "./lib/proxy.ts";
 import { fileScope, until } from "./lib/scope.ts";
+import { authority, issue, type ProgramResult, runProgram, writeIdentity } from "./lib/secure.ts";
 
-const authority = makeCertificate({ commonName: "Test CA", names: [], isAuthority: true });
-const first = makeCertificate({ names: ["a.test", "*.a.test"], issuer: authority });
-const second = makeCertificate({ names: ["b.test"], issuer: authority, kind: "rsa" });
+const first = issue({ names: ["a.test", "*.a.test"] });
+const second = issue({ names: ["b.test"], kind: "rsa" });
 
 const scope = fileScope();
 const backend = await httpBackend(scope, (request, response) => {
@@ -59,37 +58,23 @@ backends = [ { address = "127.0.0.1:${backend.port}" } ]
         ["a", first],
         ["b", second],
       ] as const) {
-        writeFileSync(join(folder, `${name}.pem`), made.pem);
-        writeFileSync(join(folder, `${name}.key`), made.key, { mode: 0o600 });
+        writeIdentity(folder, name, made);
       }
     },
   });
 }
 
-function run(
-  command: string,
-  args: readonly string[],
-  input: string | null = "",
-): Promise<{ code: number; text: string }> {
-  return new Promise((resolve) => {
-    const child = execFile(command, args, { timeout: 20_000 }, (error, stdout, stderr) => {
-      resolve({ code: error === null ? 0 : Number(error.code ?? 1), text: `${stdout}\n${stderr}` });
-    });
-    if (input !== null) child.stdin?.on("error", () => undefined).end(input);
-  });
-}
-
-function curl(...args: string[]): Promise<{ code: number; text: string }> {
+function curl(...args: string[]): Promise<ProgramResult> {
   const resolve = ["a.test", "www.a.test", "b.test", "c.test"].flatMap((host) => [
     "--resolve",
     `${host}:${securePort}:127.0.0.1`,
   ]);
-  return run("curl", ["-sSi", "--cacert", join(proxy.folder, "ca.pem"), ...resolve, ...args]);
+  return runProgram("curl", ["-sSi", "--cacert", join(proxy.folder, "ca.pem"), ...resolve, ...args]);
 }
 
-function client(args: readonly string[], input = "", port = securePort): Promise<{ code: number; text: string }> {
+function client(args: readonly string[], input = "", port = securePort): Promise<ProgramResult> {
   const where = ["-connect", `127.0.0.1:${port}`, "-CAfile", join(proxy.folder, "ca.pem")];
-  return run(
+  return runProgram(
     "openssl",
     ["s_client", ...where, ...(args.includes("-noservername") ? [] : ["-servername", "a.test"]), ...args],
     input,
@@ -191,7 +176,7 @@ test("TLS-18 8.7: a request for another host of the proxy is answered 421", asyn
 test("5.11: every answer of a frontend says Strict-Transport-Security; plain HTTP redirects and does not", async () => {
   const answer = await curl(`https://a.test:${securePort}/`);
   assert.match(answer.text, /\r\nStrict-Transport-Security: max-age=86400\r\n/);
-  const plain = await run("curl", [
+  const plain = await runProgram("curl", [
     "-sSi",
     "--resolve",
     `a.test:${proxy.port}:127.0.0.1`,
@@ -214,7 +199,7 @@ test("certificates are replaced over the command socket while clients come and g
   });
   let before = first.fingerprint;
   for (let i = 0; i < 5; i++) {
-    const fresh = makeCertificate({ names: ["a.test", "*.a.test"], issuer: authority });
+    const fresh = issue({ names: ["a.test", "*.a.test"] });
     writeFileSync(join(proxy.folder, "fresh.pem"), fresh.pem);
     writeFileSync(join(proxy.folder, "fresh.key"), fresh.key);
     const file = (name: string): string => join(proxy.folder, name);

@@ -2,6 +2,7 @@
 // sockets, so that a single lost or doubled answer is seen.
 
 import { connect, type Socket } from "node:net";
+import { type ConnectionOptions, connect as connectSecure } from "node:tls";
 import { readAnswer } from "./answer.ts";
 import type { Scope } from "./scope.ts";
 
@@ -27,6 +28,8 @@ export interface LoadOptions {
   readonly status?: number;
   /** New connection per request. Default false. */
   readonly fresh?: boolean;
+  /** Over TLS, in this way. */
+  readonly tls?: ConnectionOptions;
 }
 
 /** A load that ends with the test at the latest, however that ends. */
@@ -47,6 +50,7 @@ export class Load {
   readonly #request: Buffer;
   readonly #status: number;
   readonly #fresh: boolean;
+  readonly #tls: ConnectionOptions | null;
   readonly #lanes: Promise<void>[];
   readonly #sockets: Set<Socket>;
   /** Connections that died with the process that served them: no request is sent on them any more. */
@@ -66,6 +70,7 @@ export class Load {
     this.#request = Buffer.from(options.request ?? "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", "latin1");
     this.#status = options.status ?? 200;
     this.#fresh = options.fresh ?? false;
+    this.#tls = options.tls ?? null;
     this.#stopping = false;
     this.#sockets = new Set();
     this.#cut = new WeakSet();
@@ -131,10 +136,15 @@ export class Load {
     }
   }
 
+  #connect(): Socket {
+    const where = { port: this.#port, host: "127.0.0.1", noDelay: true };
+    return this.#tls === null ? connect(where) : connectSecure({ ...where, ...this.#tls });
+  }
+
   /** One request; the socket when it was served, null when it was lost with its connection, else what went wrong. */
   #one(reused: Socket | null): Promise<Socket | string | null> {
     return new Promise((resolve) => {
-      const socket = reused ?? connect({ port: this.#port, host: "127.0.0.1", noDelay: true });
+      const socket = reused ?? this.#connect();
       this.#sockets.add(socket);
       this.#busy.add(socket);
       let pending = Buffer.alloc(0);
