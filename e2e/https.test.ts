@@ -200,16 +200,18 @@ test("certificates are replaced over the command socket while clients come and g
   let before = first.fingerprint;
   for (let i = 0; i < 5; i++) {
     const fresh = issue({ names: ["a.test", "*.a.test"] });
-    writeFileSync(join(proxy.folder, "fresh.pem"), fresh.pem);
+    // The chain may follow the leaf in its file.
+    writeFileSync(join(proxy.folder, "fresh.pem"), fresh.pem + authority.pem);
     writeFileSync(join(proxy.folder, "fresh.key"), fresh.key);
     const file = (name: string): string => join(proxy.folder, name);
     const where = ["--address", `127.0.0.1:${securePort}`, "--fingerprint", before];
-    const files = ["--new-certificate", file("fresh.pem"), "--new-certificate-chain", file("ca.pem")];
+    const files = ["--new-certificate", file("fresh.pem")];
     const result = await proxy.run("certificate", "replace", ...where, ...files, "--new-key", file("fresh.key"));
     assert.equal(result.code, 0, result.stdout + result.stderr);
     before = fresh.fingerprint;
     assert.equal(await fingerprintSeen(), fresh.fingerprint, "a handshake after the answer has the new one");
   }
+  assert.equal((await client(["-showcerts"])).text.match(/BEGIN CERTIFICATE/g)?.length, 2, "leaf and chain");
   running = false;
   await Promise.all(clients);
   assert.ok(handshakes > 20, `${handshakes} handshakes`);

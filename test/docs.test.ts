@@ -12,6 +12,7 @@ import { AnswerTemplate, compileAnswer } from "../src/answers/template.ts";
 import { VARIABLES } from "../src/answers/variables.ts";
 import { buildProgram } from "../src/cli/program.ts";
 import { loadConfig } from "../src/config/load.ts";
+import { makeCertificate } from "./command/certs.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const pages = ["README.md", ...readdirSync(join(root, "docs")).map((name) => join("docs", name))].filter((name) =>
@@ -39,6 +40,10 @@ test("every whole configuration in the documentation loads, and the sample", asy
     { page: "config.toml", text: read("config.toml") },
   ];
   assert.ok(whole.length >= 2);
+  // The page on HTTPS makes it with openssl.
+  const { pem, key } = makeCertificate({ names: ["shop.localhost"] });
+  writeFileSync(join(folder, "shop.pem"), pem);
+  writeFileSync(join(folder, "shop.key"), key);
   for (const { page, text } of whole) {
     const path = join(folder, "config.toml");
     writeFileSync(path, text);

@@ -15,7 +15,7 @@ import { readAddress, readTlsVersions } from "./values.ts";
 export interface CertificateOptions extends GlobalOptions {
   readonly address: string;
   readonly certificate: string;
-  readonly certificateChain: string;
+  readonly certificateChain?: string;
   readonly key: string;
   readonly tlsVersions?: readonly string[];
   readonly default?: boolean;
@@ -26,7 +26,7 @@ export interface CertificateOptions extends GlobalOptions {
 export interface ReplacementOptions extends GlobalOptions {
   readonly address: string;
   readonly newCertificate: string;
-  readonly newCertificateChain: string;
+  readonly newCertificateChain?: string;
   readonly newKey: string;
   readonly tlsVersions?: readonly string[];
   readonly default?: boolean;
@@ -91,14 +91,17 @@ export async function listCertificates(options: CertificateListOptions): Promise
 /** Options of `add` and of `replace`. */
 type Extras = Pick<CertificateOptions, "tlsVersions" | "default" | "ocspResponse">;
 
-function certificateAndKey(certificate: string, chain: string, key: string, extras: Extras) {
+/** Without a file of its own the chain is what follows the certificate in its file (an addition). */
+function certificateAndKey(certificate: string, chain: string | undefined, key: string, extras: Extras) {
   const numbers: TlsVersion[] = readTlsVersions(extras.tlsVersions ?? []);
   if (numbers.some((number) => number < TlsVersion.TLS_V1_2)) {
     process.stderr.write("warning: only TLS 1.2 and 1.3 are spoken\n");
   }
+  const text = readPem(certificate);
+  const blocks = pemBlocks(chain === undefined ? text : readPem(chain), CERTIFICATE).map((block) => block.trimEnd());
   return {
-    certificate: readPem(certificate),
-    certificateChain: pemBlocks(readPem(chain), CERTIFICATE).map((block) => block.trimEnd()),
+    certificate: chain === undefined ? (blocks[0] ?? text) : text,
+    certificateChain: chain === undefined ? blocks.slice(1) : blocks,
     key: readPem(key),
     versions: numbers,
     names: [],

@@ -8,7 +8,7 @@ export function addCertificateVerbs(program: Command): void {
   const certificate = program.command("certificate").description("certificates of HTTPS listeners");
   at(certificate, "add", "add a certificate; it is chosen for the names it has")
     .requiredOption("--certificate <path>", "PEM file of the certificate")
-    .requiredOption("--certificate-chain <path>", "PEM file of the certificates behind it")
+    .option("--certificate-chain <path>", "PEM file of those behind it; default: they follow in the first file")
     .requiredOption("--key <path>", "PEM file of its private key, without a passphrase")
     .option("--tls-versions <version>", "TLS_V12 or TLS_V13; may be repeated", repeated)
     .option("--default", "also for clients that ask for no name, or for one that no certificate is for")
@@ -20,7 +20,7 @@ export function addCertificateVerbs(program: Command): void {
     });
   at(certificate, "replace", "put a certificate in the place of another; the old one stays when the new one is refused")
     .requiredOption("--new-certificate <path>", "PEM file of the certificate")
-    .requiredOption("--new-certificate-chain <path>", "PEM file of the certificates behind it")
+    .option("--new-certificate-chain <path>", "PEM file of those behind it; default: they follow in the first file")
     .requiredOption("--new-key <path>", "PEM file of its private key, without a passphrase")
     .option("--old-certificate <path>", "PEM file of the one it replaces")
     .addOption(new Option("--old-cert <path>").hideHelp())
@@ -61,4 +61,4 @@ function at(parent: Command, verb: string, text: string): Command {
 
 const HELP = `
 Example:
-  sozu certificate add --address 0.0.0.0:8443 --certificate cert.pem --certificate-chain chain.pem --key key.pem`;
+  sozu certificate add --address 0.0.0.0:8443 --certificate fullchain.pem --key key.pem`;

@@ -4,7 +4,7 @@
 // needs them (identities.ts). Both change in one step: a handshake finds the state before or after it, and connections keep
 // what they have agreed on.
 
-import { ALPN, AlpnPolicy, IS_HTTP2_BUILT } from "../../certificates/alpn.ts";
+import { ALPN, AlpnPolicy } from "../../certificates/alpn.ts";
 import { isHost } from "../../certificates/served-names.ts";
 import { CertificateStore } from "../../certificates/store.ts";
 import { formatAddress } from "../../command/address-text.ts";
@@ -147,11 +147,6 @@ export class ListenerTls {
     const { config } = this;
     for (const note of tlsPolicy(config).notes)
       logger.warn("https", `HTTPS listener ${formatAddress(config.address)}: ${note}`);
-    if (IS_HTTP2_BUILT || !config.tls.alpnProtocols.includes("h2")) return;
-    logger.warn(
-      "https",
-      `HTTPS listener ${formatAddress(config.address)}: \`h2\` is not offered: HTTP/2 is not built yet`,
-    );
   }
 }
 
