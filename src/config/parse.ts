@@ -9,7 +9,7 @@ import { utf8Length } from "../command/text.ts";
 import { buildRequests } from "./build.ts";
 import { checkTable } from "./check.ts";
 import type { ValuesOf } from "./keys.ts";
-import { type ConfigProblem, ProblemList, renderProblems } from "./problems.ts";
+import { blotKeys, type ConfigProblem, ProblemList, renderProblems } from "./problems.ts";
 import { type GlobalSettings, resolveSettings } from "./settings.ts";
 import { resolveSocketSettings, SOCKET_PATH_BYTES_MAX } from "./socket.ts";
 import { GLOBAL_KEYS, METRICS_KEYS } from "./tables.ts";
@@ -140,6 +140,6 @@ function syntaxProblem(error: TomlError, text: string, file: string): ConfigProb
     line: error.line,
     column: error.column,
     width: 1,
-    source: text.split(/\r?\n/)[error.line - 1] ?? "",
+    source: blotKeys(text).split(/\r?\n/)[error.line - 1] ?? "",
   };
 }

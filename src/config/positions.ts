@@ -4,11 +4,11 @@
 
 import type { AST } from "toml-eslint-parser";
 import { parseTOML } from "toml-eslint-parser";
-import type { ConfigPath, ConfigProblem, FoundProblem } from "./problems.ts";
+import { blotKeys, type ConfigPath, type ConfigProblem, type FoundProblem } from "./problems.ts";
 
 /** Gives each problem its place. A path that is not in the file is placed at the nearest parent that is. */
 export function placeProblems(file: string, text: string, found: readonly FoundProblem[]): ConfigProblem[] {
-  const lines = text.split(/\r?\n/);
+  const lines = blotKeys(text).split(/\r?\n/);
   const spots = collect(text);
   const placed = found.map((problem) => place(file, lines, spots, problem));
   return placed.sort((a, b) => a.line - b.line || a.column - b.column);

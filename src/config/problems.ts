@@ -44,10 +44,15 @@ export class ProblemList {
   }
 }
 
+/** The text with what private keys hold, in PEM, blotted out: somebody may have put one into the file. Places stay. */
+export function blotKeys(text: string): string {
+  return text.replace(PRIVATE_KEY, (_match, begin: string, body: string) => begin + body.replace(/[^\r\n]/g, "*"));
+}
+
 /** One problem as text: the place and message, then the line with carets. */
 export function renderProblem(problem: ConfigProblem): string {
   const kind = problem.severity === "warning" ? "warning: " : "";
-  const head = `${problem.file}:${problem.line}:${problem.column}: ${kind}${problem.message}`;
+  const head = `${problem.file}:${problem.line}:${problem.column}: ${kind}${blotKeys(problem.message)}`;
   const number = String(problem.line);
   const { shown, offset } = window(problem.source, problem.column);
   const carets = "^".repeat(Math.max(1, Math.min(problem.width, shown.length - offset)));
@@ -71,6 +76,7 @@ export function formatPath(path: ConfigPath): string {
   return text;
 }
 
+const PRIVATE_KEY = /(-----BEGIN [A-Z ]*PRIVATE KEY-----)(.*?)(?=-----END|$)/gs;
 const SHOWN_MAX = 120;
 
 /** A long line is cut around the column; tabs become spaces so that the caret stands right. */
