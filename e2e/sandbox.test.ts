@@ -2,19 +2,39 @@
 // inside in test/os/sandbox.test.ts.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { killPid, spawn, waitPid } from "../src/os/process.ts";
+import { compileStartFilter } from "../src/os/sandbox-filter.ts";
 import { httpBackend } from "./lib/backend.ts";
 import { once } from "./lib/client.ts";
-import { type RunningProxy, startProxy } from "./lib/proxy.ts";
+import { renderConfig } from "./lib/config.ts";
+import { faultEnvironment } from "./lib/fault.ts";
+import { freePort } from "./lib/ports.ts";
+import { currentRelease, type RunningProxy, startProxy } from "./lib/proxy.ts";
 import { type Scope, until } from "./lib/scope.ts";
 
 const REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
-async function start(scope: Scope, settings: Record<string, string>): Promise<RunningProxy> {
+async function start(
+  scope: Scope,
+  settings: Record<string, string>,
+  env: Readonly<Record<string, string>> = {},
+): Promise<RunningProxy> {
   const backend = await httpBackend(scope, (_request, response) => response.end("ok"));
-  return startProxy(scope, { workers: 2, clusters: { app: { backends: [backend.port] } }, settings });
+  return startProxy(scope, { workers: 2, clusters: { app: { backends: [backend.port] } }, settings, env });
 }
 
 /** A field of /proc/PID/status for every thread of a process. */
@@ -94,3 +114,61 @@ test("log files that were moved away are opened anew on SIGUSR1, by main for its
   await until("it is said", () => /workers go on with their log files: .*EISDIR/.test(proxy.output));
   assert.equal((await once(proxy.port, REQUEST))?.status, 200);
 });
+
+for (const [mode, outcome] of [
+  ["on", "EPERM"],
+  ["log", "opened"],
+]) {
+  test(`sandbox = "${mode}" on a worker that serves: a file that it opens is ${outcome}`, async (t) => {
+    const proxy = await start(t, { sandbox: mode as string }, faultEnvironment("open", ""));
+    const [worker] = proxy.workerPids as [number];
+    assert.deepEqual(ofThreads(worker, "Seccomp"), new Set(["2"]));
+    process.kill(worker, "SIGUSR2");
+    await until("it was tried", () => proxy.output.includes(`/etc/passwd: ${outcome}`));
+    assert.equal((await once(proxy.port, REQUEST))?.status, 200);
+    assert.deepEqual(await sandboxes(proxy), ["on", "on"]);
+  });
+}
+
+for (const sandbox of ["required", "on"]) {
+  test(`sandbox = "${sandbox}" where the kernel has no filters: ${sandbox === "on" ? "a warning" : "refused"}`, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "sozu-filters-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const keys = { command_socket: join(folder, "sozu.sock"), worker_count: 1, access_logs_target: "off", sandbox };
+    writeFileSync(join(folder, "config.toml"), renderConfig({ clusters: {} }, await freePort(), keys));
+    const release = currentRelease();
+    const node = join(release, "bin", "node");
+    const output = openSync(join(folder, "output"), "w+");
+    const seccomp = { name: "seccomp", x64: 317, arm64: 277 };
+    const arch = process.arch === "arm64" ? "arm64" : "x64";
+    // A filter of this test's in which the call that sets filters is not there.
+    const main = spawn({
+      file: node,
+      args: [node, join(release, "js", "cli", "main.js"), "start", "-c", join(folder, "config.toml")],
+      env: process.env,
+      fds: [
+        [output, 1],
+        [output, 2],
+      ],
+      sandbox: compileStartFilter([seccomp], { arch, pid: 0, logOnly: false }),
+    });
+    assert.ok(typeof main !== "number", String(main));
+    t.after(() => killPid(main.pidfd, 9));
+    const said = (): string => readFileSync(join(folder, "output"), "utf8");
+    let code: number | null = null;
+    const ended = (): boolean => {
+      code ??= waitPid(main.pidfd)?.exitCode ?? null;
+      return code !== null;
+    };
+    if (sandbox === "required") {
+      await until("it ends", ended);
+      assert.equal(code, 1);
+      assert.match(said(), /no sandbox: this kernel has no seccomp filters/);
+      return;
+    }
+    await until("it serves", () => said().includes("ready: 1 workers"));
+    await until("it warns", () => said().includes("not closed: this kernel has no seccomp filters"));
+    killPid(main.pidfd, 15);
+    await until("it ends", ended);
+  });
+}

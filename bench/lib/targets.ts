@@ -71,6 +71,8 @@ export interface TargetOptions {
   readonly plainPeers?: boolean;
   /** Flags for the Node of Sozu's worker. */
   readonly nodeOptions?: string;
+  /** Of Sozu. Default `on`, `off` with a wrapper. */
+  readonly sandbox?: string;
   /** Put before the serving process, e.g. `/usr/bin/valgrind ...`: an absolute path. */
   readonly wrapper?: readonly string[];
 }
@@ -123,7 +125,7 @@ function startSozu(folder: string, port: number, options: TargetOptions): string
 worker_count = 1
 worker_timeout = 120
 max_connections = ${Math.floor(DESCRIPTORS / 2) - 100}
-sandbox = "${options.wrapper === undefined ? "on" : "off"}"
+sandbox = "${options.sandbox ?? (options.wrapper === undefined ? "on" : "off")}"
 log_level = "warn"
 access_logs_target = "${options.accessLog ? `file://${join(folder, "access.log")}` : "off"}"
 

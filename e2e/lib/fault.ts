@@ -1,6 +1,8 @@
 // Loaded into workers before their own code (SOZU_WORKER_NODE_OPTIONS=--import=...): SIGUSR2 then does what SOZU_FAULT
 // names. So the product has no code for faults.
 
+import { closeSync, openSync } from "node:fs";
+
 function fill(): void {
   const kept: number[][] = [];
   for (;;) kept.push(new Array(100_000).fill(kept.length));
@@ -10,11 +12,23 @@ function spin(): void {
   for (;;);
 }
 
+/** What an intruder would try first; says how it went. */
+function tryToOpen(): void {
+  let outcome = "opened";
+  try {
+    closeSync(openSync("/etc/passwd", "r"));
+  } catch (error) {
+    outcome = (error as NodeJS.ErrnoException).code ?? "failed";
+  }
+  process.stderr.write(`/etc/passwd: ${outcome}\n`);
+}
+
 const faults: Readonly<Record<string, () => void>> = {
   throw: () => {
     throw new Error("a fault of the test");
   },
   loop: spin,
+  open: tryToOpen,
   memory: fill,
 };
 

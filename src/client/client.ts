@@ -159,6 +159,7 @@ export class Client {
       return;
     }
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     this.#current = null;
     job.resolve(response);
     this.#next();
@@ -167,7 +168,13 @@ export class Client {
   #watch(job: Job): void {
     clearTimeout(this.#timer);
     const timeoutMs = job.options.timeoutMs ?? this.#timeoutMs;
-    this.#timer = startTimer(timeoutMs, () => this.#end(new ClientError("TIMEOUT", String(timeoutMs))));
+    const timer = startTimer(timeoutMs, () => {
+      // On a busy machine this process may have slept longer than the answer took, and timers come first in a turn.
+      setImmediate(() => {
+        if (this.#timer === timer) this.#end(new ClientError("TIMEOUT", String(timeoutMs)));
+      });
+    });
+    this.#timer = timer;
   }
 
   #end(error: ClientError): void {

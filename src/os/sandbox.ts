@@ -65,6 +65,8 @@ export function sandboxOf(pid: number): SandboxFacts | null {
 }
 
 function installFilter(mode: SandboxMode): string | null {
+  const obstacle = sandboxObstacle();
+  if (obstacle !== null) return obstacle;
   // Libuv would end the process when it cannot use the ring that it has.
   if (call(native.ringObstacle) < 0) return "this process was not started under the first filter and may use io_uring";
   const program = compileFilter(ALLOWED_CALLS, { arch: archOf(), pid: process.pid, logOnly: mode === "log" });
