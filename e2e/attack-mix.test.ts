@@ -58,7 +58,9 @@ test("RX-09 with a small heap, under a mix of attacks, load is shed and nothing 
   keepAttacking(t, proxy.port, 20, (client) => client.request("garbage\r\n\r\n"));
   const before = residentBytes(worker);
   let served = 0;
-  for (const end = Date.now() + 5000; Date.now() < end; ) {
+  // Five seconds of it, and on a busy machine as long as it takes to see good requests served.
+  const begin = Date.now();
+  while (Date.now() < begin + 5000 || (served <= 20 && Date.now() < begin + 30_000)) {
     const answer = await once(proxy.port, GET).catch(() => null);
     if (answer?.status === 200) served++;
     await sleep(20);

@@ -112,7 +112,6 @@ test("CP-05 CP-06 silent clients and clients that never read do not delay others
 
 test("a request that is not built yet, and an empty one, are refused by name", async (t) => {
   const proxy = await startProxy(t, {});
-  assert.equal(await ask(proxy.socketPath, 8), false, "UpgradeMain");
   assert.equal(await ask(proxy.socketPath, 43), false, "ReturnListenSockets (decisions 6)");
   const socket = await open(proxy.socketPath);
   socket.write(frame(new Uint8Array(0)));
