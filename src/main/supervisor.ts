@@ -25,7 +25,7 @@ import type { Page } from "./metrics/pages.ts";
 import { RetiredStats } from "./metrics/retired.ts";
 import { ownRelease, type Release, releaseName } from "./release.ts";
 import { TicketKeys } from "./ticket-keys.ts";
-import { BEAT, watchBeat } from "./watchdog.ts";
+import { BEAT, ownTime, watchBeat } from "./watchdog.ts";
 import { WORKER, WorkerProcess } from "./worker-process.ts";
 import { WorkerQueries } from "./worker-queries.ts";
 import { type StatsPage, WorkerSlot } from "./worker-slot.ts";
@@ -654,9 +654,9 @@ export class Supervisor implements ChangeTargets {
     }
     for (const slot of this.#slots) {
       if (slot.worker?.state === WORKER.SERVING) this.#watchHeartbeat(slot, slot.worker, sinceMs);
-      else if (slot.worker !== null) this.#watchStart(slot.worker, nowMs);
+      else if (slot.worker !== null) this.#watchStart(slot.worker, sinceMs);
       for (const old of slot.leaving.keys()) if (nowMs > old.drainEndsMs + DRAIN_GRACE_MS) old.kill();
-      if (slot.candidate !== null) this.#watchStart(slot.candidate.worker, nowMs);
+      if (slot.candidate !== null) this.#watchStart(slot.candidate.worker, sinceMs);
       if (this.#stopping || !needsSibling(slot, nowMs)) continue;
       const sibling = lend(slot, this.#slots, this.#options.sockets);
       if (sibling !== null) this.#logger.warn("supervisor", `worker ${sibling.id} accepts for slot ${slot.index} too`);
@@ -664,9 +664,11 @@ export class Supervisor implements ChangeTargets {
   }
 
   // Its exit starts a successor, after a pause when this goes on.
-  #watchStart(worker: WorkerProcess, nowMs: number): void {
+  #watchStart(worker: WorkerProcess, sinceMs: number): void {
     const limitMs = this.#options.workerTimeoutMs + worker.stateBytes / REPLAY_BYTES_PER_MS;
-    if (worker.state !== WORKER.STARTING || nowMs - worker.startedMs < limitMs) return;
+    if (worker.state !== WORKER.STARTING) return;
+    worker.startingMs += ownTime(sinceMs);
+    if (worker.startingMs < limitMs) return;
     this.#events.onTrouble(worker, `it does not serve after ${(limitMs / 1000).toFixed(1)} s`);
   }
 

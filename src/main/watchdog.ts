@@ -1,5 +1,6 @@
-// Whether a worker's loop turns (decisions 26): its heartbeat lies in the stats page. Silence is counted in main's own
-// ticks, not read off the clock: when main itself stood still, or the whole machine did, nobody is blamed for it.
+// Whether a worker's loop turns (decisions 26): its heartbeat lies in the stats page. Silence, and the time that a start
+// takes, are counted in main's own ticks, not read off the clock: when main itself stood still, or the whole machine did,
+// nobody is blamed for it.
 
 import type { WorkerSlot } from "./worker-slot.ts";
 
@@ -7,6 +8,11 @@ import type { WorkerSlot } from "./worker-slot.ts";
 export const STALL_MS = 1000;
 /** What one tick of main counts at most, however late it is. */
 const TICK_MAX_MS = 200;
+
+/** Of the time since the last tick, what others may be blamed for: the rest main has slept itself. */
+export function ownTime(sinceMs: number): number {
+  return Math.min(sinceMs, TICK_MAX_MS);
+}
 
 /** What a look at a heartbeat found. */
 export const BEAT = { SAME: 0, STALLED: 1, MOVES_AGAIN: 2, DEAD: 3 } as const;
@@ -22,7 +28,7 @@ export function watchBeat(slot: WorkerSlot, sinceMs: number, timeoutMs: number):
     slot.stalled = false;
     return BEAT.MOVES_AGAIN;
   }
-  slot.silentMs += Math.min(sinceMs, TICK_MAX_MS);
+  slot.silentMs += ownTime(sinceMs);
   if (slot.silentMs >= Math.max(timeoutMs, STALL_MS)) return BEAT.DEAD;
   if (slot.stalled || slot.silentMs < STALL_MS) return BEAT.SAME;
   slot.stalled = true;

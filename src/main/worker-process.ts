@@ -120,6 +120,8 @@ export class WorkerProcess {
   readonly pid: number;
   /** `performance.now()`. */
   startedMs: number;
+  /** How long main has watched it start. */
+  startingMs: number;
   /** One of WORKER. */
   state: number;
   /** Whether its sandbox is closed: `on`, or `off: ` and why not; null: it has not said. */
@@ -144,6 +146,7 @@ export class WorkerProcess {
     this.slot = start.slot;
     this.pid = pid;
     this.startedMs = performance.now();
+    this.startingMs = 0;
     this.state = WORKER.STARTING;
     this.sandbox = null;
     this.expected = false;
