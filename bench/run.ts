@@ -2,8 +2,8 @@
 // core, load and backend on the other, in alternating rounds.
 //
 //   npm run bench -- [--rounds 5] [--seconds 3] [--cases small-64,16k] [--targets sozu,nginx]
-//                    [--callgrind] [--features] [--memory] [--hosts] [--growth [--requests 5000000] [--connections 200000]] [--plain-peers]
-//                    [--no-table] [--docs] [--worst]
+//                    [--callgrind] [--features] [--memory] [--hosts] [--growth [--requests 5000000] [--connections 200000]] [--certificates]
+//                    [--plain-peers] [--no-table] [--docs] [--worst]
 //
 // Prints a table with ratios and writes it to bench/out/results.md and results.json. nginx, HAProxy and wrk are installed
 // with apt-get when missing and when that is allowed (root); otherwise it says what is missing and ends with exit code 0.
@@ -17,6 +17,7 @@ import { parseArgs } from "node:util";
 import { startBackend } from "./lib/backend.ts";
 import { callgrindWorks, instructionsPerRequest } from "./lib/callgrind.ts";
 import { CASES, type Case } from "./lib/cases.ts";
+import { certificatesCost } from "./lib/certificates.ts";
 import { countersWork, measure } from "./lib/counters.ts";
 import { featureCosts } from "./lib/features.ts";
 import { hostsCost } from "./lib/hosts.ts";
@@ -46,6 +47,7 @@ const { values: options } = parseArgs({
     memory: { type: "boolean", default: false },
     growth: { type: "boolean", default: false },
     hosts: { type: "boolean", default: false },
+    certificates: { type: "boolean", default: false },
     requests: { type: "string", default: "5000000" },
     connections: { type: "string", default: "200000" },
     "plain-peers": { type: "boolean", default: false },
@@ -86,6 +88,7 @@ async function main(): Promise<void> {
       idleTlsMemory: options.memory ? await runMemory(overTls(base), IDLE_GROUP) : null,
       growth: options.growth ? await runGrowth(base) : null,
       hosts: options.hosts ? await hostsCost(base, rounds, seconds, countersWork()) : null,
+      certificates: options.certificates ? await certificatesCost(overTls(base), rounds, seconds) : null,
     };
     const tables = render(results);
     const features = results.features === null ? "" : renderFeatures(results);

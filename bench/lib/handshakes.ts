@@ -1,11 +1,10 @@
-// A client that opens a TLS 1.3 connection for each request: `handshakes.ts PORT SECONDS CLIENTS full|resumed`. The group is
-// X25519 for everyone, since peers on Debian's OpenSSL have no other modern one. Prints one line of JSON, a LoadResult. In
+// A client that opens a TLS 1.3 connection for each request: `handshakes.ts PORT SECONDS CLIENTS full|resumed [NAMES]`. With
+// NAMES each connection is for one of that many names, drawn at random, else all are for `localhost`. The group is X25519 for everyone, since peers on Debian's OpenSSL have no other modern one. Prints one line of JSON, a LoadResult. In
 // `resumed` runs a handshake that was not resumed is an error.
 
 import { connect, type TLSSocket } from "node:tls";
 
-const [port, seconds, clients, kind] = process.argv.slice(2);
-const REQUEST = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+const [port, seconds, clients, kind, names] = process.argv.slice(2);
 const latencies: number[] = [];
 let errors = 0;
 
@@ -40,13 +39,14 @@ async function client(): Promise<void> {
 
 /** One connection with one request. Resolves with the last session that was offered. */
 function once(session: Buffer | undefined, isResuming: boolean): Promise<Buffer | undefined> {
+  const name = names === undefined ? "localhost" : `h${Math.floor(Math.random() * Number(names))}.bench.test`;
   return new Promise((resolve) => {
     let offered: Buffer | undefined;
     let isAnswered = false;
     const socket: TLSSocket = connect({
       host: "127.0.0.1",
       port: Number(port),
-      servername: "localhost",
+      servername: name,
       ALPNProtocols: ["http/1.1"],
       minVersion: "TLSv1.3",
       ecdhCurve: "X25519",
@@ -55,7 +55,7 @@ function once(session: Buffer | undefined, isResuming: boolean): Promise<Buffer 
     });
     socket.once("secureConnect", () => {
       if (isResuming !== socket.isSessionReused()) errors++;
-      socket.write(REQUEST);
+      socket.write(`GET / HTTP/1.1\r\nHost: ${name}\r\nConnection: close\r\n\r\n`);
     });
     socket.on("session", (ticket: Buffer) => {
       offered = ticket;

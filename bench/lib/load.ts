@@ -26,6 +26,7 @@ const HANDSHAKES = fileURLToPath(new URL("handshakes.ts", import.meta.url));
 export async function load(folder: string, port: number, run: Case, seconds: number): Promise<LoadResult> {
   if (run.handshake === undefined) return wrk(folder, port, run, seconds);
   const args = [String(port), String(seconds), String(run.connections), run.handshake];
+  if (run.hosts !== undefined) args.push(String(run.hosts));
   return JSON.parse(await capture([process.execPath, HANDSHAKES, ...args])) as LoadResult;
 }
 

@@ -69,7 +69,8 @@ async function point(target: Target, after: string): Promise<GrowthPoint> {
   return { after, rss, descriptors: descriptors(target.pid) };
 }
 
-async function settled(target: Target): Promise<number> {
+/** Its RSS when nothing is going on, after a collection. */
+export async function settled(target: Target): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   if (target.name === "sozu") {
     process.kill(target.pid, "SIGUSR2");

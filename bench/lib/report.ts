@@ -3,6 +3,7 @@
 
 import { cpus, release, totalmem } from "node:os";
 import type { Case } from "./cases.ts";
+import { CERTIFICATES_FEW, CERTIFICATES_MANY, type CertificatesCost } from "./certificates.ts";
 import type { Cost } from "./counters.ts";
 import { FEATURE_BAR, type FeatureCost } from "./features.ts";
 import { HOSTS_FEW, HOSTS_MANY, type HostsCost } from "./hosts.ts";
@@ -34,6 +35,7 @@ export interface Results {
   readonly idleTlsMemory: Readonly<Partial<Record<TargetName, IdleMemory>>> | null;
   readonly growth: readonly GrowthPoint[] | null;
   readonly hosts: HostsCost | null;
+  readonly certificates: CertificatesCost | null;
 }
 
 interface Row {
@@ -210,12 +212,28 @@ function memoryTables(results: Results): string[] {
       "",
     );
   }
+  if (results.certificates !== null) lines.push(...certificateTable(results.certificates));
   if (results.growth !== null) {
     const rows = [["after", "RSS", "descriptors"]];
     for (const point of results.growth) rows.push([point.after, mega(point.rss), String(point.descriptors)]);
     lines.push("Growth of Sozu's worker, after a forced collection:", "", ...table(rows), "");
   }
   return lines;
+}
+
+function certificateTable(found: CertificatesCost): string[] {
+  const rows = [
+    ["certificates", "start", "a full handshake with a request"],
+    [round(CERTIFICATES_FEW), `${round(found.startFewMs)} ms`, `${found.fewUs.toFixed(1)} µs`],
+    [
+      `${round(CERTIFICATES_MANY)}, ${CERTIFICATES_FEW} of them in use`,
+      `${round(found.startManyMs)} ms`,
+      `${found.manyUs.toFixed(1)} µs`,
+    ],
+    [`${round(CERTIFICATES_MANY)}, all in use`, "", `${found.allUs.toFixed(1)} µs`],
+  ];
+  const memory = `A certificate that is not in use takes ${round(found.bytesPerCertificate)} bytes of the worker.`;
+  return ["Certificates of P-256 with one authority above them:", "", ...table(rows), "", memory, ""];
 }
 
 function idleTable(of: string, found: Results["idleMemory"]): string[] {

@@ -65,6 +65,8 @@ export interface TargetOptions {
   readonly tls?: Certificate;
   /** Sozu routes this many hosts more: `h0.bench.test` and on. */
   readonly hosts?: number;
+  /** A folder with a certificate for each of these hosts (certificates.ts). */
+  readonly certificates?: string;
   /** More clusters for Sozu's configuration, given the listener's port. */
   readonly clusters?: (port: number) => string;
   /** Peers add no header to requests. Default false. */
@@ -78,7 +80,8 @@ export interface TargetOptions {
 }
 
 export async function startTarget(name: TargetName, options: TargetOptions): Promise<Target> {
-  const folder = join(options.folder, options.hosts === undefined ? name : `${name}-${options.hosts}`);
+  const kind = `${options.hosts === undefined ? "" : `-${options.hosts}`}${options.certificates === undefined ? "" : "-tls"}`;
+  const folder = join(options.folder, `${name}${kind}`);
   mkdirSync(folder, { recursive: true });
   const port = await freePort();
   const starters = { sozu: startSozu, nginx: startNginx, haproxy: startHaproxy };
@@ -139,7 +142,7 @@ protocol = "http"
 frontends = [
   { address = "127.0.0.1:${port}", hostname = "localhost" },
   { address = "127.0.0.1:${port}", hostname = "127.0.0.1" },
-${moreHosts(port, options.hosts ?? 0)}]
+${moreHosts(port, options)}]
 backends = [{ address = "127.0.0.1:${options.backendPort}" }]
 
 ${options.clusters?.(port) ?? ""}`,
@@ -154,9 +157,15 @@ ${options.clusters?.(port) ?? ""}`,
   return [...node, join(release, "js", "cli", "main.js"), "start", "-c", join(folder, "config.toml")];
 }
 
-function moreHosts(port: number, count: number): string {
+function moreHosts(port: number, { hosts = 0, certificates }: TargetOptions): string {
   let lines = "";
-  for (let i = 0; i < count; i++) lines += `  { address = "127.0.0.1:${port}", hostname = "h${i}.bench.test" },\n`;
+  for (let i = 0; i < hosts; i++) {
+    const files =
+      certificates === undefined
+        ? ""
+        : `, certificate = "${certificates}/${i}.pem", certificate_chain = "${certificates}/chain.pem", key = "${certificates}/${i}.key"`;
+    lines += `  { address = "127.0.0.1:${port}", hostname = "h${i}.bench.test"${files} },\n`;
+  }
   return lines;
 }
 

@@ -18,6 +18,7 @@ const NOTHING: Results = {
   idleTlsMemory: null,
   growth: null,
   hosts: null,
+  certificates: null,
 };
 
 test("without cases a report has no table of them, and says nothing about rounds", () => {
