@@ -2,7 +2,7 @@
 // certificate and a chain whose parts did not issue each other; dates and names that do not fit are notes, since operators
 // prepare certificates ahead. A private key appears in no message.
 
-import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { createPrivateKey, hash, type KeyObject, X509Certificate } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { type Converted, checkField, checkUnknownEnums } from "./convert-checks.ts";
 import { CommandError, commandError } from "./errors.ts";
@@ -77,10 +77,25 @@ export function normalizeFingerprint(text: string): string | null {
   return /^[0-9a-f]{64}$/.test(bare) ? bare : null;
 }
 
-/** The fingerprint of the first certificate of a text, or null when there is none. */
+/** The fingerprint of the first certificate of a text, or null when there is none. Its inside is not looked at. */
 export function fingerprintOfPem(text: string): string | null {
-  const leaf = parseCertificate(pemBlocks(text, CERTIFICATE)[0] ?? "");
+  const block = pemBlocks(text, CERTIFICATE)[0];
+  if (block === undefined) return null;
+  const der = Buffer.from(block.slice(block.indexOf("\n"), block.lastIndexOf("-----END")), "base64");
+  const end = endOfSequence(der);
+  if (end <= der.length) return hash("sha256", der.subarray(0, end), "hex");
+  // Text that only OpenSSL can read, or none at all.
+  const leaf = parseCertificate(block);
   return leaf === null ? null : fingerprintOf(leaf);
+}
+
+/** Where the outermost value of DER ends (X.690 8.1.3); more than there is: it is cut, or no SEQUENCE. */
+function endOfSequence(der: Buffer): number {
+  const first = der[1];
+  if (der[0] !== 0x30 || first === undefined || first === 0x80 || first > 0x84) return Number.POSITIVE_INFINITY;
+  if (first < 0x80) return 2 + first;
+  const size = first - 0x80;
+  return der.length < 2 + size ? Number.POSITIVE_INFINITY : 2 + size + der.readUIntBE(2, size);
 }
 
 /** Whether a certificate with these names is chosen for a host, which may be a wildcard itself (RFC 6125 6.4.3). */
@@ -127,7 +142,7 @@ function readChain(message: CertificateAndKey, field: string): X509Certificate[]
   if (empty >= 0) return commandError("INVALID_VALUE", `${field}.certificate_chain[${empty}]`, NO_CERTIFICATE);
   const certificates: X509Certificate[] = [];
   for (const block of [...own, ...rest.flat()]) {
-    const certificate = parseCertificate(block);
+    const certificate = certificates.length === 0 ? parseCertificate(block) : issuers.parse(block);
     if (certificate === null) {
       const part = certificates.length === 0 ? "certificate" : "certificate_chain";
       return commandError("INVALID_VALUE", `${field}.${part}`, "a certificate of it cannot be read");
@@ -175,9 +190,43 @@ function parseCertificate(pem: string): X509Certificate | null {
   }
 }
 
+/** Thousands of certificates have the same few issuers: the last ones stay parsed, with their keys. */
+class Issuers {
+  readonly #parsed: Map<string, X509Certificate>;
+  readonly #keys: WeakMap<X509Certificate, KeyObject>;
+
+  constructor() {
+    this.#parsed = new Map();
+    this.#keys = new WeakMap();
+  }
+
+  parse(pem: string): X509Certificate | null {
+    const known = this.#parsed.get(pem);
+    if (known !== undefined) return known;
+    const parsed = parseCertificate(pem);
+    if (parsed === null) return null;
+    if (this.#parsed.size === ISSUERS_MAX) this.#parsed.clear();
+    this.#parsed.set(pem, parsed);
+    return parsed;
+  }
+
+  /** Its public key; throws when it is of an unknown kind. */
+  keyOf(issuer: X509Certificate): KeyObject {
+    let key = this.#keys.get(issuer);
+    if (key === undefined) {
+      key = issuer.publicKey;
+      this.#keys.set(issuer, key);
+    }
+    return key;
+  }
+}
+
+const ISSUERS_MAX = 32;
+const issuers = new Issuers();
+
 function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   try {
-    return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+    return certificate.checkIssued(issuer) && certificate.verify(issuers.keyOf(issuer));
   } catch {
     // A public key of a kind that cannot verify anything.
     return false;

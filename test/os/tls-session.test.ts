@@ -42,6 +42,25 @@ test("the pause hands over the ClientHello as a handshake message, once", () => 
   pair.free();
 });
 
+for (const { offered, agreed } of [
+  { offered: ["X25519MLKEM768", "X25519"], agreed: "X25519MLKEM768" },
+  { offered: ["X25519", "X25519MLKEM768"], agreed: "X25519" },
+  { offered: ["secp256r1", "X25519MLKEM768"], agreed: "secp256r1" },
+]) {
+  test(`a client that sends its share for ${offered[0]} is not asked for another one`, () => {
+    const pair = new Pair({ client: { groups: offered } });
+    tls.handshake(pair.client, 0, 0);
+    assert.equal(tls.handshake(pair.server, HELLO_AT, HELLO_ROOM), tls.HANDSHAKE_HELLO);
+    pair.decide(pair);
+    assert.equal(tls.handshake(pair.server, 0, 0), tls.HANDSHAKE_READ);
+    assert.equal(tls.handshake(pair.client, 0, 0), tls.HANDSHAKE_DONE);
+    assert.equal(tls.handshake(pair.server, 0, 0), tls.HANDSHAKE_DONE);
+    tls.readFacts(pair.server);
+    assert.equal(tls.tlsGroupName(tls.factWords[tls.FACT_GROUP] ?? 0), agreed);
+    pair.free();
+  });
+}
+
 const KINDS = [
   { kind: "ec", curve: "P-256" },
   { kind: "ec", curve: "P-384" },
