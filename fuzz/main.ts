@@ -1,4 +1,4 @@
-// npm run fuzz [-- --seed N] [--iterations N] [--seconds N] [--only N] [--mode request|response|tunnel|hello] [--replay TEXT]
+// npm run fuzz [-- --seed N] [--iterations N] [--seconds N] [--only N] [--mode request|response|tunnel|hello|tls] [--replay TEXT]
 //
 // Throws generated and mutated bytes at the whole proxy, from both sides, and compares what comes out with an independent
 // reading of RFC 9112 (lib/strict.ts). Prints its seed first and executions per second at the end; a finding is shrunk and
@@ -10,6 +10,7 @@ import { fuzz } from "./lib/fuzz.ts";
 import { runHelloCase } from "./lib/hello-mode.ts";
 import { Random } from "./lib/random.ts";
 import { replayOf, runReplay } from "./lib/replay.ts";
+import { TlsFuzz } from "./lib/tls-mode.ts";
 
 const { values } = parseArgs({
   options: {
@@ -29,6 +30,7 @@ if (values.replay !== undefined) {
 }
 
 if (values.mode === "hello") process.exit(fuzzHellos());
+if (values.mode === "tls") process.exit(fuzzTls());
 
 const seed = values.seed === undefined ? randomInt(2 ** 32) : Number(values.seed);
 const limit = values.iterations === undefined ? Number.POSITIVE_INFINITY : Number(values.iterations);
@@ -52,20 +54,36 @@ console.log(
 );
 process.exit(report.findings.length > 0 ? 1 : 0);
 
+/** Connections over TLS; the exit code. */
+function fuzzTls(): number {
+  const fuzz = new TlsFuzz();
+  return inTurn("TLS connections", (random) => {
+    const reason = fuzz.run(random);
+    return reason === null ? null : { reason, message: new Uint8Array(0) };
+  });
+}
+
 /** ClientHellos; the exit code. */
 function fuzzHellos(): number {
+  return inTurn("ClientHellos", runHelloCase);
+}
+
+function inTurn(
+  what: string,
+  run: (random: Random) => { readonly message: Uint8Array; readonly reason: string } | null,
+): number {
   const seed = values.seed === undefined ? randomInt(2 ** 32) : Number(values.seed);
   const end = performance.now() + 1000 * Number(values.seconds ?? 60);
   const last =
     values.only === undefined ? Number(values.iterations ?? Number.POSITIVE_INFINITY) : Number(values.only) + 1;
   let index = Number(values.only ?? 0);
   for (; index < last && performance.now() < end; index++) {
-    const found = runHelloCase(Random.of(seed, index));
+    const found = run(Random.of(seed, index));
     if (found === null) continue;
     console.log(`${found.reason}\n${Buffer.from(found.message).toString("hex")}`);
-    console.log(`npm run fuzz -- --mode hello --seed ${seed} --only ${index}`);
+    console.log(`npm run fuzz -- --mode ${values.mode} --seed ${seed} --only ${index}`);
     return 1;
   }
-  console.log(`${index} ClientHellos, no finding; seed ${seed}`);
+  console.log(`${index} ${what}, no finding; seed ${seed}`);
   return 0;
 }
