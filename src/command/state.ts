@@ -97,15 +97,23 @@ export class ConfigState {
   /** Applies one request, all or nothing. */
   apply(request: Request, origin: Origin): ApplyResult {
     this.count(request.requestType.case);
-    const outcome = this.#dispatch(request.requestType, origin, this.revision + 1);
-    if (outcome instanceof CommandError) return { ok: false, error: outcome };
+    const steps = this.prepare(request, origin);
+    return steps instanceof CommandError ? { ok: false, error: steps } : this.take(steps);
+  }
+
+  /** What a request would change, or its refusal. It has to be taken before anything else changes. */
+  prepare({ requestType }: Request, origin: Origin): readonly Step[] | CommandError {
+    return this.#dispatch(requestType, origin, this.revision + 1);
+  }
+
+  take(steps: readonly Step[]): Applied {
     const changes: Change[] = [];
-    for (const step of outcome) changes.push(...step.take());
-    if (outcome.length > 0) {
+    for (const step of steps) changes.push(...step.take());
+    if (steps.length > 0) {
       this.revision += 1;
       this.#mirror(changes);
     }
-    return { ok: true, changes, steps: outcome };
+    return { ok: true, changes, steps };
   }
 
   /** Takes back what apply() did, but for objects that were changed again since; returns what workers have to do. */

@@ -5,6 +5,9 @@
 
 import type { Standing } from "../command/worker-protocol.ts";
 
+const TAKEN_BACK_MAX = 1000;
+const PART_OF_STATE = "it refused a change that is part of the state";
+
 /** How a change ended. `accepted` and `failed` count workers: those that took it, and those that refused or were late. */
 export type Outcome = { readonly accepted: number; readonly failed: number } & (
   | { readonly kind: "applied" /** What an operator should know besides, or "". */; readonly note: string }
@@ -26,16 +29,16 @@ export interface Recorded {
   /** The change as a flat block (snapshot.ts). */
   readonly block: Uint8Array;
   readonly deadlineMs: number;
-  /** Takes the change back in main's state. */
-  readonly undo: () => void;
+  /** Takes the change back in main's state: these workers, all that serve, have refused it. */
+  readonly undo: (refusers: ReadonlySet<number>) => void;
 }
 
 /** The workers, as the log needs them. */
 export interface ChangeTargets {
   /** Ids of the workers whose acknowledgement counts: those that serve now. */
   serving(): readonly number[];
-  /** Sends flat blocks, one per request, to every worker that follows the state, also to those still starting. */
-  send(blocks: readonly Uint8Array[], revision: number): void;
+  /** Sends flat blocks, one per request, to every worker that follows the state, also while it starts, but `except`. */
+  send(blocks: readonly Uint8Array[], revision: number, except?: ReadonlySet<number>): void;
   /** The worker is out of line: start a successor, then end it; `kill` when it would not hear a request to stop. */
   replace(worker: number, reason: string, kill: boolean): void;
 }
@@ -46,8 +49,10 @@ interface Entry {
   readonly deadlineMs: number;
   readonly waiting: Set<number>;
   readonly refused: Map<number, string>;
+  /** Who refused it, but was not asked. */
+  readonly onlookers: Set<number>;
   accepted: number;
-  readonly undo: () => void;
+  readonly undo: (refusers: ReadonlySet<number>) => void;
   readonly resolve: (outcome: Outcome) => void;
 }
 
@@ -61,6 +66,8 @@ export class ChangeLog {
   /** Up to here a hash of main may include what workers refused, so it is compared with nothing. */
   #unsureUntil: number;
   readonly #doomed: Set<number>;
+  /** Revisions that are no part of the state any more (null), and those that took them back: the last ones. */
+  readonly #takenBack: Map<number, StateHash | null>;
 
   constructor(targets: ChangeTargets) {
     this.#revision = 0;
@@ -69,6 +76,7 @@ export class ChangeLog {
     this.#batch = [];
     this.#unsureUntil = 0;
     this.#doomed = new Set();
+    this.#takenBack = new Map();
   }
 
   /** Changes without an outcome. */
@@ -85,10 +93,21 @@ export class ChangeLog {
     return new Promise((resolve) => {
       const waiting = new Set(this.#targets.serving());
       const { revision, hash, deadlineMs, undo } = change;
-      const entry: Entry = { revision, hash, deadlineMs, waiting, refused: new Map(), accepted: 0, undo, resolve };
+      const nobody = { refused: new Map<number, string>(), onlookers: new Set<number>(), accepted: 0 };
+      const entry: Entry = { revision, hash, deadlineMs, waiting, ...nobody, undo, resolve };
       this.#entries.set(revision, entry);
       if (waiting.size === 0) this.#settle(entry);
     });
+  }
+
+  /**
+   * Sends what takes a change back to the workers that did not refuse it: a worker that was starting may have it from the
+   * state that it began with. One that never took it may refuse, which means nothing if it has `hash` all the same.
+   */
+  correct(block: Uint8Array, revision: number, hash: StateHash, refusers: ReadonlySet<number>): void {
+    this.flush();
+    this.#noteTakenBack(revision, hash);
+    this.#targets.send([block], revision, refusers);
   }
 
   /** Sends what was recorded since the last flush. Call it at the end of a turn, and before a state is snapshot. */
@@ -101,10 +120,18 @@ export class ChangeLog {
 
   /** A worker has taken everything up to `revision`. */
   onAck(worker: number, revision: number, standing: Standing): void {
-    const reasons = new Map(standing.refusals.map((refusal) => [refusal.revision, refusal.reason]));
+    const reasons = new Map<number, string>();
+    for (const { revision: refused, reason } of standing.refusals) {
+      const hash = this.#takenBack.get(refused);
+      if (hash !== undefined) {
+        if (hash !== null && !sameHash(hash, standing)) this.#replace(worker, "it cannot take a change back");
+        continue;
+      }
+      reasons.set(refused, reason);
+      this.#noteOnlooker(worker, refused);
+    }
     const last = this.#entries.get(revision);
-    if (reasons.size > 0) this.#doomed.add(worker);
-    else this.#compare(worker, last, standing);
+    if (reasons.size === 0) this.#compare(worker, last, standing);
     for (const entry of [...this.#entries.values()]) {
       if (entry.revision > revision) break;
       if (!entry.waiting.delete(worker)) continue;
@@ -113,6 +140,13 @@ export class ChangeLog {
       else entry.refused.set(worker, reason);
       if (entry.waiting.size === 0) this.#settle(entry);
     }
+  }
+
+  /** A worker that did not serve yet when a change was recorded has no say in it, and cannot go on without it. */
+  #noteOnlooker(worker: number, revision: number): void {
+    const entry = this.#entries.get(revision);
+    if (entry === undefined) this.#replace(worker, PART_OF_STATE);
+    else if (!entry.waiting.has(worker)) entry.onlookers.add(worker);
   }
 
   /** A worker ended. Its successor starts from main's state, so nothing waits for it any more. */
@@ -132,13 +166,18 @@ export class ChangeLog {
       const failed = late.length + entry.refused.size;
       entry.resolve({ kind: "timed out", workers: late, accepted: entry.accepted, failed });
       for (const worker of late) this.#replace(worker, "it did not acknowledge a change in time", true);
+      this.#replaceAll([...entry.refused.keys(), ...entry.onlookers], PART_OF_STATE);
     }
   }
 
   #compare(worker: number, entry: Entry | undefined, standing: Standing): void {
     if (entry === undefined || entry.revision <= this.#unsureUntil || this.#doomed.has(worker)) return;
     if (!entry.waiting.has(worker)) return;
-    if (entry.hash.low === standing.hashLow && entry.hash.high === standing.hashHigh) return;
+    if (sameHash(entry.hash, standing)) return;
+    // What it refused counts in main's hash until all have refused it.
+    for (const { refused, onlookers } of this.#entries.values()) {
+      if (refused.has(worker) || onlookers.has(worker)) return;
+    }
     this.#replace(worker, `its state differs from main's at revision ${entry.revision}`);
   }
 
@@ -146,28 +185,46 @@ export class ChangeLog {
     this.#entries.delete(entry.revision);
     const { accepted } = entry;
     const failed = entry.refused.size;
+    if (failed === 0 || accepted > 0) this.#replaceAll(entry.onlookers, PART_OF_STATE);
     if (failed === 0) {
       entry.resolve({ kind: "applied", note: "", accepted, failed });
       return;
     }
     const reasons = [...entry.refused].map(([worker, reason]) => `${worker}: ${oneWord(reason)}`).join(", ");
     if (accepted === 0) {
-      entry.undo();
+      this.#noteTakenBack(entry.revision, null);
       this.#unsureUntil = this.#revision;
-      for (const worker of entry.refused.keys()) this.#doomed.delete(worker);
+      entry.undo(new Set(entry.refused.keys()));
       entry.resolve({ kind: "refused", reason: reasons, accepted, failed });
       return;
     }
-    for (const worker of entry.refused.keys()) this.#replace(worker, "it refused a change that others took");
+    this.#replaceAll(entry.refused.keys(), "it refused a change that others took");
     const names = [...entry.refused.keys()].join(", ");
     const note = `refused by worker ${names}, which is being replaced (${reasons})`;
     entry.resolve({ kind: "applied", note, accepted, failed });
+  }
+
+  #noteTakenBack(revision: number, hash: StateHash | null): void {
+    this.#takenBack.set(revision, hash);
+    if (this.#takenBack.size <= TAKEN_BACK_MAX) return;
+    for (const oldest of this.#takenBack.keys()) {
+      this.#takenBack.delete(oldest);
+      return;
+    }
+  }
+
+  #replaceAll(workers: Iterable<number>, reason: string): void {
+    for (const worker of workers) this.#replace(worker, reason);
   }
 
   #replace(worker: number, reason: string, kill = false): void {
     this.#doomed.add(worker);
     this.#targets.replace(worker, reason, kill);
   }
+}
+
+function sameHash({ low, high }: StateHash, { hashLow, hashHigh }: Standing): boolean {
+  return low === hashLow && high === hashHigh;
 }
 
 // Answers list workers as "<id>: <text>" joined by ", " (spec 4.4): these characters would break the list.

@@ -3,7 +3,7 @@
 // exactly one of: applied everywhere, or refused with the reason and nothing changed anywhere.
 
 import { addressFromMessage, formatAddress } from "../command/address.ts";
-import type { CommandError } from "../command/errors.ts";
+import { CommandError } from "../command/errors.ts";
 import {
   type SocketAddress as AddressMessage,
   ListenerType,
@@ -77,9 +77,13 @@ export class StateKeeper {
   #flushScheduled: boolean;
   /** The last one, for a moment. */
   #snapshot: { readonly revision: number; readonly bytes: Uint8Array } | null;
-  /** The change of many requests that is under way; null: none is. */
+  /** What is left to do of a change of many requests in main's state; null: nothing. */
   #running: Generator<void, void> | null;
+  /** A change of many requests is under way, until workers have answered it. */
+  #busy: boolean;
   #idle: Promise<void>;
+  /** The entries that single changes touch which workers have not answered, by name. Such changes never reject. */
+  readonly #unsettled: Map<string, Promise<Outcome>>;
 
   constructor(options: StateKeeperOptions) {
     this.state = options.state;
@@ -88,7 +92,9 @@ export class StateKeeper {
     this.#flushScheduled = false;
     this.#snapshot = null;
     this.#running = null;
+    this.#busy = false;
     this.#idle = Promise.resolve();
+    this.#unsettled = new Map();
   }
 
   /** Binds the listeners that are active, before any worker runs. Returns null or the reason why one cannot be. */
@@ -109,10 +115,8 @@ export class StateKeeper {
     progress: (text: string) => void,
     trail: Trail | null = null,
   ): Promise<Response> {
-    while (this.#running !== null) await this.#idle;
-    const homeless = this.#missingListener(request);
-    if (homeless !== null) return failureResponse(homeless);
-    const submission = this.submit(request, origin);
+    const submission = await this.#submitInTurn(request, origin);
+    if (typeof submission === "string") return failureResponse(submission);
     switch (submission.kind) {
       case "refused":
         return failureResponse(`could not dispatch request on the main process state: ${submission.error.message}`);
@@ -133,28 +137,83 @@ export class StateKeeper {
     }
   }
 
-  /** Applies a request to main's state, binds what it activates and sends it to the workers with the next batch. */
-  submit(request: Request, origin: Origin): Submission {
-    const applied = this.state.apply(request, origin);
-    if (!applied.ok) return { kind: "refused", error: applied.error };
-    return this.#submit(applied, null);
+  /**
+   * Applies a request to main's state, binds what it activates and sends it to the workers with the next batch. It waits
+   * while something that it builds on is on its way to workers: they may refuse that, and taking it back must not meet
+   * what others made of it meanwhile. A string: there is no listener for it.
+   */
+  async #submitInTurn(request: Request, origin: Origin): Promise<Submission | string> {
+    for (let patience = 1; ; patience--) {
+      while (this.#busy) await this.#idle;
+      const homeless = this.#missingListener(request);
+      const prepared = homeless ?? this.state.prepare(request, origin);
+      const earlier = this.#earlier(prepared, patience > 0);
+      if (earlier !== null) {
+        await earlier;
+        continue;
+      }
+      if (typeof prepared === "string") return prepared;
+      this.state.count(request.requestType.case);
+      if (prepared instanceof CommandError) return { kind: "refused", error: prepared };
+      const submission = this.#submit(this.state.take(prepared as readonly Step[]), null);
+      if (submission.kind === "published") this.#remember(prepared as readonly Step[], submission.outcome);
+      return submission;
+    }
+  }
+
+  /** What has to be settled before; null: nothing. What would do nothing may do so because of anything under way. */
+  #earlier(prepared: readonly Step[] | CommandError | string, isPatient: boolean): Promise<unknown> | null {
+    if (this.#unsettled.size === 0) return null;
+    if (typeof prepared === "string" || prepared instanceof CommandError || prepared.length === 0) {
+      return isPatient ? Promise.all(this.#unsettled.values()) : null;
+    }
+    for (const { name } of prepared) {
+      const earlier = this.#unsettled.get(name);
+      if (earlier !== undefined) return earlier;
+    }
+    return null;
+  }
+
+  #remember(steps: readonly Step[], outcome: Promise<Outcome>): void {
+    for (const { name } of steps) if (name !== "") this.#unsettled.set(name, outcome);
+    outcome.then(() => {
+      for (const { name } of steps) this.#unsettled.delete(name);
+    });
   }
 
   /**
-   * The same for many requests, all or nothing, as one change. It is done in slices, and other changes wait meanwhile;
-   * who only looks sees what is there so far. Their sockets must be open already (openFor).
+   * The same for many requests, all or nothing, as one change. It begins when workers have answered everything before it,
+   * is done in slices, and other changes wait until workers have answered it; who only looks sees what is there so far.
+   * Their sockets must be open already (openFor).
    */
   async submitAll(requests: readonly Request[], options: SetOptions): Promise<SetSubmission> {
-    while (this.#running !== null) await this.#idle;
+    while (this.#busy) await this.#idle;
+    this.#busy = true;
+    let release = (): void => undefined;
+    this.#idle = new Promise((resolve) => {
+      release = () => {
+        this.#busy = false;
+        resolve();
+      };
+    });
+    await Promise.all(this.#unsettled.values());
+    const submission = await this.#runAll(this.#takeAll(requests, options)).catch((error: unknown) => {
+      release();
+      throw error;
+    });
+    if (submission.kind === "taken") submission.outcome.then(release);
+    else release();
+    return submission;
+  }
+
+  async #runAll(takeAll: Generator<void, SetSubmission>): Promise<SetSubmission> {
     let submission: SetSubmission | null = null;
-    const takeAll = this.#takeAll(requests, options);
     this.#running = (function* run(): Generator<void, void> {
       submission = yield* takeAll;
     })();
-    this.#idle = inSlices(this.#running).finally(() => {
+    await inSlices(this.#running).finally(() => {
       this.#running = null;
     });
-    await this.#idle;
     return submission as unknown as SetSubmission;
   }
 
@@ -261,9 +320,11 @@ export class StateKeeper {
       hash: { low: state.mirror.hashLow, high: state.mirror.hashHigh },
       block,
       deadlineMs: performance.now() + this.#options.workerTimeoutMs + applied.changes.length * CHANGE_MS,
-      undo: () => {
-        state.revert(applied);
+      undo: (refusers) => {
+        const back = state.revert(applied);
         this.#options.onChange();
+        const hash = { low: state.mirror.hashLow, high: state.mirror.hashHigh };
+        if (back.length > 0) this.changes.correct(encodeChanges(state, back), state.revision, hash, refusers);
       },
     });
     this.#scheduleFlush();

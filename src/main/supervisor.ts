@@ -216,9 +216,11 @@ export class Supervisor implements ChangeTargets {
     return ids;
   }
 
-  send(blocks: readonly Uint8Array[], revision: number): void {
+  send(blocks: readonly Uint8Array[], revision: number, except?: ReadonlySet<number>): void {
     const joined = blocks.length === 1 ? blocks[0] : Buffer.concat(blocks);
-    for (const slot of this.#slots) for (const worker of slot.followers) worker.change(joined, revision);
+    for (const { followers } of this.#slots) {
+      for (const worker of followers) if (except?.has(worker.id) !== true) worker.change(joined, revision);
+    }
   }
 
   replace(id: number, reason: string, kill: boolean): void {
@@ -500,7 +502,8 @@ export class Supervisor implements ChangeTargets {
         this.#logger.error("supervisor", `worker ${worker.id} serves without a part of the state: ${reason}`);
       }
       this.#install(this.#slots[worker.slot], worker);
-      this.#options.onAck(worker.id, revision, standing);
+      // It counts what it could not apply, and serves without.
+      this.#options.onAck(worker.id, revision, { ...standing, refusals: [] });
       if (this.#slots.every((each) => each.worker?.state === WORKER.SERVING)) this.#started(null);
     },
     onAck: (worker: WorkerProcess, revision: number, standing: Standing): void => {

@@ -217,8 +217,9 @@ export class StagedSet implements UnsettledSet {
   /** The one moment at which it comes into force. */
   #switch(): void {
     for (let i = 0; i < this.#early.length; i++) {
-      const refusal = this.#target.apply(this.#reader.again(this.#starts[this.#early[i]]));
-      if (refusal === null) continue;
+      const change = this.#reader.again(this.#starts[this.#early[i]]);
+      const refusal = this.#target.apply(change);
+      if (refusal === null || isRemoval(change)) continue;
       if (i > 0) throw new Error(`a change set cannot be taken back: ${refusal}`);
       this.#refuse(refusal);
       return;
@@ -251,8 +252,9 @@ export class StagedSet implements UnsettledSet {
   }
 
   #must(start: number): void {
-    const refusal = this.#target.apply(this.#reader.again(start));
-    if (refusal !== null) throw new Error(`a change that is in force was refused: ${refusal}`);
+    const change = this.#reader.again(start);
+    const refusal = this.#target.apply(change);
+    if (refusal !== null && !isRemoval(change)) throw new Error(`a change that is in force was refused: ${refusal}`);
   }
 
   #refuse(reason: string): void {
@@ -265,6 +267,11 @@ export class StagedSet implements UnsettledSet {
     this.#reader.release();
     this.#phase = DONE;
   }
+}
+
+/** What is not there (it was refused when it came) is what a removal asks for. */
+function isRemoval({ kind }: Change): boolean {
+  return kind.startsWith("remove_");
 }
 
 /** The routes of one listener that a set adds and removes, by folded host. */

@@ -59,7 +59,7 @@ export class KeeperRig {
     this.#replicas = [new Replica(target), new Replica(target)];
     const targets: ChangeTargets & { listenOn(address: SocketAddress): void } = {
       serving: () => [0, 1],
-      send: (blocks, revision) => this.#send(blocks, revision),
+      send: (blocks, revision, except) => this.#send(blocks, revision, except),
       replace: (_worker, reason) => void this.replaced.push(reason),
       // No descriptor is behind it: nobody accepts.
       listenOn: (address) => {
@@ -77,9 +77,10 @@ export class KeeperRig {
     return this.#replicas.every(({ mirror }) => mirror.hashLow === hashLow && mirror.hashHigh === hashHigh);
   }
 
-  #send(blocks: readonly Uint8Array[], revision: number): void {
-    this.sent += 1;
+  #send(blocks: readonly Uint8Array[], revision: number, except?: ReadonlySet<number>): void {
+    if (except === undefined || except.size < this.#replicas.length) this.sent += 1;
     this.#replicas.forEach((replica, worker) => {
+      if (except?.has(worker) === true) return;
       const refusals = replica.follow(Buffer.concat(blocks));
       const { hashLow, hashHigh } = replica.mirror;
       this.keeper.changes.onAck(worker, revision, { hashLow, hashHigh, sessions: 0, refusals });

@@ -16,5 +16,5 @@ export function reattach<M, O extends { readonly address: SocketAddress }>(
   for (const { object } of entries.values()) {
     if (formatAddress(object.address) === address) changes.push(...transition(undefined, object));
   }
-  return changes.length === 0 ? null : { take: () => changes, back: () => [] };
+  return changes.length === 0 ? null : { name: "", take: () => changes, back: () => [] };
 }

@@ -58,6 +58,7 @@ export class Table<M, O extends object> {
   step(key: string, after: Entry<M, O> | undefined): Step {
     const before = this.entries.get(key);
     return {
+      name: `${this.kind} ${key}`,
       take: () => this.#set(key, before, after),
       back: () => (this.entries.get(key) === after ? this.#set(key, after, before) : []),
     };
@@ -81,6 +82,8 @@ export class Table<M, O extends object> {
 
 /** A change of one entry that can be taken and taken back; each returns what workers have to do. */
 export interface Step {
+  /** Of the entry, among all of the state; "": it changes none. */
+  readonly name: string;
   take(): Change[];
   back(): Change[];
 }
