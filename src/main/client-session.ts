@@ -8,14 +8,19 @@ import { commandError } from "../command/errors.ts";
 import { FRAME, FrameDecoder } from "../command/framing.ts";
 import type { Request, Response } from "../command/gen/sozu_pb.ts";
 import { RequestSchema, ResponseSchema } from "../command/gen/sozu_pb.ts";
+import { type ReadRequest, readingRequest } from "../command/large-request.ts";
 import { decodeMessage, encodeMessage, failureResponse, processingResponse } from "../command/messages.ts";
 import { missingField } from "../command/required.ts";
 import type { Subscriber } from "./events.ts";
+import { inSlices } from "./slices.ts";
 
 /** Stock clients give up after a second of silence (decisions 6). */
 const PROCESSING_INTERVAL_MS = 500;
 /** A client that does not take its answer for this long is dropped. */
 const DRAIN_TIMEOUT_MS = 10_000;
+
+/** A larger request is decoded in slices. */
+const AT_ONCE_BYTES_MAX = 65_536;
 
 /** Answers one request. `progress` sets the text of the PROCESSING messages that are sent while it works. */
 export type RequestHandler = (request: Request, progress: (text: string) => void) => Promise<Response>;
@@ -176,12 +181,22 @@ export class ClientSession implements Subscriber {
   }
 
   #answer(body: Uint8Array): void {
-    const request = decodeMessage(RequestSchema, body);
-    if (request === null) {
+    if (body.length <= AT_ONCE_BYTES_MAX) {
+      const request = decodeMessage(RequestSchema, body);
+      this.#take(request === null ? null : { request, missing: missingField(RequestSchema, request) });
+      return;
+    }
+    this.#begin();
+    // It never rejects: what cannot be decoded is null.
+    inSlices(readingRequest(body.slice())).then((read) => this.#take(read));
+  }
+
+  #take(read: ReadRequest | null): void {
+    if (read === null) {
       this.#refuse("it is not a Request");
       return;
     }
-    const missing = missingField(RequestSchema, request);
+    const { request, missing } = read;
     if (missing !== null) {
       this.#refuse(`${missing} is missing`);
       return;
