@@ -5,12 +5,18 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import tls from "node:tls";
 import { connect, decodeRecords, ResponseStatus } from "../src/client/index.ts";
+import { ListenerType } from "../src/command/gen/sozu_pb.ts";
+import { request } from "../src/command/messages.ts";
+import { encodeRecord } from "../src/command/records.ts";
+import { makeCertificate } from "../test/command/certs.ts";
 import { httpBackend } from "./lib/backend.ts";
 import { Dice, hashes, httpListener, local, order, randomChange, send } from "./lib/changes.ts";
 import { once } from "./lib/client.ts";
 import { Load } from "./lib/load.ts";
 import { freePort } from "./lib/ports.ts";
+import { residentBytes } from "./lib/processes.ts";
 import { startProxy } from "./lib/proxy.ts";
 import { until } from "./lib/scope.ts";
 
@@ -276,3 +282,49 @@ test("CP-13 20,000 frontends are loaded under load: no failed request, other cli
   for (const [name, own] of found) assert.deepEqual(own, found.get("main"), name);
   assert.equal((await once(proxy.port, REQUEST.replace("localhost", "h19999.test")))?.status, 200);
 });
+
+test("CP-13 10,000 certificates are loaded under load: no failed request, and each name gets its own", async (t) => {
+  const backend = await httpBackend(t, (_request, response) => response.end("ok"));
+  const proxy = await startProxy(t, { workers: 2, clusters: { app: { backends: [backend.port] } } });
+  const { pid, workerPids } = proxy;
+  const before = [pid, ...workerPids].map(residentBytes);
+  const port = await freePort();
+  const address = local(port);
+  const timeouts = { frontTimeout: 60, backTimeout: 30, connectTimeout: 3, requestTimeout: 10 };
+  const listener = { address, stickyName: "S", expectProxy: false, ...timeouts, active: false, sendTls13Tickets: 4n };
+  const requests = [
+    request({ case: "addHttpsListener", value: listener }),
+    request({ case: "activateListener", value: { address, proxy: ListenerType.HTTPS, fromScm: false } }),
+  ];
+  const authority = makeCertificate({ commonName: "Test CA", names: [], isAuthority: true });
+  for (let i = 0; i < 10_000; i++) {
+    const { pem, key } = makeCertificate({ names: [`h${i}.test`], commonName: `h${i}.test`, issuer: authority });
+    const certificate = { certificate: pem, certificateChain: [], key, versions: [], names: [] };
+    requests.push(request({ case: "addCertificate", value: { address, certificate } }));
+  }
+  const path = join(proxy.folder, "certificates.json");
+  writeFileSync(path, requests.map((each, index) => encodeRecord(each, index)).join(""));
+  const load = new Load(proxy.port, { connections: 8 });
+  t.after(() => void load.stop());
+  await until("the load runs", () => load.served > 50);
+  const { message } = await order(proxy.socketPath, { case: "loadState", value: path });
+  assert.match(message, /, 20004 ok messages, 0 errors$/);
+  assert.deepEqual((await load.stop()).failures, []);
+  for (const name of ["h0.test", "h4711.test", "h9999.test"]) assert.equal(await nameOf(port, name), name);
+  const found = await hashes(proxy.socketPath);
+  for (const [name, own] of found) assert.deepEqual(own, found.get("main"), name);
+  const grown = [pid, ...workerPids].map((each, i) => Math.round((residentBytes(each) - before[i]!) / 1e6));
+  t.diagnostic(`grown by ${grown.join(", ")} MB (main, workers)`);
+  assert.ok(Math.max(...grown) < 250);
+});
+
+/** The common name of the certificate that a client gets for a host. */
+function nameOf(port: number, servername: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = tls.connect({ port, host: "127.0.0.1", servername, rejectUnauthorized: false }, () => {
+      resolve(String(socket.getPeerCertificate().subject.CN));
+      socket.destroy();
+    });
+    socket.on("error", reject);
+  });
+}
