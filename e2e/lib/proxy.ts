@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url";
 import { type ConfigSpec, renderConfig, type TomlKeys } from "./config.ts";
 import { ask, STATUS } from "./control.ts";
 import { freePort } from "./ports.ts";
-import { commandLine, descendants, isAlive, withEnvironment } from "./processes.ts";
+import { commandLine, isAlive, withEnvironment } from "./processes.ts";
 import { type Scope, sleep, until } from "./scope.ts";
 
 /** The checkout. */
@@ -78,7 +78,9 @@ export class RunningProxy {
   readonly port: number;
   readonly folder: string;
   readonly socketPath: string;
-  readonly #child: ChildProcess;
+  #child: ChildProcess;
+  readonly #command: readonly string[];
+  readonly #env: Readonly<Record<string, string>>;
   readonly #mark: string;
   readonly #output: Buffer[];
   readonly #release: string;
@@ -92,14 +94,27 @@ export class RunningProxy {
     const release = options.release?.(folder) ?? currentRelease();
     this.#release = release;
     const program = [join(release, "bin", "node"), "--disable-sigusr1", join(release, "js", "cli", "main.js")];
-    const command = [...program, "start", "-c", join(folder, "config.toml"), ...(options.args ?? [])];
-    this.#child = spawn(command[0] as string, command.slice(1), {
-      cwd: folder,
+    this.#command = [...program, "start", "-c", join(folder, "config.toml"), ...(options.args ?? [])];
+    this.#env = { ...options.env, SOZU_E2E: this.#mark.slice("SOZU_E2E=".length) };
+    this.#child = this.#spawn();
+  }
+
+  /** Starts main once more, after it has ended; resolves when it is ready. */
+  async restart(): Promise<void> {
+    assert.ok(this.exited, "main still runs");
+    this.#child = this.#spawn();
+    await this.ready(20_000);
+  }
+
+  #spawn(): ChildProcess {
+    const child = spawn(this.#command[0] as string, this.#command.slice(1), {
+      cwd: this.folder,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, NODE_OPTIONS: "", ...options.env, SOZU_E2E: this.#mark.slice("SOZU_E2E=".length) },
+      env: { ...process.env, NODE_OPTIONS: "", ...this.#env },
     });
-    this.#child.stdout?.on("data", (chunk: Buffer) => this.#output.push(chunk));
-    this.#child.stderr?.on("data", (chunk: Buffer) => this.#output.push(chunk));
+    child.stdout?.on("data", (chunk: Buffer) => this.#output.push(chunk));
+    child.stderr?.on("data", (chunk: Buffer) => this.#output.push(chunk));
+    return child;
   }
 
   /** Pid of main. */
@@ -121,9 +136,9 @@ export class RunningProxy {
     return Buffer.concat(this.#output).toString();
   }
 
-  /** Pids of the workers that are alive: the children of main that run the worker's entry. */
+  /** Pids of the workers that are alive, whichever main started them. */
   get workerPids(): number[] {
-    return descendants(this.pid).filter((pid) => commandLine(pid).includes("/worker/"));
+    return this.leftOver.filter((pid) => commandLine(pid).includes("/worker/"));
   }
 
   /** Lines of the access log so far, without the line breaks. */

@@ -356,6 +356,8 @@ export interface WorkerSettings {
   readonly bufferSize: number;
   /** Seconds. */
   readonly acceptQueueTimeout: number;
+  /** Seconds without a main after which the worker finishes and ends; 0 or none: for ever. */
+  readonly orphanTimeout?: number;
   readonly zombieCheckInterval: number;
   /** Filter directives of spec 12.1. */
   readonly logLevel: string;

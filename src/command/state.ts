@@ -161,36 +161,47 @@ export class ConfigState {
 
   /** The requests that rebuild this state, in the order of spec 4.8; deterministic. */
   toRequests(): Request[] {
-    const requests: Request[] = [];
-    const push = (requestType: Request["requestType"]): void => {
-      requests.push(create(RequestSchema, { requestType }));
-    };
-    for (const { message } of byAddress(this.httpListeners)) {
-      push({ case: "addHttpListener", value: message });
-      if (message.active) push({ case: "activateListener", value: activation(message.address!, ListenerType.HTTP) });
+    return Array.from(this.entries(), ([request]) => request);
+  }
+
+  /** The same, with where each object comes from. The state must not change meanwhile. */
+  *entries(): Generator<readonly [request: Request, origin: Origin]> {
+    const made = (requestType: Request["requestType"], { origin }: { readonly origin: Origin }) =>
+      [create(RequestSchema, { requestType }), origin] as const;
+    for (const entry of byAddress(this.httpListeners)) {
+      const { message } = entry;
+      yield made({ case: "addHttpListener", value: message }, entry);
+      if (!message.active) continue;
+      yield made({ case: "activateListener", value: activation(message.address!, ListenerType.HTTP) }, entry);
     }
-    for (const { message } of byAddress(this.httpsListeners)) {
-      push({ case: "addHttpsListener", value: message });
-      if (message.active) push({ case: "activateListener", value: activation(message.address!, ListenerType.HTTPS) });
+    for (const entry of byAddress(this.httpsListeners)) {
+      const { message } = entry;
+      yield made({ case: "addHttpsListener", value: message }, entry);
+      if (!message.active) continue;
+      yield made({ case: "activateListener", value: activation(message.address!, ListenerType.HTTPS) }, entry);
     }
-    for (const { message } of byAddress(this.tcpListeners)) push({ case: "addTcpListener", value: message });
-    for (const { message } of byAddress(this.udpListeners)) push({ case: "addUdpListener", value: message });
-    for (const entry of sortedEntries(this.clusters.entries)) push({ case: "addCluster", value: entry.message });
+    for (const entry of byAddress(this.tcpListeners))
+      yield made({ case: "addTcpListener", value: entry.message }, entry);
+    for (const entry of byAddress(this.udpListeners))
+      yield made({ case: "addUdpListener", value: entry.message }, entry);
+    for (const entry of sortedEntries(this.clusters.entries)) {
+      yield made({ case: "addCluster", value: entry.message }, entry);
+    }
     for (const entry of sortedEntries(this.httpFrontends.entries)) {
-      push({ case: "addHttpFrontend", value: entry.message });
+      yield made({ case: "addHttpFrontend", value: entry.message }, entry);
     }
-    for (const entry of sortedEntries(this.certificates.entries))
-      push({ case: "addCertificate", value: entry.message });
+    for (const entry of sortedEntries(this.certificates.entries)) {
+      yield made({ case: "addCertificate", value: entry.message }, entry);
+    }
     for (const entry of sortedEntries(this.httpsFrontends.entries)) {
-      push({ case: "addHttpsFrontend", value: entry.message });
+      yield made({ case: "addHttpsFrontend", value: entry.message }, entry);
     }
-    for (const { message } of byAge(this.tcpFrontends)) push({ case: "addTcpFrontend", value: message });
-    for (const { message } of byAge(this.udpFrontends)) push({ case: "addUdpFrontend", value: message });
+    for (const entry of byAge(this.tcpFrontends)) yield made({ case: "addTcpFrontend", value: entry.message }, entry);
+    for (const entry of byAge(this.udpFrontends)) yield made({ case: "addUdpFrontend", value: entry.message }, entry);
     const sortedBackends = [...this.backends.entries.values()].sort((a, b) =>
       clusters.compareBackends(a.object, b.object),
     );
-    for (const { message } of sortedBackends) push({ case: "addBackend", value: message });
-    return requests;
+    for (const entry of sortedBackends) yield made({ case: "addBackend", value: entry.message }, entry);
   }
 
   /** The changes that rebuild this state in a worker, unsorted within a kind. */

@@ -52,6 +52,10 @@ export const PACKET = {
   LOG_FILES: 24,
   /** Body: keys of session tickets, newest first. Before RUN, and at each rotation. */
   TICKET_KEYS: 15,
+  /** Body: JSON of `Place`. Descriptor: the listening socket on which a later main may adopt the worker. Before RUN. */
+  DOOR: 17,
+  /** Descriptor: the journal for a later main; it counts instead of an earlier one. */
+  JOURNAL: 18,
   /** Body: JSON of `CertificateQuery`. Answered by CERTIFICATES packets with the same number. */
   QUERY_CERTIFICATES: 16,
 
@@ -80,6 +84,43 @@ export const PACKET = {
   /** Body: some of the `ServedCertificate`s that were asked for (`decodeList`). Number: that of the query. */
   CERTIFICATES: 74,
 } as const;
+
+/**
+ * What a new main and a worker whose main is gone say on the connection through the worker's door (decisions 25). Any two
+ * releases must understand each other here, whatever protocol they speak otherwise: these packets never change.
+ */
+export const ADOPTION = {
+  /** Main asks. Descriptor: the worker's new channel, which it takes when the version in the header is its own. */
+  ASK: 128,
+  /** Body: JSON of `Adoptable`. Descriptors: the stats page and, if there is one, the journal. */
+  WORKER: 129,
+  /** Body: JSON of `Listen`, `lentBy` null: its own sockets, else borrowed ones. Descriptors: duplicates of them. */
+  SOCKETS: 130,
+  /** That was all. From now on it listens to the new channel, if both speak one version. */
+  END: 131,
+  /** Main asks a worker of another version to leave: successors accept on its sockets. Number: seconds it may take. */
+  LEAVE: 132,
+} as const;
+
+/** Where a worker stands among its like: what a later main has to know of it. */
+export interface Place {
+  readonly slot: number;
+  readonly release: { readonly node: string; readonly code: string };
+}
+
+/** Body of ADOPTION.WORKER. */
+export interface Adoptable extends Place {
+  readonly id: number;
+  readonly pid: number;
+  readonly livedMs: number;
+  /** It accepts no more, and how long it may still take; null: for ever. */
+  readonly leaving: boolean;
+  readonly drainLeftMs: number | null;
+  /** `on`, or `off: ` and why. */
+  readonly sandbox: string;
+  readonly hashLow: number;
+  readonly hashHigh: number;
+}
 
 /** A decoded packet. `body` is a view of what was given to decodePacket. */
 export interface Packet {

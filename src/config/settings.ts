@@ -35,6 +35,8 @@ export interface GlobalSettings extends SocketSettings {
   readonly workerMemoryLimitBytes: number;
   /** Of workers that were upgraded; 0 is for ever. */
   readonly drainTimeoutSeconds: number;
+  /** Of workers without a main; 0 is for ever. */
+  readonly orphanTimeoutSeconds: number;
   readonly pidFilePath: string | null;
   /** Absolute path of the state file; null: none. */
   readonly savedState: string | null;
@@ -102,6 +104,7 @@ export function resolveSettings(
     sandbox: values.sandbox ?? "on",
     workerMemoryLimitBytes: values.worker_memory_limit ?? 0,
     drainTimeoutSeconds: values.drain_timeout ?? 3600,
+    orphanTimeoutSeconds: values.orphan_timeout ?? 0,
     pidFilePath: optionalPath(values.pid_file_path, folder),
     savedState: optionalPath(values.saved_state, folder),
     automaticStateSave: values.automatic_state_save ?? false,
@@ -147,6 +150,7 @@ export function workerSettings(settings: GlobalSettings, workerId: number): Work
     accessLogsTls: settings.accessLogsTls,
     sandbox: settings.sandbox,
     memoryLimit: settings.workerMemoryLimitBytes,
+    orphanTimeout: settings.orphanTimeoutSeconds,
     metricDetail: settings.clusterMetrics ? settings.metricDetail : 0,
   };
 }

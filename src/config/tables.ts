@@ -112,6 +112,11 @@ export const GLOBAL_KEYS = {
     "`3600`",
     "How long a worker that was upgraded may finish its connections (an addition); 0 is for ever.",
   ),
+  orphan_timeout: key(
+    seconds(),
+    "`0`",
+    "How long workers serve on without a main before they finish and end (an addition); 0 is for ever.",
+  ),
   handle_process_affinity: laterKey("Bind workers to processors.", false),
   ctl_command_timeout: key(integer(0, 86_400_000, "milliseconds"), "`1000`", "How long the CLI waits; 0 is for ever."),
   pid_file_path: key(path(), "none", "Where main writes its process id."),

@@ -30,6 +30,9 @@ export class Actors {
     this.#clients = clients;
   }
 
+  /** Called when there is one more. */
+  onClient: () => void = () => undefined;
+
   /** How many clients there were. */
   get clients(): number {
     return this.#clients;
@@ -38,6 +41,7 @@ export class Actors {
   /** A client that has just connected. */
   client(peer: Peer): AuditClient {
     this.#clients += 1;
+    this.onClient();
     const { pid, uid, gid } = peer;
     return {
       actor: { uid, gid, pid, user: this.#userOf(uid), comm: commOf(peer) },

@@ -46,6 +46,7 @@ export interface CarriedWorker {
 
 /** A place. Workers are named by their ids. */
 export interface CarriedSlot {
+  /** -1: it gets a new one. */
   readonly pageFd: number;
   readonly release: Release;
   readonly worker: number | null;
@@ -57,8 +58,11 @@ export interface CarriedSlot {
 /** The supervisor. */
 export interface CarriedSupervisor {
   readonly nextId: number;
-  readonly ticketKeys: CarriedTicketKeys;
+  /** null: new ones are made. */
+  readonly ticketKeys: CarriedTicketKeys | null;
   readonly maxConnectionsPerIp: number;
+  /** What rows of stats pages record; null, or none: what the settings say. */
+  readonly metricDetail?: number | null;
   readonly slots: readonly CarriedSlot[];
   readonly workers: readonly CarriedWorker[];
 }

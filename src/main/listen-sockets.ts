@@ -93,6 +93,22 @@ export class ListenSockets {
     for (const [address, fd] of carried.inherited) this.#inherited.set(address, fd);
   }
 
+  /** Goes on with sockets that workers hold, by slot; a slot that has none (-1) gets a new one. null, or why not. */
+  adopt(address: SocketAddress, held: readonly number[]): string | null {
+    const given = this.#inherited.get(formatAddress(address));
+    const fds: number[] = [];
+    let problem: string | null = null;
+    for (let slot = 0; slot < this.#slots; slot++) {
+      let fd = held[slot] ?? -1;
+      if (fd < 0) fd = given === undefined ? listenTcp(address, { reusePort: true }) : dup(given);
+      if (fd < 0) problem = explain(address, -fd);
+      else fds.push(fd);
+    }
+    if (problem === null) this.#entries.set(formatAddress(address), { address, fds, inherited: given !== undefined });
+    else for (const fd of fds) close(fd);
+    return problem;
+  }
+
   /** The sockets of one slot, in the order of `addresses()`. */
   ofSlot(slot: number): { readonly addresses: readonly SocketAddress[]; readonly fds: readonly number[] } {
     const entries = [...this.#entries.values()];

@@ -13,10 +13,13 @@ import { type AuditClient, AuditLog } from "../observe/audit.ts";
 import { Logger } from "../observe/logger.ts";
 import { BatchSink } from "../observe/sink.ts";
 import { statsPageBytes } from "../observe/stats-layout.ts";
+import { openTarget } from "../observe/target.ts";
+import { closeAll } from "../os/fdpass.ts";
 import { getNofile, setNofile, unblockSignal } from "../os/process.ts";
 import { limitCoreDumps } from "../os/sandbox.ts";
 import { close } from "../os/sockets.ts";
 import { Actors } from "./actor.ts";
+import { type Found, findWorkers } from "./adopt.ts";
 import { Audit } from "./audit.ts";
 import { AutoSave } from "./auto-save.ts";
 import { buildInfo } from "./build-info.ts";
@@ -26,6 +29,7 @@ import { CommandServer } from "./command-server.ts";
 import { openCommandSocket, removeCommandSocket } from "./command-socket.ts";
 import { EventHub } from "./events.ts";
 import { takeInheritedSockets } from "./inherited-sockets.ts";
+import { JournalKeeper } from "./journal-keeper.ts";
 import { raiseOpenFiles, readFileMax } from "./limits.ts";
 import { ListenSockets } from "./listen-sockets.ts";
 import { LogFiles } from "./log-files.ts";
@@ -42,11 +46,14 @@ import { applySavedState } from "./saved-state.ts";
 import { StateFiles } from "./state-files.ts";
 import { StateKeeper } from "./state-keeper.ts";
 import { Supervisor } from "./supervisor.ts";
+import { type Adoption, dismissForeign, takeOver } from "./takeover.ts";
 
 /** Clusters and backends that a stats page has rows for; beyond it they share one row. Costs nothing until used. */
 const STATS_ROWS = 8192;
 /** How often log lines that wait are written. */
 const LOG_TICK_MS = 200;
+/** For the message of a start that failed. */
+const EXIT_GRACE_MS = 100;
 /** How long clients may take to read their last answer at the end. */
 const CLIENT_GRACE_MS = 1000;
 /** How long an upgrade waits for the last lines of this image. */
@@ -74,6 +81,8 @@ export interface Resumption {
   readonly base: ObjectIndex;
   /** Why the release that was to follow did not; "": this one follows. */
   readonly trouble: string;
+  /** The earlier main was killed, and these are its workers; null: it became this one. */
+  readonly adoption?: Adoption | null;
 }
 
 /** Why main did not start; the message is complete. */
@@ -90,9 +99,30 @@ export class StartError extends Error {
  * @throws StartError when the proxy cannot start; nothing of it is left then.
  */
 export async function runMain(options: MainOptions): Promise<void> {
-  const main = new Main(options);
+  const { commandSocket, workerTimeoutSeconds } = options.settings;
+  const socket = openCommandSocket(commandSocket);
+  refuseStart(socket.problem);
+  const found = await findWorkers(commandSocket, workerTimeoutSeconds * 1000);
+  if (found !== null) {
+    try {
+      await adopt(found, options, socket.fd);
+    } catch (error) {
+      // The workers serve on, and wait for the next one. Timers of what was set up would keep this process.
+      removeCommandSocket(commandSocket);
+      setTimeout(() => process.exit(1), EXIT_GRACE_MS);
+      throw error;
+    }
+    return;
+  }
+  let main: Main;
   try {
-    await main.start();
+    main = new Main(options);
+  } catch (error) {
+    removeCommandSocket(commandSocket);
+    throw error;
+  }
+  try {
+    await main.start(socket.fd);
   } catch (error) {
     await main.takeDown();
     throw error;
@@ -100,10 +130,28 @@ export async function runMain(options: MainOptions): Promise<void> {
   await main.ended;
 }
 
+/** Goes on with workers of a main that was killed. */
+async function adopt(found: Found, options: MainOptions, commandFd: number): Promise<void> {
+  const { settings, source, strict, state } = options;
+  // Where there is no journal the file and the saved state make the state, as at any start.
+  if (found.journalFd < 0 && settings.savedState !== null) {
+    const sink = new BatchSink(openTarget("stdout"));
+    const { logLevel: directives, logColored: colored } = settings;
+    const logger = new Logger({ tag: "MAIN", pid: process.pid, sink, directives, colored });
+    const problem = await applySavedState({ state, path: settings.savedState, strict, logger });
+    sink.flushSync();
+    refuseStart(problem);
+  }
+  const takeover = await takeOver(found, { settings, source, state, commandFd });
+  refuseStart(raiseOpenFiles(settings.maxConnections, { get: openFiles, setSoft: setNofile, fileMax: readFileMax }));
+  await resumeMain({ ...takeover, trouble: "" }, options.onReady);
+}
+
 /** The same, in the place of the main that left `resumption`; resolves when the proxy has stopped. */
-export async function resumeMain(resumption: Resumption): Promise<void> {
+export async function resumeMain(resumption: Resumption, onReady?: () => void): Promise<void> {
   const { settings, source } = resumption.carry;
-  const main = new Main({ settings, source, state: resumption.state, strict: false, warnings: [] }, resumption);
+  const options = { settings, source, state: resumption.state, strict: false, warnings: [] };
+  const main = new Main(onReady === undefined ? options : { ...options, onReady }, resumption);
   main.resume(resumption);
   await main.ended;
 }
@@ -119,6 +167,7 @@ class Main {
   readonly #logSockets: LogSockets;
   readonly #sockets: ListenSockets;
   readonly #keeper: StateKeeper;
+  readonly #journal: JournalKeeper;
   readonly #certificates: CertificateWatch;
   readonly #files: StateFiles;
   readonly #reloader: Reloader;
@@ -167,7 +216,9 @@ class Main {
       workerTimeoutMs: settings.workerTimeoutSeconds * 1000,
       targets: this.#supervisor,
       onChange: () => this.#autoSave?.touch(),
+      journal: () => this.#journal,
     });
+    this.#journal = this.#makeJournal(carry?.bootGeneration ?? 0);
     this.#metrics = new MetricsService({
       settings,
       version: buildInfo().version,
@@ -187,10 +238,12 @@ class Main {
       base: resumption?.base ?? null,
       settings,
       logger: this.#logger,
+      onBase: (base) => this.#journal.base(base),
       onBusy: (busy) => this.#notify(busy ? reloadingMessage() : "READY=1"),
     });
     this.#autoSave = null;
     this.#actors = new Actors("/etc/passwd", carry?.clientsSoFar ?? 0);
+    this.#actors.onClient = () => this.#journal.note();
     this.#bootGeneration = carry?.bootGeneration ?? 0;
     this.#auditLog = null;
     this.#audit = null;
@@ -206,15 +259,14 @@ class Main {
     });
   }
 
-  async start(): Promise<void> {
+  /** With a command socket that is bound; it is removed by takeDown(). */
+  async start(commandFd: number): Promise<void> {
     const { settings, warnings } = this.#options;
+    this.#commandFd = commandFd;
     for (const warning of warnings) this.#logger.warn("config", warning);
     // Main has every private key in its memory, and so have its children: none of it goes into a file.
     limitCoreDumps();
     refuseStart(raiseOpenFiles(settings.maxConnections, { get: openFiles, setSoft: setNofile, fileMax: readFileMax }));
-    const socket = openCommandSocket(settings.commandSocket);
-    refuseStart(socket.problem);
-    this.#commandFd = socket.fd;
     const auditLog = this.#openAudit();
     if (settings.pidFilePath !== null) this.#writePid(settings.pidFilePath);
     await this.#loadSavedState();
@@ -229,6 +281,8 @@ class Main {
     if (this.#stopping !== null) return;
     refuseStart(problem);
     this.#logger.info("main", `ready: ${settings.workerCount} workers, pid ${process.pid}`);
+    void this.#journal.begin();
+    this.#reloader.base().then((base) => this.#journal.base(base));
     this.#startAutoSave();
     this.#notify("READY=1");
     this.#startWatchdog();
@@ -236,15 +290,56 @@ class Main {
   }
 
   /** Goes on where an earlier main stopped. Nothing is opened that it had open. */
-  resume({ carry, trouble }: Resumption): void {
+  resume({ carry, trouble, base, adoption = null }: Resumption): void {
     limitCoreDumps();
     this.#commandFd = carry.commandFd;
     this.#pidWritten = carry.pidWritten;
     this.#sockets.resume(carry.sockets);
     const auditLog = this.#openAudit();
+    if (adoption !== null) this.#prepareAdoption(adoption);
     for (const signal of SIGNALS) process.on(signal, this.#onSignal);
     unblockSignal(SIGUSR1);
     this.#supervisor.resume(carry.supervisor);
+    this.#journal.base(base);
+    void this.#journal.begin();
+    if (adoption !== null) this.#finishAdoption(adoption, auditLog);
+    else this.#finishUpgrade(carry, trouble, auditLog);
+    this.#startAutoSave();
+    this.#notify(`MAINPID=${process.pid}\nREADY=1`);
+    this.#startWatchdog();
+    if (adoption !== null) this.#options.onReady?.();
+  }
+
+  #prepareAdoption({ listeners }: Adoption): void {
+    const { pidFilePath } = this.#settings;
+    if (pidFilePath !== null) this.#writePid(pidFilePath);
+    const active = this.#keeper.activeListeners();
+    for (const [name, { address, held }] of listeners) {
+      const problem = active.has(name) ? this.#sockets.adopt(address, held) : null;
+      if (problem !== null) this.#logger.error("main", problem);
+      if (!active.has(name)) closeAll(held.filter((fd) => fd >= 0));
+    }
+    const problem = this.#keeper.bindActive();
+    if (problem !== null) this.#logger.error("main", problem);
+  }
+
+  #finishAdoption({ outOfStep, foreignFds, problems }: Adoption, auditLog: AuditLog): void {
+    for (const problem of problems) this.#logger.warn("main", problem);
+    this.#server = this.#serveCommands(auditLog);
+    this.#supervisor.settle(outOfStep);
+    const ids = this.#supervisor.serving();
+    this.#logger.info("main", `adopted the workers of an earlier main: ${ids.join(", ")}; pid ${process.pid}`);
+    if (foreignFds.length === 0) return;
+    const { workerCount, drainTimeoutSeconds } = this.#settings;
+    const timer = setInterval(() => {
+      if (this.#supervisor.serving().length < workerCount) return;
+      clearInterval(timer);
+      dismissForeign(foreignFds, drainTimeoutSeconds);
+    }, LOG_TICK_MS);
+    timer.unref();
+  }
+
+  #finishUpgrade(carry: Carry, trouble: string, auditLog: AuditLog): void {
     const server = this.#serveCommands(auditLog);
     this.#server = server;
     const answer = trouble === "" ? okResponse(UPGRADED + process.pid) : failureResponse(FELL_BACK + trouble);
@@ -254,9 +349,6 @@ class Main {
     server.resume(carry.clients, answer);
     if (trouble === "") this.#events.emit({ kind: EventKind.MAIN_UPGRADED });
     this.#logger.info("main", `${answer.message}, release ${releaseName(ownRelease())}`);
-    this.#startAutoSave();
-    this.#notify(`MAINPID=${process.pid}\nREADY=1`);
-    this.#startWatchdog();
   }
 
   /** Ends the workers; the first call decides when the rest of main follows. */
@@ -291,6 +383,7 @@ class Main {
     if (this.#pidWritten && this.#settings.pidFilePath !== null) removePidFile(this.#settings.pidFilePath);
     clearInterval(this.#logTimer);
     this.#metrics.close();
+    this.#journal.close();
     this.#auditLog?.close();
     this.#logFiles.close();
     this.#sink.flushSync();
@@ -340,10 +433,28 @@ class Main {
       onAck: (worker, revision, standing) => this.#keeper.changes.onAck(worker, revision, standing),
       onGone: (worker) => this.#keeper.changes.onGone(worker),
       onEvent: (worker, event) => this.#events.emitOf(worker, event),
+      onFacts: () => this.#journal.note(),
       onTick: (nowMs) => {
         this.#keeper.changes.expire(nowMs);
         this.#certificates.tick(Date.now() / 1000);
       },
+    });
+  }
+
+  #makeJournal(bootGeneration: number): JournalKeeper {
+    return new JournalKeeper({
+      keeper: this.#keeper,
+      logger: this.#logger,
+      bootGeneration,
+      facts: () => ({
+        settings: this.#settings,
+        source: this.#options.source,
+        directives: this.#logger.directives,
+        bootGeneration,
+        clientsSoFar: this.#actors.clients,
+        ...this.#supervisor.facts(),
+      }),
+      publish: (readFd) => this.#supervisor.keepJournal(readFd),
     });
   }
 

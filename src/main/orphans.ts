@@ -1,5 +1,5 @@
-// Workers that an earlier main left behind when it was killed: they serve on (design section 5) and hold their ports.
-// Until a new main can adopt them, it can at least name them. They are told by their command line.
+// Workers that an earlier main left behind when it was killed: they serve on (design section 5) and hold their ports until
+// a new main adopts them (adopt.ts). They are told by their command line; those that cannot be adopted are at least named.
 
 import { readdirSync, readFileSync } from "node:fs";
 
@@ -13,6 +13,12 @@ export function findOrphans(commandSocket: string, procFolder = "/proc"): number
     if (worker && args.includes(`--command-socket=${commandSocket}`)) pids.push(Number(name));
   }
   return pids.sort((a, b) => a - b);
+}
+
+/** Whether this process is the worker with this id of this command socket. */
+export function isWorker(pid: number, id: number, commandSocket: string, procFolder = "/proc"): boolean {
+  const args = readArguments(`${procFolder}/${pid}/cmdline`);
+  return args.includes(`--worker=${id}`) && args.includes(`--command-socket=${commandSocket}`);
 }
 
 /** What to add to a refusal to start, or "". */

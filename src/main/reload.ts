@@ -35,6 +35,8 @@ export interface ReloaderOptions {
   /** The settings that are in force until the next start. */
   readonly settings: GlobalSettings;
   readonly logger: Logger;
+  /** Called with the objects of a file that was loaded. */
+  readonly onBase?: (base: ObjectIndex) => void;
   /** Called when a reload begins and when it has ended. */
   readonly onBusy?: (busy: boolean) => void;
 }
@@ -102,6 +104,7 @@ export class Reloader {
     const outcome = await applySet(keeper, plan.requests, { origin: "file", progress, trail });
     if (outcome.kind === "refused") return failureResponse(`${outcome.reason}; nothing was applied`);
     this.#base = file.index;
+    this.#options.onBase?.(file.index);
     if (outcome.kind === "timed out") return failureResponse(`${text}; ${lateText(outcome.workers)}`, content);
     const note = outcome.note === "" ? "" : `; ${outcome.note}`;
     return okResponse(`Successfully reloaded ${path}: ${text}${note}`, content);

@@ -18,6 +18,7 @@ import type { Step } from "../command/state/table.ts";
 import type { Applied, ConfigState, Origin, Refused } from "../command/state.ts";
 import type { Trail } from "./audit.ts";
 import { ChangeLog, type ChangeTargets, type Outcome } from "./change-log.ts";
+import { journalItem } from "./journal.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
 import { inSlices } from "./slices.ts";
 
@@ -36,6 +37,15 @@ export interface StateKeeperOptions {
   readonly targets: ChangeTargets & { listenOn(address: SocketAddress): void };
   /** Called after each change of the state. */
   onChange(): void;
+  /** What a later main must know of changes (journal.ts); null while nobody keeps it. */
+  journal?(): ChangeJournal | null;
+}
+
+/** Hears of every request that was taken, before any worker does. */
+export interface ChangeJournal {
+  /** Items of journalItem(), one change that made `revision`. */
+  taken(items: readonly Uint8Array[], revision: number): void;
+  undone(revision: number): void;
 }
 
 /** What became of a request on main. */
@@ -99,13 +109,22 @@ export class StateKeeper {
 
   /** Binds the listeners that are active, before any worker runs. Returns null or the reason why one cannot be. */
   bindActive(): string | null {
-    for (const table of [this.state.httpListeners, this.state.httpsListeners]) {
-      for (const { object } of table.entries.values()) {
-        const problem = object.active ? this.#options.sockets.open(object.address) : null;
-        if (problem !== null) return problem;
-      }
+    for (const address of this.activeListeners().values()) {
+      const problem = this.#options.sockets.open(address);
+      if (problem !== null) return problem;
     }
     return null;
+  }
+
+  /** The addresses of active listeners, by name. */
+  activeListeners(): ReadonlyMap<string, SocketAddress> {
+    const active = new Map<string, SocketAddress>();
+    for (const table of [this.state.httpListeners, this.state.httpsListeners]) {
+      for (const { object } of table.entries.values()) {
+        if (object.active) active.set(formatAddress(object.address), object.address);
+      }
+    }
+    return active;
   }
 
   /** Applies a request and resolves with its answer once every worker has it. */
@@ -155,7 +174,9 @@ export class StateKeeper {
       if (typeof prepared === "string") return prepared;
       this.state.count(request.requestType.case);
       if (prepared instanceof CommandError) return { kind: "refused", error: prepared };
-      const submission = this.#submit(this.state.take(prepared as readonly Step[]), null);
+      const applied = this.state.take(prepared as readonly Step[]);
+      const items = this.#journal === null || applied.steps.length === 0 ? NO_ITEMS : [journalItem(request, origin)];
+      const submission = this.#submit(applied, null, items);
       if (submission.kind === "published") this.#remember(prepared as readonly Step[], submission.outcome);
       return submission;
     }
@@ -187,6 +208,24 @@ export class StateKeeper {
    * Their sockets must be open already (openFor).
    */
   async submitAll(requests: readonly Request[], options: SetOptions): Promise<SetSubmission> {
+    const release = await this.#lock();
+    const takeAll = this.#takeAll(requests, options);
+    let taken: SetSubmission | null = null;
+    const run = function* run(): Generator<void, void> {
+      taken = yield* takeAll;
+    };
+    await this.#run(run()).catch((error: unknown) => {
+      release();
+      throw error;
+    });
+    const submission = taken as unknown as SetSubmission;
+    if (submission.kind === "taken") submission.outcome.then(release);
+    else release();
+    return submission;
+  }
+
+  /** Everything under way is settled, and no change begins until the function that it resolves with is called. */
+  async #lock(): Promise<() => void> {
     while (this.#busy) await this.#idle;
     this.#busy = true;
     let release = (): void => undefined;
@@ -197,24 +236,14 @@ export class StateKeeper {
       };
     });
     await Promise.all(this.#unsettled.values());
-    const submission = await this.#runAll(this.#takeAll(requests, options)).catch((error: unknown) => {
-      release();
-      throw error;
-    });
-    if (submission.kind === "taken") submission.outcome.then(release);
-    else release();
-    return submission;
+    return release;
   }
 
-  async #runAll(takeAll: Generator<void, SetSubmission>): Promise<SetSubmission> {
-    let submission: SetSubmission | null = null;
-    this.#running = (function* run(): Generator<void, void> {
-      submission = yield* takeAll;
-    })();
-    await inSlices(this.#running).finally(() => {
+  async #run(steps: Generator<void, void>): Promise<void> {
+    this.#running = steps;
+    await inSlices(steps).finally(() => {
       this.#running = null;
     });
-    return submission as unknown as SetSubmission;
   }
 
   *#takeAll(
@@ -223,6 +252,7 @@ export class StateKeeper {
   ): Generator<void, SetSubmission> {
     const changes: Change[] = [];
     const steps: Step[] = [];
+    const items: Uint8Array[] = [];
     const counts = { published: 0, stored: 0 };
     for (let index = 0; index < requests.length; index++) {
       const request = requests[index]!;
@@ -237,14 +267,25 @@ export class StateKeeper {
       else if (applied.steps.length > 0) counts.stored += 1;
       for (const change of applied.changes) changes.push(change);
       for (const step of applied.steps) steps.push(step);
+      if (this.#journal !== null && applied.steps.length > 0) items.push(journalItem(request, origin));
       yield;
     }
     const applied: Applied = { ok: true, changes, steps };
     const block = changes.length === 0 ? null : yield* encodingChanges(this.state, changes);
-    const submission = this.#submit(applied, block);
+    const submission = this.#submit(applied, block, items);
     if (submission.kind === "unbound") return { kind: "refused", index: -1, reason: submission.reason };
     const outcome = submission.kind === "published" ? submission.outcome : Promise.resolve(NOTHING_SENT);
     return { kind: "taken", counts, outcome };
+  }
+
+  /** Runs steps during which the state stays as it is: changes wait. It may not need the workers. */
+  async exclusively(steps: Generator<void, void>): Promise<void> {
+    const release = await this.#lock();
+    try {
+      await this.#run(steps);
+    } finally {
+      release();
+    }
   }
 
   /** Whoever needs the whole state now cannot wait for slices. */
@@ -253,14 +294,24 @@ export class StateKeeper {
     while (running !== null && running.next().done !== true);
   }
 
-  #submit(applied: Applied, block: Uint8Array | null): Exclude<Submission, { kind: "refused" }> {
+  get #journal(): ChangeJournal | null {
+    return this.#options.journal?.() ?? null;
+  }
+
+  #submit(
+    applied: Applied,
+    block: Uint8Array | null,
+    items: readonly Uint8Array[],
+  ): Exclude<Submission, { kind: "refused" }> {
     if (applied.steps.length === 0) return { kind: "unchanged" };
     if (applied.changes.length === 0) {
+      this.#journal?.taken(items, this.state.revision);
       this.#options.onChange();
       return { kind: "stored" };
     }
     const problem = this.#bind(applied);
     if (problem !== null) return { kind: "unbound", reason: problem };
+    this.#journal?.taken(items, this.state.revision);
     for (const address of activated(applied.changes)) this.#options.targets.listenOn(address);
     this.#options.onChange();
     return { kind: "published", outcome: this.#followUp(applied, block ?? encodeChanges(this.state, applied.changes)) };
@@ -315,13 +366,15 @@ export class StateKeeper {
 
   #publish(applied: Applied, block: Uint8Array): Promise<Outcome> {
     const { state } = this;
+    const { revision } = state;
     const outcome = this.changes.record({
-      revision: state.revision,
+      revision,
       hash: { low: state.mirror.hashLow, high: state.mirror.hashHigh },
       block,
       deadlineMs: performance.now() + this.#options.workerTimeoutMs + applied.changes.length * CHANGE_MS,
       undo: (refusers) => {
         const back = state.revert(applied);
+        this.#journal?.undone(revision);
         this.#options.onChange();
         const hash = { low: state.mirror.hashLow, high: state.mirror.hashHigh };
         if (back.length > 0) this.changes.correct(encodeChanges(state, back), state.revision, hash, refusers);
@@ -380,6 +433,7 @@ const FRONTEND_PROTOCOLS: Readonly<Record<string, "http" | "https" | "tcp" | "ud
 /** The protocols whose listeners get a socket. */
 const SERVED: readonly ListenerType[] = [ListenerType.HTTP, ListenerType.HTTPS];
 
+const NO_ITEMS: readonly Uint8Array[] = [];
 const NOTHING_SENT: Outcome = { kind: "applied", note: "", accepted: 0, failed: 0 };
 const APPLIED = "Successfully applied request to all workers";
 

@@ -17,6 +17,8 @@ import { fdSize, mapShared, memfd } from "../os/shared.ts";
 import { close } from "../os/sockets.ts";
 import type { CarriedSupervisor } from "./carry.ts";
 import type { ChangeTargets } from "./change-log.ts";
+import { removeDoor } from "./doors.ts";
+import type { JournalFacts } from "./journal.ts";
 import { lend, needsSibling, takeBack } from "./lending.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
 import type { LogFiles } from "./log-files.ts";
@@ -66,6 +68,8 @@ export interface SupervisorOptions {
   onEvent(worker: number, event: WorkerEvent): void;
   /** Called every TICK_MS. */
   onTick(nowMs: number): void;
+  /** Called when what facts() says is no longer so. */
+  onFacts(): void;
 }
 
 /** By worker id: the hash of each cluster that exists there. Only workers that answered. */
@@ -103,6 +107,7 @@ export class Supervisor implements ChangeTargets {
   /** Workers that ended without being told to. */
   deaths: number;
   readonly #ticketKeys: TicketKeys;
+  #journalFd: number;
   #reportEvents: boolean;
   #maxConnectionsPerIp: number;
   #nextId: number;
@@ -128,6 +133,7 @@ export class Supervisor implements ChangeTargets {
     this.#retired = new RetiredStats(() => this.#makeRetired());
     this.deaths = 0;
     this.#ticketKeys = new TicketKeys(randomBytes, performance.now());
+    this.#journalFd = -1;
     this.#reportEvents = false;
     this.#maxConnectionsPerIp = options.maxConnectionsPerIp;
     this.#nextId = 0;
@@ -157,8 +163,9 @@ export class Supervisor implements ChangeTargets {
   /** Goes on with the workers of an earlier main. */
   resume(carried: CarriedSupervisor): void {
     this.#nextId = carried.nextId;
-    this.#ticketKeys.resume(carried.ticketKeys, performance.now());
+    if (carried.ticketKeys !== null) this.#ticketKeys.resume(carried.ticketKeys, performance.now());
     this.#maxConnectionsPerIp = carried.maxConnectionsPerIp;
+    this.#metricDetail = carried.metricDetail ?? null;
     const pages = new Map<number, StatsPage>();
     const pageOf = (fd: number): StatsPage => {
       const page = pages.get(fd) ?? { fd, reader: new StatsReader(mapShared(fd, fdSize(fd))) };
@@ -171,7 +178,8 @@ export class Supervisor implements ChangeTargets {
     const workerOf = (id: number | null): WorkerProcess | null =>
       id === null ? null : (this.#workers.get(id) ?? null);
     for (const [index, each] of carried.slots.entries()) {
-      const slot = new WorkerSlot(index, pageOf(each.pageFd), each.release);
+      const page = each.pageFd < 0 ? this.#makePage(index) : pageOf(each.pageFd);
+      const slot = new WorkerSlot(index, page, each.release);
       this.#slots.push(slot);
       slot.worker = workerOf(each.worker);
       slot.lentTo = workerOf(each.lentTo);
@@ -188,6 +196,33 @@ export class Supervisor implements ChangeTargets {
     this.#tick = setInterval(() => this.#onTick(), TICK_MS);
   }
 
+  /** What a main that comes after a crash cannot learn from workers. */
+  facts(): Pick<JournalFacts, "nextId" | "ticketKeys" | "maxConnectionsPerIp" | "metricDetail"> {
+    return {
+      nextId: this.#nextId,
+      ticketKeys: this.#ticketKeys.carry(performance.now()),
+      maxConnectionsPerIp: this.#maxConnectionsPerIp,
+      metricDetail: this.#metricDetail,
+    };
+  }
+
+  /** Hands the journal to every worker, and to those that follow. */
+  keepJournal(fd: number): void {
+    this.#journalFd = fd;
+    for (const worker of this.#workers.values()) worker.journal(fd);
+  }
+
+  /** After resume(): workers that were found side by side leave, those out of step are replaced. */
+  settle(outOfStep: readonly number[]): void {
+    for (const slot of this.#slots) {
+      if (slot.worker?.state !== WORKER.SERVING) continue;
+      for (const old of slot.leaving.keys()) old.drain(this.#options.drainTimeoutSeconds);
+      if (this.#reportEvents) slot.worker.reportEvents(true);
+    }
+    for (const id of outOfStep) this.replace(id, "its state differs from main's", false);
+    for (const worker of this.#workers.values()) worker.logFiles(this.#options.logFiles);
+  }
+
   /** The other way. */
   carry(): CarriedSupervisor {
     const slots = this.#slots.map((slot) => ({
@@ -200,7 +235,8 @@ export class Supervisor implements ChangeTargets {
     }));
     const workers = [...this.#workers.values()].map((worker) => worker.carry());
     const ticketKeys = this.#ticketKeys.carry(performance.now());
-    return { nextId: this.#nextId, maxConnectionsPerIp: this.#maxConnectionsPerIp, ticketKeys, slots, workers };
+    const { maxConnectionsPerIp } = this;
+    return { nextId: this.#nextId, maxConnectionsPerIp, metricDetail: this.#metricDetail, ticketKeys, slots, workers };
   }
 
   /** The worker that is being upgraded; null: none is. */
@@ -309,6 +345,7 @@ export class Supervisor implements ChangeTargets {
 
   async orderMetrics(order: MetricsOrder, timeoutMs: number): Promise<readonly number[]> {
     this.#metricDetail = order.detail;
+    this.#options.onFacts();
     const workers = [...this.#workers.values()].filter(({ state }) => state < WORKER.STOPPED);
     const send = (worker: WorkerProcess, number: number): void => worker.orderMetrics(number, order);
     const done = await this.#metricsOrders.ask(workers, send, timeoutMs);
@@ -329,6 +366,7 @@ export class Supervisor implements ChangeTargets {
   /** At most 2^32 - 1. Workers started later get it with their settings. */
   setMaxConnectionsPerIp(limit: number): void {
     this.#maxConnectionsPerIp = limit;
+    this.#options.onFacts();
     for (const worker of this.#workers.values()) worker.setMaxConnectionsPerIp(limit);
   }
 
@@ -456,6 +494,7 @@ export class Supervisor implements ChangeTargets {
   #start(slot: WorkerSlot, release: Release, page: StatsPage): WorkerProcess | string {
     const { sockets, commandSocket } = this.#options;
     const id = this.#nextId++;
+    this.#options.onFacts();
     const state = this.#options.snapshot();
     const { addresses, fds } = sockets.ofSlot(slot.index);
     const worker = WorkerProcess.launch(
@@ -472,6 +511,7 @@ export class Supervisor implements ChangeTargets {
         listenFds: fds,
         logFiles: this.#options.logFiles,
         ticketKeys: this.#ticketKeys.bytes,
+        journalFd: this.#journalFd,
         commandSocket,
       },
       this.#events,
@@ -621,6 +661,7 @@ export class Supervisor implements ChangeTargets {
 
   #forget(worker: WorkerProcess): void {
     this.#workers.delete(worker.id);
+    removeDoor(this.#options.commandSocket, worker.id);
     this.#ended.push({ id: worker.id, pid: worker.pid, state: WORKER.STOPPED, answers: false, sandbox: null });
     if (this.#ended.length > REMEMBERED_MAX) this.#ended.shift();
     this.#options.onGone(worker.id);
@@ -653,6 +694,7 @@ export class Supervisor implements ChangeTargets {
     const sinceMs = nowMs - this.#lastTickMs;
     this.#lastTickMs = nowMs;
     if (this.#ticketKeys.tick(nowMs)) {
+      this.#options.onFacts();
       for (const worker of this.#workers.values()) worker.setTicketKeys(this.#ticketKeys.bytes);
     }
     for (const slot of this.#slots) {

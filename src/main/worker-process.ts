@@ -21,6 +21,7 @@ import {
   PACKET_FDS_MAX,
   PACKET_HEADER_BYTES,
   type Packet,
+  type Place,
   type Standing,
 } from "../command/worker-protocol.ts";
 import type { StatsReader } from "../observe/stats-reader.ts";
@@ -33,6 +34,7 @@ import { close, UNIX_SEQPACKET } from "../os/sockets.ts";
 import { unwatchFd, watchFd } from "../os/watcher.ts";
 import type { CarriedWorker } from "./carry.ts";
 import { Channel } from "./channel.ts";
+import { openDoor } from "./doors.ts";
 import type { LogFiles } from "./log-files.ts";
 import { moduleOf, type Release } from "./release.ts";
 import type { StatsPage } from "./worker-slot.ts";
@@ -101,6 +103,8 @@ export interface WorkerStart {
   readonly logFiles: LogFiles;
   /** Of session tickets, newest first. */
   readonly ticketKeys: Uint8Array;
+  /** The journal for a later main; -1: there is none yet. */
+  readonly journalFd: number;
   /** Shown in its command line, so that orphans can be told apart. */
   readonly commandSocket: string;
 }
@@ -193,6 +197,10 @@ export class WorkerProcess {
     worker.logFiles(start.logFiles);
     worker.listen(start.listen, start.listenFds);
     worker.setTicketKeys(start.ticketKeys);
+    if (start.journalFd >= 0) worker.journal(start.journalFd);
+    const door = openDoor(start.commandSocket, start.id);
+    const place: Place = { slot: start.slot, release: start.release };
+    if (door >= 0) worker.#channel.send(encodeJsonPacket(PACKET.DOOR, 0, place), [door], true);
     worker.#channel.send(encodePacket(PACKET.RUN, revision));
     return worker;
   }
@@ -257,6 +265,11 @@ export class WorkerProcess {
     }
     writeAll(file, blocks);
     this.#channel.send(encodePacket(PACKET.CHANGES, revision), [file], true);
+  }
+
+  /** The journal that counts from now on. */
+  journal(fd: number): void {
+    this.#channel.send(encodePacket(PACKET.JOURNAL, 0), [fd]);
   }
 
   ping(number: number): void {

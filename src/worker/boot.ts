@@ -13,6 +13,7 @@ import {
   PACKET_BYTES_MAX,
   PACKET_FDS_MAX,
   type Packet,
+  type Place,
   WORKER_PROTOCOL_VERSION,
 } from "../command/worker-protocol.ts";
 import { EAGAIN } from "../os/errno.ts";
@@ -34,6 +35,10 @@ export interface Start {
   /** Log files by target. */
   readonly logFiles: ReadonlyMap<string, number>;
   readonly listen: readonly { readonly address: SocketAddress; readonly fd: number }[];
+  /** Where a later main may come in; null: nowhere. */
+  readonly door: { readonly fd: number; readonly place: Place } | null;
+  /** -1: there is none yet. */
+  readonly journalFd: number;
 }
 
 /** Reads the start from the channel and runs the worker. Ends the process when main is gone or sends something else. */
@@ -44,6 +49,8 @@ export function boot(): void {
   const listen: { address: SocketAddress; fd: number }[] = [];
   let logFiles: ReadonlyMap<string, number> = new Map();
   let hello: Hello | null = null;
+  let door: Start["door"] = null;
+  let journalFd = -1;
   let fds: number[] = [];
   const onPacket = (packet: Packet, received: number[]): void => {
     switch (packet.kind) {
@@ -61,11 +68,31 @@ export function boot(): void {
       case PACKET.TICKET_KEYS:
         if (!takeTicketKeys(packet.body)) abort("main sent broken ticket keys");
         return;
+      case PACKET.DOOR: {
+        const place = decodeJson<Place>(packet.body);
+        if (place === null || received.length !== 1) closeAll(received);
+        else door = { fd: received[0] as number, place };
+        return;
+      }
+      case PACKET.JOURNAL:
+        closeAll(journalFd < 0 ? [] : [journalFd]);
+        journalFd = received[0] ?? -1;
+        return;
       case PACKET.RUN: {
         if (hello === null) abort("main sent no settings");
         unwatchFd(CHANNEL_FD);
         const [stateFd, statsFd] = fds;
-        run({ channelFd: CHANNEL_FD, hello, revision: packet.number, stateFd, statsFd, logFiles, listen });
+        run({
+          channelFd: CHANNEL_FD,
+          hello,
+          revision: packet.number,
+          stateFd,
+          statsFd,
+          logFiles,
+          listen,
+          door,
+          journalFd,
+        });
         return;
       }
       case PACKET.SOFT_STOP:

@@ -47,6 +47,11 @@ export class ChangeQueue implements Deferrable {
     this.#refusals = [];
   }
 
+  /** Everything that was taken is in force. */
+  get isIdle(): boolean {
+    return this.#waiting.length === 0;
+  }
+
   /** Takes the blocks at [start, end). What cannot be followed at once is copied, unless the bytes are `lasting`. */
   take(bytes: Uint8Array, start: number, end: number, revision: number, lasting: boolean): void {
     if (this.#waiting.length === 0) {

@@ -32,8 +32,8 @@ export class WorkerChannel implements Deferrable {
   queued: boolean;
   readonly #loop: EventLoop;
   readonly #owner: ChannelOwner;
-  readonly #fd: number;
-  readonly #token: number;
+  #fd: number;
+  #token: number;
   readonly #arena: Uint8Array;
   readonly #in: number;
   readonly #out: number;
@@ -51,6 +51,14 @@ export class WorkerChannel implements Deferrable {
     this.#waiting = [];
     this.#open = true;
     this.#token = loop.register(fd, this, EPOLLIN | EPOLLOUT | EPOLLET);
+  }
+
+  /** Goes on with another main. Only when the last one is gone. */
+  reopen(fd: number): void {
+    this.close();
+    this.#fd = fd;
+    this.#open = true;
+    this.#token = this.#loop.register(fd, this, EPOLLIN | EPOLLOUT | EPOLLET);
   }
 
   onReady(events: number): void {

@@ -36,9 +36,11 @@ export class Replica {
   readonly mirror: StateMirror;
   readonly #target: ReplicaTarget;
   /** Sockets by address that no active listener uses. */
-  readonly #held: Map<string, number>;
+  readonly #held: Map<string, OwnSocket>;
+  /** Sockets that active listeners accept on. */
+  readonly #active: Map<string, OwnSocket>;
   /** Sockets of siblings, by slot and address. */
-  readonly #borrowed: Map<string, number>;
+  readonly #borrowed: Map<string, BorrowedSocket>;
   /** Addresses of the HTTP listeners that exist. */
   readonly #listeners: Set<string>;
   /** The same of HTTPS. */
@@ -54,6 +56,7 @@ export class Replica {
     this.mirror = new StateMirror();
     this.#target = target;
     this.#held = new Map();
+    this.#active = new Map();
     this.#borrowed = new Map();
     this.#listeners = new Set();
     this.#secureListeners = new Set();
@@ -88,8 +91,8 @@ export class Replica {
     }
     const key = formatAddress(address);
     const earlier = this.#held.get(key);
-    if (earlier !== undefined) close(earlier);
-    this.#held.set(key, fd);
+    if (earlier !== undefined) close(earlier.fd);
+    this.#held.set(key, { address, fd });
   }
 
   /** Accepts on the socket of another slot too (decisions 26), until giveBack(). */
@@ -101,13 +104,13 @@ export class Replica {
     this.giveBack(address, slot);
     const name = formatAddress(address);
     const refusal = this.#target.activate(address, fd, this.#secured.has(name));
-    if (refusal === null) this.#borrowed.set(`${slot} ${name}`, fd);
+    if (refusal === null) this.#borrowed.set(`${slot} ${name}`, { address, fd, slot });
   }
 
   /** Stops accepting on a borrowed socket. Its queue stays: main has the socket too. */
   giveBack(address: SocketAddress, slot: number): void {
     const key = `${slot} ${formatAddress(address)}`;
-    const fd = this.#borrowed.get(key);
+    const fd = this.#borrowed.get(key)?.fd;
     if (fd === undefined) return;
     this.#borrowed.delete(key);
     for (const each of this.#target.deactivate(address)) {
@@ -119,9 +122,20 @@ export class Replica {
   /** From now on listeners are active elsewhere only: what is held for them is given up. */
   leave(): void {
     this.#leaving = true;
-    for (const fd of this.#held.values()) close(fd);
+    for (const { fd } of this.#held.values()) close(fd);
     this.#held.clear();
+    this.#active.clear();
     this.#borrowed.clear();
+  }
+
+  /** Every listening socket of its own. */
+  get sockets(): readonly OwnSocket[] {
+    return [...this.#held.values(), ...this.#active.values()];
+  }
+
+  /** Those of siblings on which it accepts, too. */
+  get borrowed(): readonly BorrowedSocket[] {
+    return [...this.#borrowed.values()];
   }
 
   /** Follows a whole state at start. What is refused is left out and reported; the rest serves. */
@@ -208,8 +222,9 @@ export class Replica {
 
   #release(address: SocketAddress): void {
     this.#secured.delete(formatAddress(address));
+    this.#active.delete(formatAddress(address));
     const released = this.#target.deactivate(address);
-    for (const [key, fd] of this.#borrowed) {
+    for (const [key, { fd }] of this.#borrowed) {
       if (released.includes(fd)) this.#borrowed.delete(key);
     }
     for (const fd of released) close(fd);
@@ -218,13 +233,23 @@ export class Replica {
   #activate(address: SocketAddress, secure: boolean): string | null {
     if (this.#leaving) return null;
     const key = formatAddress(address);
-    const fd = this.#held.get(key);
+    const fd = this.#held.get(key)?.fd;
     if (fd === undefined) return `main handed over no socket for ${key}`;
     this.#held.delete(key);
     const refusal = this.#target.activate(address, fd, secure);
+    if (refusal === null) this.#active.set(key, { address, fd });
     if (secure && refusal === null) this.#secured.add(key);
     return refusal;
   }
+}
+
+interface OwnSocket {
+  readonly address: SocketAddress;
+  readonly fd: number;
+}
+
+interface BorrowedSocket extends OwnSocket {
+  readonly slot: number;
 }
 
 /** Where the flat block at `at` ends: its header says so (flat.ts); 0: there is no whole one. */

@@ -46,6 +46,7 @@ import { ProxyServer } from "../proxy/proxy-server.ts";
 import { pairFiles, pairSockets, type Start } from "./boot.ts";
 import { ChangeQueue } from "./change-queue.ts";
 import { CHANNEL_ARENA_BYTES, WorkerChannel } from "./channel.ts";
+import { Door } from "./door.ts";
 import { openLogs, type WorkerLogs } from "./logs.ts";
 import { MemoryGuard } from "./memory-guard.ts";
 import { Replica } from "./replica.ts";
@@ -73,6 +74,12 @@ export class Worker {
   readonly #changes: ChangeQueue;
   readonly #channel: WorkerChannel;
   readonly #start: Start;
+  readonly #door: Door | null;
+  readonly #startedMs: number;
+  /** When a drain is cut, `performance.now()`; Infinity: never; -1: none is under way. */
+  #drainEndsMs: number;
+  #sandbox: string;
+  #orphaned: NodeJS.Timeout | null;
   readonly #arena: Uint8Array;
   /** Revision of the last changes that were applied and not acknowledged, -1: none; what was refused of them. */
   #applied: number;
@@ -94,6 +101,10 @@ export class Worker {
     const memory = new Memory(arenaBytesFor(settings) + CHANNEL_ARENA_BYTES);
     this.#start = start;
     this.#arena = memory.bytes;
+    this.#startedMs = performance.now();
+    this.#drainEndsMs = -1;
+    this.#sandbox = "";
+    this.#orphaned = null;
     this.#applied = -1;
     this.#refusals = NO_REFUSALS;
     this.#hashLow = 0;
@@ -108,7 +119,6 @@ export class Worker {
     this.#statsPage = mapShared(start.statsFd, statsBytes);
     this.#stats = new Stats(this.#statsPage, owner);
     this.#stats.detail = settings.metricDetail;
-    close(start.statsFd);
     this.#logs = openLogs(settings, memory.bytes, start.logFiles, {
       ask: (target) => this.#channel.send(encodeTextPacket(PACKET.LOG_SOCKET, 0, target)),
       nowMs: () => clock[0] / 1000,
@@ -134,6 +144,7 @@ export class Worker {
       onPause: () => this.#acknowledge(),
       onMainGone: () => this.#onMainGone(),
     });
+    this.#door = this.#makeDoor(start);
   }
 
   /** Replays the state, starts the loop, tells main. */
@@ -179,6 +190,7 @@ export class Worker {
     const obstacle = enterSandbox(sandbox);
     if (obstacle !== null && sandbox === "required") throw new Error(`no sandbox: ${obstacle}`);
     if (obstacle !== null && sandbox !== "off") this.#logs.logger.warn("sandbox", `not closed: ${obstacle}`);
+    this.#sandbox = obstacle === null ? "on" : `off: ${obstacle}`;
     this.#channel.send(encodeTextPacket(PACKET.SANDBOX, 0, obstacle ?? ""));
   }
 
@@ -192,6 +204,10 @@ export class Worker {
     switch (kind) {
       case PACKET.LISTEN:
         this.#listen(body, fds);
+        return;
+      case PACKET.JOURNAL:
+        if (this.#door === null) closeAll(fds);
+        else this.#door.journal = fds[0] ?? -1;
         return;
       case PACKET.LOG_FILES:
         this.#logs.adopt(pairFiles(body, fds));
@@ -332,7 +348,8 @@ export class Worker {
 
   /** A successor accepts on the same sockets: nobody who is here is sent away (decisions 28). */
   #drain(timeoutSeconds: number): void {
-    if (this.#stopping) return;
+    if (this.#stopping || this.#drainEndsMs >= 0) return;
+    this.#drainEndsMs = timeoutSeconds > 0 ? performance.now() + timeoutSeconds * 1000 : Number.POSITIVE_INFINITY;
     const limit = timeoutSeconds === 0 ? "" : `, at the latest in ${timeoutSeconds} s`;
     this.#logs.logger.info("worker", `a successor serves: finishing ${this.#proxy.sessions} connections${limit}`);
     this.#replica.leave();
@@ -371,10 +388,60 @@ export class Worker {
   }
 
   #onMainGone(): void {
-    const text = "main is gone; serving on with the present state until SIGTERM";
+    const text = "main is gone; serving on with the present state until another one comes, or SIGTERM";
     if (!this.#stopping) this.#logs.logger.warn("worker", text);
+    this.#listening = false;
+    this.#door?.open();
+    const limit = this.#start.hello.settings.orphanTimeout ?? 0;
+    if (limit > 0) this.#orphaned = setTimeout(() => this.#giveUp(limit), Math.min(limit * 1000, TIMER_MAX_MS)).unref();
     // Nobody is left who would end a lease.
     this.#stats.detail = Math.min(this.#stats.detail, this.#start.hello.settings.metricDetail);
+  }
+
+  #giveUp(seconds: number): void {
+    this.#logs.logger.error("worker", `orphan_timeout: no main for ${seconds} s`);
+    this.#softStop();
+  }
+
+  #makeDoor({ door, statsFd, journalFd }: Start): Door | null {
+    if (door === null) return null;
+    return new Door(
+      this.#loop,
+      door,
+      { statsFd, journalFd },
+      {
+        isSettled: () => this.#changes.isIdle,
+        describe: () => this.#describe(),
+        sockets: () => (this.#isLeaving ? [] : this.#replica.sockets),
+        borrowed: () => (this.#isLeaving ? [] : this.#replica.borrowed),
+        onAdopted: (fd) => {
+          if (this.#orphaned !== null) clearTimeout(this.#orphaned);
+          this.#logs.logger.info("worker", "another main is there");
+          this.#channel.reopen(fd);
+        },
+        onLeave: (timeoutSeconds) => this.#drain(timeoutSeconds),
+        warn: (text) => this.#logs.logger.warn("worker", text),
+      },
+    );
+  }
+
+  get #isLeaving(): boolean {
+    return this.#stopping || this.#drainEndsMs >= 0;
+  }
+
+  #describe() {
+    const nowMs = performance.now();
+    const drains = Number.isFinite(this.#drainEndsMs) && this.#drainEndsMs >= 0;
+    return {
+      id: this.#start.hello.settings.workerId,
+      pid: process.pid,
+      livedMs: nowMs - this.#startedMs,
+      leaving: this.#isLeaving,
+      drainLeftMs: drains ? Math.max(0, this.#drainEndsMs - nowMs) : null,
+      sandbox: this.#sandbox,
+      hashLow: this.#hashLow,
+      hashHigh: this.#hashHigh,
+    };
   }
 
   // A bug: what the worker knows may be wrong, so it ends here and main starts another one with the same sockets.
