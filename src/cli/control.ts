@@ -15,11 +15,16 @@ export type RequestInit = MessageInitShape<typeof RequestSchema>["requestType"] 
 
 /**
  * Sends one request and prints its answer: `Success: <message>` and the content, or with `--json` only the content.
- * `next` is what to do when the proxy refuses.
+ * `next` is what to do when the proxy refuses; what it says meanwhile and `progress` matches goes to standard error.
  * @throws CliError when the proxy refuses, the client's errors when it cannot be reached or is silent.
  */
-export async function control(options: GlobalOptions, verb: RequestInit, next: string | null = null): Promise<void> {
-  const answer = await send(options, verb, next);
+export async function control(
+  options: GlobalOptions,
+  verb: RequestInit,
+  next: string | null = null,
+  progress: RegExp | null = null,
+): Promise<void> {
+  const answer = await send(options, verb, next, progress);
   if (options.json) process.stdout.write(contentJson(answer.content));
   else process.stdout.write(`Success: ${answer.message}\n${contentText(answer.content)}`);
 }
@@ -45,16 +50,31 @@ export async function openClient(options: GlobalOptions): Promise<Client> {
 }
 
 /** The answer to a request that was carried out. @throws CliError when the proxy refuses; `next` is what to do then */
-export async function sendOver(client: Client, question: Request, next: string | null): Promise<Response> {
-  const answer = await client.send(question);
+export async function sendOver(
+  client: Client,
+  question: Request,
+  next: string | null,
+  onProcessing?: (response: Response) => void,
+): Promise<Response> {
+  const answer = await client.send(question, onProcessing === undefined ? {} : { onProcessing });
   if (answer.status === ResponseStatus.OK) return answer;
   throw new CliError(`Request failed: ${answer.message}`, next);
 }
 
-async function send(options: GlobalOptions, verb: RequestInit, next: string | null): Promise<Response> {
+async function send(
+  options: GlobalOptions,
+  verb: RequestInit,
+  next: string | null,
+  progress: RegExp | null = null,
+): Promise<Response> {
   const client = await openClient(options);
+  let said = "";
+  const onProcessing = ({ message }: Response): void => {
+    if (message !== said && progress?.test(message) === true && !options.json) process.stderr.write(`${message}\n`);
+    said = message;
+  };
   try {
-    return await sendOver(client, request(verb), next);
+    return await sendOver(client, request(verb), next, onProcessing);
   } finally {
     client.close();
   }

@@ -35,6 +35,8 @@ export interface GlobalSettings extends SocketSettings {
   readonly workerMemoryLimitBytes: number;
   /** Of workers that were upgraded; 0 is for ever. */
   readonly drainTimeoutSeconds: number;
+  /** Of a soft stop of the proxy; 0 is for ever. */
+  readonly stopTimeoutSeconds: number;
   /** Of workers without a main; 0 is for ever. */
   readonly orphanTimeoutSeconds: number;
   readonly pidFilePath: string | null;
@@ -104,6 +106,7 @@ export function resolveSettings(
     sandbox: values.sandbox ?? "on",
     workerMemoryLimitBytes: values.worker_memory_limit ?? 0,
     drainTimeoutSeconds: values.drain_timeout ?? 3600,
+    stopTimeoutSeconds: values.stop_timeout ?? 0,
     orphanTimeoutSeconds: values.orphan_timeout ?? 0,
     pidFilePath: optionalPath(values.pid_file_path, folder),
     savedState: optionalPath(values.saved_state, folder),

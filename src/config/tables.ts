@@ -112,6 +112,11 @@ export const GLOBAL_KEYS = {
     "`3600`",
     "How long a worker that was upgraded may finish its connections (an addition); 0 is for ever.",
   ),
+  stop_timeout: key(
+    seconds(),
+    "`0`",
+    "How long a soft stop of the proxy may take before what is left is cut (an addition); 0 is for ever.",
+  ),
   orphan_timeout: key(
     seconds(),
     "`0`",

@@ -3,21 +3,22 @@
 // it has a version, and a reader that does not know it says so before anything has changed (the rehearsal).
 
 import { readSync, writeSync } from "node:fs";
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type Request, RequestSchema } from "../command/gen/sozu_pb.ts";
+import type { Request } from "../command/gen/sozu_pb.ts";
 import { ObjectIndex } from "../command/object-index.ts";
 import type { SocketAddress } from "../command/objects.ts";
-import { ConfigState } from "../command/state.ts";
+import { ConfigState, type Origin } from "../command/state.ts";
 import { WORKER_PROTOCOL_VERSION } from "../command/worker-protocol.ts";
 import type { GlobalSettings } from "../config/settings.ts";
 import type { AuditClient } from "../observe/audit.ts";
 import { setCloexec } from "../os/process.ts";
 import { fdSize, memfd } from "../os/shared.ts";
+import type { CarriedLease } from "./metrics/detail.ts";
+import { packItem, unpackItems } from "./packed-requests.ts";
 import type { Release } from "./release.ts";
 import type { ConfigSource } from "./reload.ts";
 import type { CarriedTicketKeys } from "./ticket-keys.ts";
 
-const CARRY_VERSION = 1;
+const CARRY_VERSION = 2;
 
 /** A packet that its worker had not read. */
 export interface CarriedPacket {
@@ -58,6 +59,8 @@ export interface CarriedSlot {
 /** The supervisor. */
 export interface CarriedSupervisor {
   readonly nextId: number;
+  /** The page of what workers counted that are gone; -1, or none: nobody has gone. */
+  readonly retiredFd?: number;
   /** null: new ones are made. */
   readonly ticketKeys: CarriedTicketKeys | null;
   readonly maxConnectionsPerIp: number;
@@ -114,6 +117,8 @@ export interface Carry {
   readonly base: string;
   readonly sockets: CarriedSockets;
   readonly supervisor: CarriedSupervisor;
+  /** Of metric detail. */
+  readonly leases?: readonly CarriedLease[];
   readonly clientsSoFar: number;
   readonly clients: readonly CarriedClient[];
 }
@@ -165,7 +170,8 @@ export function descriptorsOf(carry: Carry): number[] {
     fds.push(worker.pidfd, worker.channelFd, worker.pageFd, ...worker.waiting.flatMap((packet) => packet.fds));
   }
   for (const slot of supervisor.slots) fds.push(slot.pageFd);
-  return [...new Set(fds)];
+  fds.push(supervisor.retiredFd ?? -1);
+  return [...new Set(fds)].filter((fd) => fd >= 0);
 }
 
 /** Lets the descriptors of a document live over exec, or not any more. */
@@ -177,7 +183,7 @@ export function keepOverExec(carry: Carry, keep: boolean): void {
 export function carryState(state: ConfigState): CarriedState {
   const { low, high } = state.hash();
   const counts = [...state.requestCounts];
-  return { requests: pack(state.toRequests()), revision: state.revision, hash: [low, high], counts };
+  return { requests: pack(state.entries()), revision: state.revision, hash: [low, high], counts };
 }
 
 /** The state of a document. @throws Error when it is not the one that was put there. */
@@ -208,30 +214,13 @@ export function restoreBase(carried: string): ObjectIndex {
 
 function build(requests: string): ConfigState {
   const state = new ConfigState();
-  for (const request of unpack(requests)) {
-    const applied = state.apply(request, "socket");
+  for (const { request, origin } of unpackItems(Buffer.from(requests, "base64"))) {
+    const applied = state.apply(request, origin);
     if (!applied.ok) throw new Error(`this release refuses a part of the running state: ${applied.error.message}`);
   }
   return state;
 }
 
-/** Each with its length in front of it. */
-function pack(requests: readonly Request[]): string {
-  const parts: Uint8Array[] = [];
-  for (const request of requests) {
-    const body = toBinary(RequestSchema, request);
-    const prefix = Buffer.alloc(4);
-    prefix.writeUInt32LE(body.length);
-    parts.push(prefix, body);
-  }
-  return Buffer.concat(parts).toString("base64");
-}
-
-function* unpack(text: string): Generator<Request> {
-  const bytes = Buffer.from(text, "base64");
-  for (let at = 0; at + 4 <= bytes.length; ) {
-    const end = at + 4 + bytes.readUInt32LE(at);
-    yield fromBinary(RequestSchema, bytes.subarray(at + 4, end));
-    at = end;
-  }
+function pack(entries: Iterable<readonly [Request, Origin]>): string {
+  return Buffer.concat(Array.from(entries, ([request, origin]) => packItem(request, origin))).toString("base64");
 }

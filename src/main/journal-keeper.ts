@@ -4,7 +4,8 @@
 
 import type { ObjectIndex } from "../command/object-index.ts";
 import type { Logger } from "../observe/logger.ts";
-import { JOURNAL_VERSION, Journal, type JournalFacts, journalItem } from "./journal.ts";
+import { JOURNAL_VERSION, Journal, type JournalFacts } from "./journal.ts";
+import { packItem } from "./packed-requests.ts";
 import type { ChangeJournal, StateKeeper } from "./state-keeper.ts";
 
 /** Requests of a beginning that are written at once. */
@@ -97,7 +98,7 @@ export class JournalKeeper implements ChangeJournal {
       journal.note({ ...facts(), ...head });
       let items: Uint8Array[] = [];
       for (const [request, origin] of state.entries()) {
-        if (items.push(journalItem(request, origin)) < CHUNK) continue;
+        if (items.push(packItem(request, origin)) < CHUNK) continue;
         journal.taken(items, 0);
         items = [];
         yield;

@@ -4,15 +4,14 @@
 // that was being written when main was killed is not there: its length reaches beyond the end of the file.
 
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
-import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type Request, RequestSchema } from "../command/gen/sozu_pb.ts";
 import type { ObjectIndex } from "../command/object-index.ts";
-import { ConfigState, type Origin } from "../command/state.ts";
+import { ConfigState } from "../command/state.ts";
 import type { GlobalSettings } from "../config/settings.ts";
 import { describeErrno } from "../os/errno.ts";
 import { fdSize, memfd } from "../os/shared.ts";
 import { close } from "../os/sockets.ts";
 import { readWhole, restoreBase } from "./carry.ts";
+import { unpackItems } from "./packed-requests.ts";
 import type { ConfigSource } from "./reload.ts";
 import type { CarriedTicketKeys } from "./ticket-keys.ts";
 
@@ -23,7 +22,6 @@ const GROWTH_MIN = 4 * 1024 * 1024;
 /** u32 length of the body, u8 kind. */
 const HEADER_BYTES = 5;
 const KIND = { FACTS: 1, TAKEN: 2, UNDONE: 3, BASE: 4 } as const;
-const ORIGINS: readonly Origin[] = ["file", "socket", "saved_state", "etcd", "acme", "docker"];
 const FOR_READING = 0;
 const ACCESS_MODE = 3;
 
@@ -43,16 +41,6 @@ export interface JournalFacts {
   readonly metricDetail: number | null;
   readonly revision: number;
   readonly counts: readonly (readonly [string, number])[];
-}
-
-/** A request as the journal has it, made while its change is prepared: encoding is the slow part. */
-export function journalItem(request: Request, origin: Origin): Uint8Array {
-  const body = toBinary(RequestSchema, request);
-  const item = new Uint8Array(HEADER_BYTES + body.length);
-  new DataView(item.buffer).setUint32(0, body.length, true);
-  item[4] = ORIGINS.indexOf(origin);
-  item.set(body, HEADER_BYTES);
-  return item;
 }
 
 /** The journal of a running main. */
@@ -161,7 +149,8 @@ export function readJournal(fd: number): JournalContent {
     if (made > 0 && !counted) setCounts(state, facts);
     if (made > 0) counted = true;
     if (made > 0 && undone.has(made)) continue;
-    for (const { request, origin } of items(bytes, start + 4, end)) if (!state.apply(request, origin).ok) lost += 1;
+    for (const { request, origin } of unpackItems(bytes, start + 4, end))
+      if (!state.apply(request, origin).ok) lost += 1;
   }
   if (!counted) setCounts(state, facts);
   state.revision = revision + 1;
@@ -189,15 +178,6 @@ function* records(bytes: Buffer): Generator<{ readonly kind: number; readonly st
     const end = start + bytes.readUInt32LE(at);
     if (end > bytes.length) return;
     yield { kind: bytes[at + 4] as number, start, end };
-    at = end;
-  }
-}
-
-function* items(bytes: Buffer, from: number, to: number): Generator<{ request: Request; origin: Origin }> {
-  for (let at = from; at + HEADER_BYTES <= to; ) {
-    const end = at + HEADER_BYTES + bytes.readUInt32LE(at);
-    const request = fromBinary(RequestSchema, bytes.subarray(at + HEADER_BYTES, end));
-    yield { request, origin: ORIGINS[bytes[at + 4] as number] ?? "socket" };
     at = end;
   }
 }

@@ -52,6 +52,8 @@ import { type Adoption, dismissForeign, takeOver } from "./takeover.ts";
 const STATS_ROWS = 8192;
 /** How often log lines that wait are written. */
 const LOG_TICK_MS = 200;
+/** Longest time of a timer of Node. */
+const TIMER_MAX_MS = 2_147_483_647;
 /** For the message of a start that failed. */
 const EXIT_GRACE_MS = 100;
 /** How long clients may take to read their last answer at the end. */
@@ -219,15 +221,7 @@ class Main {
       journal: () => this.#journal,
     });
     this.#journal = this.#makeJournal(carry?.bootGeneration ?? 0);
-    this.#metrics = new MetricsService({
-      settings,
-      version: buildInfo().version,
-      workers: this.#supervisor,
-      events: this.#events,
-      state: () => this.#keeper.state,
-      clients: () => this.#server?.clients ?? 0,
-      warn: (message) => this.#logger.warn("metrics", message),
-    });
+    this.#metrics = this.#makeMetrics(carry);
     this.#certificates = new CertificateWatch(options.state, this.#logger);
     this.#files = new StateFiles(this.#keeper);
     const { source } = options;
@@ -362,10 +356,21 @@ class Main {
     }
     const workersGone = this.#supervisor.stop(hard);
     if (this.#stopping === null) {
+      if (!hard) this.#limitStop();
       this.#stopping = workersGone;
       workersGone.then(() => this.#end());
     }
     return workersGone;
+  }
+
+  #limitStop(): void {
+    const { stopTimeoutSeconds } = this.#settings;
+    if (stopTimeoutSeconds === 0) return;
+    const cut = (): void => {
+      this.#logger.warn("main", `stop_timeout: ${this.#supervisor.connections} connections are cut`);
+      void this.stop(true);
+    };
+    setTimeout(cut, Math.min(stopTimeoutSeconds * 1000, TIMER_MAX_MS)).unref();
   }
 
   /** Takes down whatever was set up. */
@@ -438,6 +443,20 @@ class Main {
         this.#keeper.changes.expire(nowMs);
         this.#certificates.tick(Date.now() / 1000);
       },
+    });
+  }
+
+  #makeMetrics(carry: Carry | null): MetricsService {
+    const settings = this.#settings;
+    return new MetricsService({
+      settings,
+      version: buildInfo().version,
+      workers: this.#supervisor,
+      events: this.#events,
+      state: () => this.#keeper.state,
+      clients: () => this.#server?.clients ?? 0,
+      warn: (message) => this.#logger.warn("metrics", message),
+      resumed: carry === null ? null : { leases: carry.leases ?? [] },
     });
   }
 
@@ -542,6 +561,7 @@ class Main {
       base: carryBase(base),
       sockets: this.#sockets.carry(),
       supervisor: this.#supervisor.carry(),
+      leases: this.#metrics.carry(),
       clientsSoFar: this.#actors.clients,
       clients: this.#server?.carry(asking) ?? [],
     };

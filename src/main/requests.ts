@@ -97,8 +97,7 @@ async function answer(
       return okResponse("Successfully listed workers", workerInfos(targets.supervisor.list()));
     case "softStop":
     case "hardStop":
-      progress(name === "softStop" ? "waiting for requests in flight" : "stopping the workers");
-      await targets.stop(name === "hardStop");
+      await stop(name === "hardStop", targets, progress);
       return okResponse(`Successfully ${name === "softStop" ? "soft" : "hard"} stopped all workers`);
     case "Logging":
       state.count(name);
@@ -174,6 +173,22 @@ function list(state: ConfigState, request: Request): Response | null {
   }
 }
 
+/** Ends the workers; says meanwhile what still keeps them. */
+async function stop(hard: boolean, targets: RequestTargets, progress: (text: string) => void): Promise<void> {
+  progress(hard ? "stopping the workers" : "waiting for requests in flight");
+  const timer = setInterval(() => {
+    const { connections } = targets.supervisor;
+    if (!hard && connections > 0) progress(`${connections} connection${connections === 1 ? "" : "s"} left`);
+  }, LEFT_LOOK_MS);
+  try {
+    await targets.stop(hard);
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** How often it is counted what a stop waits for. */
+const LEFT_LOOK_MS = 250;
 /** What the packet to workers holds; nobody has more addresses. */
 const LIMIT_MAX = 0xffffffffn;
 const QUERYING = "Querying cluster...";

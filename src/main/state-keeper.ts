@@ -18,8 +18,8 @@ import type { Step } from "../command/state/table.ts";
 import type { Applied, ConfigState, Origin, Refused } from "../command/state.ts";
 import type { Trail } from "./audit.ts";
 import { ChangeLog, type ChangeTargets, type Outcome } from "./change-log.ts";
-import { journalItem } from "./journal.ts";
 import type { ListenSockets } from "./listen-sockets.ts";
+import { packItem } from "./packed-requests.ts";
 import { inSlices } from "./slices.ts";
 
 const SNAPSHOT_KEPT_MS = 1000;
@@ -43,7 +43,7 @@ export interface StateKeeperOptions {
 
 /** Hears of every request that was taken, before any worker does. */
 export interface ChangeJournal {
-  /** Items of journalItem(), one change that made `revision`. */
+  /** Items of packItem(), one change that made `revision`. */
   taken(items: readonly Uint8Array[], revision: number): void;
   undone(revision: number): void;
 }
@@ -175,7 +175,7 @@ export class StateKeeper {
       this.state.count(request.requestType.case);
       if (prepared instanceof CommandError) return { kind: "refused", error: prepared };
       const applied = this.state.take(prepared as readonly Step[]);
-      const items = this.#journal === null || applied.steps.length === 0 ? NO_ITEMS : [journalItem(request, origin)];
+      const items = this.#journal === null || applied.steps.length === 0 ? NO_ITEMS : [packItem(request, origin)];
       const submission = this.#submit(applied, null, items);
       if (submission.kind === "published") this.#remember(prepared as readonly Step[], submission.outcome);
       return submission;
@@ -267,7 +267,7 @@ export class StateKeeper {
       else if (applied.steps.length > 0) counts.stored += 1;
       for (const change of applied.changes) changes.push(change);
       for (const step of applied.steps) steps.push(step);
-      if (this.#journal !== null && applied.steps.length > 0) items.push(journalItem(request, origin));
+      if (this.#journal !== null && applied.steps.length > 0) items.push(packItem(request, origin));
       yield;
     }
     const applied: Applied = { ok: true, changes, steps };

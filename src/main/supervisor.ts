@@ -10,6 +10,7 @@ import { decodeList } from "../command/list-packets.ts";
 import type { BackendHealth, SocketAddress, WorkerEvent, WorkerSettings } from "../command/objects.ts";
 import type { CertificateQuery, MetricsOrder, ServedCertificate, Standing } from "../command/worker-protocol.ts";
 import type { Logger } from "../observe/logger.ts";
+import { METRIC_CLIENT_CONNECTIONS } from "../observe/metrics.ts";
 import { StatsReader } from "../observe/stats-reader.ts";
 import { describeErrno } from "../os/errno.ts";
 import type { ExitStatus } from "../os/process.ts";
@@ -107,6 +108,8 @@ export class Supervisor implements ChangeTargets {
   /** Workers that ended without being told to. */
   deaths: number;
   readonly #ticketKeys: TicketKeys;
+  /** The page of #retired; -1: there is none. */
+  #retiredFd: number;
   #journalFd: number;
   #reportEvents: boolean;
   #maxConnectionsPerIp: number;
@@ -133,6 +136,7 @@ export class Supervisor implements ChangeTargets {
     this.#retired = new RetiredStats(() => this.#makeRetired());
     this.deaths = 0;
     this.#ticketKeys = new TicketKeys(randomBytes, performance.now());
+    this.#retiredFd = -1;
     this.#journalFd = -1;
     this.#reportEvents = false;
     this.#maxConnectionsPerIp = options.maxConnectionsPerIp;
@@ -166,6 +170,8 @@ export class Supervisor implements ChangeTargets {
     if (carried.ticketKeys !== null) this.#ticketKeys.resume(carried.ticketKeys, performance.now());
     this.#maxConnectionsPerIp = carried.maxConnectionsPerIp;
     this.#metricDetail = carried.metricDetail ?? null;
+    this.#retiredFd = carried.retiredFd ?? -1;
+    if (this.#retiredFd >= 0) this.#retired.resume(mapShared(this.#retiredFd, fdSize(this.#retiredFd)));
     const pages = new Map<number, StatsPage>();
     const pageOf = (fd: number): StatsPage => {
       const page = pages.get(fd) ?? { fd, reader: new StatsReader(mapShared(fd, fdSize(fd))) };
@@ -236,7 +242,8 @@ export class Supervisor implements ChangeTargets {
     const workers = [...this.#workers.values()].map((worker) => worker.carry());
     const ticketKeys = this.#ticketKeys.carry(performance.now());
     const { maxConnectionsPerIp } = this;
-    return { nextId: this.#nextId, maxConnectionsPerIp, metricDetail: this.#metricDetail, ticketKeys, slots, workers };
+    const common = { nextId: this.#nextId, metricDetail: this.#metricDetail, retiredFd: this.#retiredFd };
+    return { ...common, maxConnectionsPerIp, ticketKeys, slots, workers };
   }
 
   /** The worker that is being upgraded; null: none is. */
@@ -323,6 +330,13 @@ export class Supervisor implements ChangeTargets {
   queryCertificates(query: CertificateQuery, timeoutMs: number) {
     const send = (worker: WorkerProcess, number: number): void => worker.queryCertificates(number, query);
     return this.#certificateQueries.ask(this.#servingWorkers(), send, timeoutMs);
+  }
+
+  /** Client connections that are open, as workers counted them last. */
+  get connections(): number {
+    let sum = 0;
+    for (const { stats } of this.#workers.values()) sum += stats.metric(METRIC_CLIENT_CONNECTIONS);
+    return sum;
   }
 
   /** Workers that were started. */
@@ -456,7 +470,7 @@ export class Supervisor implements ChangeTargets {
 
   #makeRetired(): ArrayBuffer {
     const { fd, reader } = this.#makePage(-1);
-    close(fd);
+    this.#retiredFd = fd;
     return reader.buffer;
   }
 

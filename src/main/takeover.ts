@@ -12,7 +12,7 @@ import type { GlobalSettings } from "../config/settings.ts";
 import { closeAll, sendFds } from "../os/fdpass.ts";
 import { close } from "../os/sockets.ts";
 import type { Found, FoundSocket, FoundWorker } from "./adopt.ts";
-import { CARRY_HEADER, type CarriedSlot, type CarriedWorker, type Carry, carryBase, carryState } from "./carry.ts";
+import { CARRY_HEADER, type CarriedSlot, type CarriedWorker, type Carry } from "./carry.ts";
 import { type JournalContent, readJournal } from "./journal.ts";
 import { ownRelease } from "./release.ts";
 import { type ConfigSource, settingsThatDiffer } from "./reload.ts";
@@ -78,14 +78,16 @@ export async function takeOver(found: Found, own: OwnStart): Promise<Takeover> {
     commandFd: own.commandFd,
     pidWritten: false,
     keptFds: [],
-    state: carryState(state),
-    base: carryBase(base),
+    // They go along as they are.
+    state: { requests: "", revision: 0, hash: [0, 0], counts: [] },
+    base: "",
     sockets: { listeners: [], inherited: [] },
     supervisor: {
       nextId,
       ticketKeys: facts?.ticketKeys ?? null,
       maxConnectionsPerIp: facts?.maxConnectionsPerIp ?? settings.maxConnectionsPerIp,
-      metricDetail: facts?.metricDetail ?? null,
+      // Nobody holds the leases any more; that nothing was to be recorded stays.
+      metricDetail: facts?.metricDetail === 0 ? 0 : null,
       slots,
       workers: ours.map(workerOf),
     },

@@ -33,6 +33,8 @@ test("a state is the same after it was carried: hashes, revision, counts", () =>
   assert.equal(restored.revision, state.revision);
   assert.deepEqual([...restored.requestCounts], [...state.requestCounts]);
   assert.equal(restored.mirror.hashLow, state.mirror.hashLow);
+  assert.equal(restored.clusters.get("c1")?.origin, "file");
+  assert.equal([...restored.backends.entries.values()][0]?.origin, "socket");
 });
 
 test("a state that does not come out as it went in is refused", () => {

@@ -5,7 +5,8 @@ import { create } from "@bufbuild/protobuf";
 import { ClusterSchema } from "../../src/command/gen/sozu_pb.ts";
 import { request } from "../../src/command/messages.ts";
 import { ConfigState, type Origin } from "../../src/command/state.ts";
-import { Journal, type JournalFacts, journalItem, readFacts, readJournal } from "../../src/main/journal.ts";
+import { Journal, type JournalFacts, readFacts, readJournal } from "../../src/main/journal.ts";
+import { packItem } from "../../src/main/packed-requests.ts";
 import { memfd } from "../../src/os/shared.ts";
 import { close } from "../../src/os/sockets.ts";
 
@@ -22,7 +23,7 @@ function begin(clusters: readonly (readonly [string, Origin])[]): Journal {
   const journal = new Journal(7);
   journal.note(FACTS as unknown as JournalFacts);
   journal.taken(
-    clusters.map(([id, origin]) => journalItem(cluster(id), origin)),
+    clusters.map(([id, origin]) => packItem(cluster(id), origin)),
     0,
   );
   journal.begun();
@@ -32,7 +33,7 @@ function begin(clusters: readonly (readonly [string, Origin])[]): Journal {
 test("decisions 25: state, origins, revision and facts come back as they were", (t) => {
   const journal = begin([["a", "file"]]);
   t.after(() => journal.close());
-  journal.taken([journalItem(cluster("b"), "socket"), journalItem(cluster("c"), "saved_state")], 5);
+  journal.taken([packItem(cluster("b"), "socket"), packItem(cluster("c"), "saved_state")], 5);
   journal.note({ nextId: 9 });
   const { facts, state, lost, base } = readJournal(journal.readFd);
   const expected = new ConfigState();
@@ -54,8 +55,8 @@ test("decisions 25: state, origins, revision and facts come back as they were", 
 test("a change that was taken back is not made", (t) => {
   const journal = begin([]);
   t.after(() => journal.close());
-  journal.taken([journalItem(cluster("refused"), "socket")], 4);
-  journal.taken([journalItem(cluster("kept"), "socket")], 5);
+  journal.taken([packItem(cluster("refused"), "socket")], 4);
+  journal.taken([packItem(cluster("kept"), "socket")], 5);
   journal.undone(4);
   assert.deepEqual([...readJournal(journal.readFd).state.clusters.entries.keys()], ["kept"]);
 });
@@ -64,7 +65,7 @@ test("a record that was being written is not there, wherever it broke off", (t) 
   const journal = begin([["a", "file"]]);
   t.after(() => journal.close());
   const whole = readFileSync(`/proc/self/fd/${journal.readFd}`).length;
-  journal.taken([journalItem(cluster("b"), "socket")], 4);
+  journal.taken([packItem(cluster("b"), "socket")], 4);
   const bytes = readFileSync(`/proc/self/fd/${journal.readFd}`);
   for (let length = whole; length < bytes.length; length++) {
     const fd = memfd("torn", 0);

@@ -21,7 +21,8 @@ export function addControlVerbs(program: Command): void {
     .option("--hard", "stop at once, cutting requests in flight")
     .action(async (own: { hard?: boolean }, command: Command) => {
       const { control } = await import("../control.ts");
-      await control(globals(command), { case: own.hard === true ? "hardStop" : "softStop", value: {} });
+      const verb = { case: own.hard === true ? "hardStop" : "softStop", value: {} } as const;
+      await control(globals(command), verb, null, / left$/);
     });
   program
     .command("upgrade")

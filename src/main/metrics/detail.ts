@@ -34,6 +34,14 @@ export interface Transition {
   readonly clientId: string;
 }
 
+/** A lease as one main gives it to the next. */
+export interface CarriedLease {
+  readonly clientId: string;
+  readonly level: number;
+  readonly pid: number;
+  readonly leftMs: number;
+}
+
 /** The leases of one main. */
 export class DetailLeases {
   readonly configured: number;
@@ -54,6 +62,21 @@ export class DetailLeases {
 
   get count(): number {
     return this.#leases.size;
+  }
+
+  /** For the next main. */
+  carry(nowMs: number): CarriedLease[] {
+    return [...this.#leases].map(([clientId, { level, pid, expiresMs }]) => {
+      return { clientId, level, pid, leftMs: expiresMs - nowMs };
+    });
+  }
+
+  /** The other way; workers record by them already. */
+  resume(leases: readonly CarriedLease[], nowMs: number): void {
+    for (const { clientId, level, pid, leftMs } of leases) {
+      this.#leases.set(clientId, { level, pid, expiresMs: nowMs + leftMs });
+      this.effective = Math.max(this.effective, level);
+    }
   }
 
   /** Takes, renews or ends a lease. Returns the transition, null when the level stays, or the reason of a refusal. */

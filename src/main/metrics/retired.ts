@@ -56,9 +56,16 @@ export class RetiredStats {
     for (const clusterId of this.#stats?.clusterIds() ?? []) if (!has(clusterId)) this.#stats?.freeCluster(clusterId);
   }
 
+  /** Goes on with what an earlier main has. */
+  resume(buffer: ArrayBuffer): void {
+    this.#use(buffer);
+  }
+
   #open(): Stats {
-    if (this.#stats !== null) return this.#stats;
-    const buffer = this.#makeBuffer();
+    return this.#stats ?? this.#use(this.#makeBuffer());
+  }
+
+  #use(buffer: ArrayBuffer): Stats {
     this.#stats = new Stats(buffer, { workerId: -1, pid: process.pid, nowUs: 0 });
     this.#page = { workerId: -1, isLive: false, isRetired: true, reader: new StatsReader(buffer) };
     return this.#stats;

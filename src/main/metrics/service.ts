@@ -21,7 +21,7 @@ import { clearCounters } from "../../observe/stats-clear.ts";
 import type { EventHub } from "../events.ts";
 import { inSlices } from "../slices.ts";
 import { isAlive } from "../state-file.ts";
-import { DetailLeases, type Transition } from "./detail.ts";
+import { type CarriedLease, DetailLeases, type Transition } from "./detail.ts";
 import { MainMetrics } from "./main-metrics.ts";
 import type { Page } from "./pages.ts";
 import { queryMetrics } from "./query.ts";
@@ -55,6 +55,8 @@ export interface MetricsServiceOptions {
   readonly state: () => ConfigState;
   readonly clients: () => number;
   readonly warn: (message: string) => void;
+  /** Goes on with workers of an earlier main, which has sent what they counted until now. */
+  readonly resumed?: { readonly leases: readonly CarriedLease[] } | null;
 }
 
 /** A request that is about metrics. */
@@ -78,6 +80,7 @@ export class MetricsService {
     const { settings } = options;
     this.#options = options;
     this.#leases = new DetailLeases(settings.metricDetail, (pid) => !isAlive(pid));
+    this.#leases.resume(options.resumed?.leases ?? [], performance.now());
     this.#startedMs = performance.now();
     this.#enabled = settings.clusterMetrics;
     this.main = new MainMetrics(() => this.#kept());
@@ -88,6 +91,11 @@ export class MetricsService {
 
   get detail(): number {
     return this.#leases.effective;
+  }
+
+  /** For the next main. */
+  carry(): CarriedLease[] {
+    return this.#leases.carry(performance.now());
   }
 
   close(): void {
@@ -241,14 +249,17 @@ class StatsdSender {
   #busy: boolean;
   #failing: boolean;
   #closed: boolean;
+  /** The first pass only finds out what was sent before. */
+  #isMuted: boolean;
 
-  constructor(service: MetricsService, sink: MetricsSink, { workers, version, warn }: MetricsServiceOptions) {
+  constructor(service: MetricsService, sink: MetricsSink, { workers, version, warn, resumed }: MetricsServiceOptions) {
     this.#service = service;
     this.#sink = sink;
     this.#warn = warn;
     this.#busy = false;
     this.#failing = false;
     this.#closed = false;
+    this.#isMuted = resumed !== undefined && resumed !== null;
     this.#socket = createSocket(sink.address.ip.includes(":") ? "udp6" : "udp4");
     this.#socket.on("error", (error) => this.#onSent(error));
     this.#socket.unref();
@@ -264,6 +275,7 @@ class StatsdSender {
     const isFull = (): boolean => this.#closed || this.#socket.getSendQueueSize() > QUEUE_BYTES_MAX;
     inSlices(this.#drain.pass(isFull)).then((complete) => {
       this.#busy = false;
+      if (complete) this.#isMuted = false;
       if (!complete) this.#service.main.add("metrics.delayed");
     });
   }
@@ -274,7 +286,7 @@ class StatsdSender {
   }
 
   #send(datagram: Uint8Array): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#isMuted) return;
     const { ip, port } = this.#sink.address;
     this.#service.main.add("metrics.datagrams");
     // A copy: the socket may send it later.
