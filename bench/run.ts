@@ -142,7 +142,7 @@ async function runCases(base: TargetOptions): Promise<Sample[]> {
     if (own.length === 0) continue;
     await withTargets({ ...(tls ? overTls(base) : base), accessLog }, async (running) => {
       for (const run of own) {
-        for (const target of running) await load(base.folder, target.port, run, 1); // warm up
+        for (const target of running) await load(base.folder, target.port, run, warmUp(run));
         for (let round = 0; round < rounds; round++) {
           for (const target of running) samples.push(await sample(base.folder, run, target, counters));
         }
@@ -154,6 +154,11 @@ async function runCases(base: TargetOptions): Promise<Sample[]> {
 
 function overTls(base: TargetOptions): TargetOptions {
   return { ...base, tls: writeCertificate(base.folder) };
+}
+
+/** Seconds. Few handshakes fit into one: the optimising compiler needs more of them. */
+function warmUp(run: Case): number {
+  return run.handshake === undefined ? 1 : 5;
 }
 
 async function sample(folder: string, run: Case, target: Target, counters: boolean): Promise<Sample> {

@@ -15,8 +15,6 @@ import type { GlobalOptions } from "./options.ts";
  */
 export async function showEvents(options: GlobalOptions): Promise<void> {
   const client = await openClient(options);
-  // `sozu events | head` is no error.
-  process.stdout.on("error", () => process.exit(0));
   const onProcessing = (response: Response): void => {
     const held = response.content?.contentType;
     if (held?.case !== "event") return;

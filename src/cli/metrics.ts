@@ -46,8 +46,6 @@ const NEXT = "sozu metrics get --list shows the names, sozu cluster list the clu
 /** Redraws in place on a terminal; elsewhere one answer follows the other. Ends when the proxy or the reader does. */
 async function refresh(options: GlobalOptions, verb: RequestInit, seconds: number): Promise<void> {
   const client = await openClient(options);
-  // `sozu metrics get -r 1 | head` is no error.
-  process.stdout.on("error", () => process.exit(0));
   const [save, restore] = process.stdout.isTTY ? ["\x1b7", "\x1b8\x1b[1J"] : ["", ""];
   try {
     for (;;) {

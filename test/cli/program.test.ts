@@ -23,6 +23,13 @@ test("--help teaches with examples and exits with 0", () => {
   }
 });
 
+test("a reader of the output that ends early is no error", () => {
+  // The reader is gone before the first byte: a pipe whose other end is closed.
+  const script = `{ sleep 1; "$0" "$1" --help; echo "code $?" >&2; } | true`;
+  const { stderr } = spawnSync("sh", ["-c", script, process.execPath, entry], { cwd: folder, encoding: "utf8" });
+  assert.equal(stderr, "code 0\n");
+});
+
 test("--version prints the version", () => {
   assert.match(sozu("--version").stdout, /^\d+\.\d+\.\d+\n$/);
 });
