@@ -174,7 +174,7 @@ test("CP-08 CP-12 random verbs with workers killed in between: successors are in
   while (playing && kills < 6) {
     const pids = await until("two workers", () => (proxy.workerPids.length === 2 ? proxy.workerPids : null));
     const served = load.served;
-    inFlight += load.cut(killWorker(pids[dice.roll(2)], proxy.port));
+    inFlight += load.cut(killWorker(pids[dice.roll(2)], [proxy.port]));
     kills += 1;
     await until("the load goes on", () => load.served > served + 50 + dice.roll(100));
   }

@@ -64,7 +64,7 @@ test("spec 12.4: what workers count is merged, also of those that were killed", 
   assert.equal(numberOf(before.proxying, "configuration.clusters"), 3, "one a worker");
   assert.equal(numberOf(before.main, "configuration.clusters"), 1);
   const [pid] = proxy.workerPids;
-  killWorker(pid as number, proxy.port);
+  killWorker(pid as number, [proxy.port]);
   await until("its successor serves", async () => {
     const { main } = await query(proxy);
     return numberOf(main, "workers.died") === 1 && numberOf(main, "workers.serving") === 3;
@@ -167,7 +167,7 @@ test("spec 12.6: backends have metrics of their own while a lease asks for it; d
   assert.deepEqual(await rows(), [9]);
   await order(proxy.socketPath, { case: "configureMetrics", value: MetricsConfiguration.DISABLED });
   // A worker that starts now does not record, either.
-  killWorker(proxy.workerPids[0] as number, proxy.port);
+  killWorker(proxy.workerPids[0] as number, [proxy.port]);
   await until("its successor serves", async () => numberOf((await query(proxy)).main, "workers.serving") === 2);
   await requests(proxy, 5);
   assert.deepEqual(await rows(), [9]);
@@ -324,7 +324,7 @@ backends = [{ address = "127.0.0.1:${backend.port}", backend_id = "b:0" }]
   const proxy = await startProxy(t, { toml: toml(`detail = "backend"\nprefix = "edge"`) });
   await requests(proxy, 10);
   await until("the first ten", () => server.sum(/^edge\.WRK-\d\d\.http\.requests$/) === 10);
-  killWorker(proxy.workerPids[0] as number, proxy.port);
+  killWorker(proxy.workerPids[0] as number, [proxy.port]);
   await until("its successor serves", async () => numberOf((await query(proxy)).main, "workers.serving") === 2);
   await requests(proxy, 10);
   await until("all twenty", () => server.sum(/^edge\.WRK-\d\d\.http\.requests$/) === 20);

@@ -93,6 +93,19 @@ test("UP-05 drain_timeout cuts what is left", async (t) => {
   await until("it says so", () => /drain_timeout: 1 connections are cut/.test(proxy.output));
 });
 
+test("UP-14 an old worker that hangs while it drains is killed after worker_timeout, not after drain_timeout", async (t) => {
+  const { proxy, held } = await startUpgradable(t, { workers: 1, settings: { worker_timeout: 2 } });
+  const slow = await connectRaw(proxy.port);
+  await slow.send("GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await until("the download runs", () => held.length === 1);
+  const [old] = proxy.workerPids;
+  assert.equal((await proxy.run("upgrade", "--worker", "0")).code, 0);
+  process.kill(old, "SIGSTOP");
+  await until("it is killed", () => !isAlive(old));
+  await until("main says why", () => /worker 0 \(pid \d+\): no heartbeat for 2 s, it is killed/.test(proxy.output));
+  assert.equal((await once(proxy.port, REQUEST))?.status, 200);
+});
+
 test("UP-09 a fourth generation waits and says for what, --force cuts the oldest", async (t) => {
   const { proxy, held } = await startUpgradable(t, { workers: 1 });
   const clients: RawClient[] = [];

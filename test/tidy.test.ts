@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const CODE_FOLDERS = ["src", "test", "e2e", "bench", "conformance", "fuzz", "scripts"];
+const CODE_FOLDERS = ["src", "test", "e2e", "bench", "chaos", "conformance", "fuzz", "scripts"];
 const FILE_LINES_MAX = 800;
 const FUNCTION_LINES_MAX = 70;
 /** The formatter keeps code within 120; comments may end a word later. */
@@ -59,7 +59,7 @@ const ENTRIES = [
   /^src\/(cli|worker|main)\/main\.ts$/,
   /^src\/(client|config)\/index\.ts$/,
   /\.test\.ts$/,
-  /^(bench|conformance|fuzz)\/(.*\/)?[^/]+\.ts$/,
+  /^(bench|chaos|conformance|fuzz)\/(.*\/)?[^/]+\.ts$/,
   /^scripts\//,
   // Until HTTPS listeners use it.
   /^src\/os\/tls\.ts$/,

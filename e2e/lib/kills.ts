@@ -5,15 +5,20 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /**
- * Ends a worker with SIGKILL. Returns the clients' ports of the connections to `listenPort` that it had accepted. Nothing
+ * Ends a worker with SIGKILL. Returns the clients' ports of the connections to `listenPorts` that it had accepted. Nothing
  * of this process runs in between, so these are the connections at the time of the kill.
  */
-export function killWorker(pid: number, listenPort: number): Set<number> {
-  process.kill(pid, "SIGSTOP");
-  while (!isStopped(pid));
-  const ports = heldPorts(pid, listenPort);
+export function killWorker(pid: number, listenPorts: readonly number[]): Set<number> {
+  const ports = stopWorker(pid, listenPorts);
   process.kill(pid, "SIGKILL");
   return ports;
+}
+
+/** The same without the end: the worker stands still from now on. */
+export function stopWorker(pid: number, listenPorts: readonly number[]): Set<number> {
+  process.kill(pid, "SIGSTOP");
+  while (!isStopped(pid));
+  return heldPorts(pid, listenPorts);
 }
 
 /** Every thread is stopped, or gone. */
@@ -36,9 +41,9 @@ function tasks(pid: number): string[] {
   }
 }
 
-function heldPorts(pid: number, listenPort: number): Set<number> {
+function heldPorts(pid: number, listenPorts: readonly number[]): Set<number> {
   const inodes = new Set<string>();
-  for (const fd of readdirSync(`/proc/${pid}/fd`)) {
+  for (const fd of descriptors(pid)) {
     const target = readlinkSync(`/proc/${pid}/fd/${fd}`);
     if (target.startsWith("socket:[")) inodes.add(target.slice(8, -1));
   }
@@ -46,9 +51,17 @@ function heldPorts(pid: number, listenPort: number): Set<number> {
   for (const line of readFileSync("/proc/net/tcp", "latin1").split("\n").slice(1)) {
     const [, local, remote, , , , , , , inode] = line.trim().split(/\s+/);
     if (local === undefined || remote === undefined || inode === undefined || !inodes.has(inode)) continue;
-    if (portOf(local) === listenPort) ports.add(portOf(remote));
+    if (listenPorts.includes(portOf(local))) ports.add(portOf(remote));
   }
   return ports;
+}
+
+function descriptors(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`);
+  } catch {
+    return []; // it ended by itself just before
+  }
 }
 
 /** `0100007F:1F90`. */

@@ -28,7 +28,7 @@ import type { Page } from "./metrics/pages.ts";
 import { RetiredStats } from "./metrics/retired.ts";
 import { ownRelease, type Release, releaseName } from "./release.ts";
 import { TicketKeys } from "./ticket-keys.ts";
-import { BEAT, ownTime, watchBeat } from "./watchdog.ts";
+import { BEAT, ownTime } from "./watchdog.ts";
 import { WORKER, WorkerProcess } from "./worker-process.ts";
 import { WorkerQueries } from "./worker-queries.ts";
 import { type StatsPage, WorkerSlot } from "./worker-slot.ts";
@@ -399,8 +399,7 @@ export class Supervisor implements ChangeTargets {
   /** Asks every worker for a sign of life and waits up to `timeoutMs` for it. Sorted by id; ended ones are included. */
   status(timeoutMs: number): Promise<WorkerReport[]> {
     // Whose heart stands still does not answer; waiting for it would last until the watchdog has killed it.
-    const stalled = this.#slots.flatMap((slot) => (slot.stalled ? [slot.worker] : []));
-    const asked = [...this.#workers.values()].filter((worker) => !stalled.includes(worker));
+    const asked = [...this.#workers.values()].filter((worker) => !worker.heart.stalled);
     const answered = new Set<number>();
     const number = this.#nextPing++ >>> 0;
     return new Promise((resolve) => {
@@ -614,8 +613,6 @@ export class Supervisor implements ChangeTargets {
     }
     if (slot.vacantSinceMs >= 0) this.#options.onEvent(worker.id, workerEvent(EventKind.WORKER_RELAUNCHED));
     slot.vacantSinceMs = -1;
-    slot.stalled = false;
-    slot.silentMs = 0;
     takeBack(slot, this.#options.sockets);
     for (const [old, kill] of slot.leaving) {
       if (kill) old.kill();
@@ -712,9 +709,13 @@ export class Supervisor implements ChangeTargets {
       for (const worker of this.#workers.values()) worker.setTicketKeys(this.#ticketKeys.bytes);
     }
     for (const slot of this.#slots) {
-      if (slot.worker?.state === WORKER.SERVING) this.#watchHeartbeat(slot, slot.worker, sinceMs);
-      else if (slot.worker !== null) this.#watchStart(slot.worker, sinceMs);
-      for (const old of slot.leaving.keys()) if (nowMs > old.drainEndsMs + DRAIN_GRACE_MS) old.kill();
+      if (slot.worker?.state === WORKER.STARTING) this.#watchStart(slot.worker, sinceMs);
+      else if (slot.worker !== null) this.#watchHeartbeat(slot, slot.worker, sinceMs);
+      for (const old of slot.leaving.keys()) {
+        if (nowMs > old.drainEndsMs + DRAIN_GRACE_MS) old.kill();
+        // Not before it drains: who falls out of step or hangs serves, or waits, until its successor is there.
+        else if (old.state === WORKER.STOPPING) this.#watchHeartbeat(slot, old, sinceMs);
+      }
       if (slot.candidate !== null) this.#watchStart(slot.candidate.worker, sinceMs);
       if (this.#stopping || !needsSibling(slot, nowMs)) continue;
       const sibling = lend(slot, this.#slots, this.#options.sockets);
@@ -733,16 +734,15 @@ export class Supervisor implements ChangeTargets {
 
   #watchHeartbeat(slot: WorkerSlot, worker: WorkerProcess, sinceMs: number): void {
     const who = `worker ${worker.id} (pid ${worker.pid})`;
-    switch (watchBeat(slot, sinceMs, this.#options.workerTimeoutMs)) {
+    switch (worker.heart.watch(worker.stats.heartbeatUs, sinceMs, this.#options.workerTimeoutMs)) {
       case BEAT.STALLED:
         this.#logger.error("supervisor", `${who} does not turn its loop: no heartbeat for a second`);
         return;
       case BEAT.MOVES_AGAIN:
         this.#logger.info("supervisor", `${who} turns its loop again`);
-        takeBack(slot, this.#options.sockets);
+        if (slot.worker === worker) takeBack(slot, this.#options.sockets);
         return;
       case BEAT.DEAD:
-        slot.silentMs = 0;
         this.#events.onTrouble(worker, `no heartbeat for ${this.#options.workerTimeoutMs / 1000} s, it is killed`);
     }
   }

@@ -2,8 +2,6 @@
 // takes, are counted in main's own ticks, not read off the clock: when main itself stood still, or the whole machine did,
 // nobody is blamed for it.
 
-import type { WorkerSlot } from "./worker-slot.ts";
-
 /** A heartbeat that stands still for this long is reported, and the slot's accept queue is lent. */
 export const STALL_MS = 1000;
 /** What one tick of main counts at most, however late it is. */
@@ -17,20 +15,38 @@ export function ownTime(sinceMs: number): number {
 /** What a look at a heartbeat found. */
 export const BEAT = { SAME: 0, STALLED: 1, MOVES_AGAIN: 2, DEAD: 3 } as const;
 
-/** Looks at the heartbeat of a slot's worker, which serves; `sinceMs`: since the last look. */
-export function watchBeat(slot: WorkerSlot, sinceMs: number, timeoutMs: number): number {
-  const beat = slot.stats.heartbeatUs;
-  // 0: a page that this release cannot read.
-  if (beat !== slot.beatUs || beat === 0) {
-    slot.beatUs = beat;
-    slot.silentMs = 0;
-    if (!slot.stalled) return BEAT.SAME;
-    slot.stalled = false;
-    return BEAT.MOVES_AGAIN;
+/** What main knows of one worker's heartbeat. */
+export class Heart {
+  /** It stood still for STALL_MS when it was last looked at. */
+  stalled: boolean;
+  /** The heartbeat when it was last seen to move, and for how long main has watched it stand still since. */
+  #beatUs: number;
+  #silentMs: number;
+
+  constructor() {
+    this.stalled = false;
+    this.#beatUs = 0;
+    this.#silentMs = 0;
   }
-  slot.silentMs += ownTime(sinceMs);
-  if (slot.silentMs >= Math.max(timeoutMs, STALL_MS)) return BEAT.DEAD;
-  if (slot.stalled || slot.silentMs < STALL_MS) return BEAT.SAME;
-  slot.stalled = true;
-  return BEAT.STALLED;
+
+  /** Looks at the heartbeat of a worker that serves or drains; `sinceMs`: since the last look. DEAD comes once. */
+  watch(beatUs: number, sinceMs: number, timeoutMs: number): number {
+    // 0: a page that this release cannot read.
+    if (beatUs !== this.#beatUs || beatUs === 0) {
+      this.#beatUs = beatUs;
+      this.#silentMs = 0;
+      if (!this.stalled) return BEAT.SAME;
+      this.stalled = false;
+      return BEAT.MOVES_AGAIN;
+    }
+    const silentMs = this.#silentMs + ownTime(sinceMs);
+    this.#silentMs = silentMs;
+    if (silentMs >= Math.max(timeoutMs, STALL_MS)) {
+      this.#silentMs = 0;
+      return BEAT.DEAD;
+    }
+    if (this.stalled || silentMs < STALL_MS) return BEAT.SAME;
+    this.stalled = true;
+    return BEAT.STALLED;
+  }
 }

@@ -37,6 +37,7 @@ import { Channel } from "./channel.ts";
 import { openDoor } from "./doors.ts";
 import type { LogFiles } from "./log-files.ts";
 import { moduleOf, type Release } from "./release.ts";
+import { Heart } from "./watchdog.ts";
 import type { StatsPage } from "./worker-slot.ts";
 
 /** The descriptor at which a worker finds its channel. */
@@ -139,6 +140,7 @@ export class WorkerProcess {
   /** What it counts. */
   readonly stats: StatsReader;
   readonly pageFd: number;
+  readonly heart: Heart;
   /** When drain() gives it up, `performance.now()`; Infinity: never. */
   drainEndsMs: number;
   readonly #pidfd: number;
@@ -157,6 +159,7 @@ export class WorkerProcess {
     this.trouble = "";
     this.stateBytes = start.stateBytes;
     this.stats = start.page.reader;
+    this.heart = new Heart();
     this.pageFd = start.page.fd;
     this.drainEndsMs = Number.POSITIVE_INFINITY;
     this.#pidfd = pidfd;

@@ -41,11 +41,6 @@ export class WorkerSlot {
   vacantSinceMs: number;
   /** The worker of another slot that accepts on these sockets meanwhile. */
   lentTo: WorkerProcess | null;
-  /** The heartbeat stood still when it was last looked at. */
-  stalled: boolean;
-  /** The heartbeat when it was last seen to move, and for how long main has watched it stand still since. */
-  beatUs: number;
-  silentMs: number;
 
   constructor(index: number, page: StatsPage, release: Release) {
     this.index = index;
@@ -58,13 +53,15 @@ export class WorkerSlot {
     this.restart = null;
     this.vacantSinceMs = -1;
     this.lentTo = null;
-    this.stalled = false;
-    this.beatUs = 0;
-    this.silentMs = 0;
   }
 
   get stats(): StatsReader {
     return this.page.reader;
+  }
+
+  /** The heartbeat of the present worker stands still. */
+  get stalled(): boolean {
+    return this.worker?.heart.stalled === true;
   }
 
   /** Every worker here that follows the state: one that drains still answers requests by it. */
