@@ -2,7 +2,7 @@
 // that does not start changes nothing.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { connect, ResponseStatus } from "../src/client/index.ts";
 import type { Response } from "../src/command/gen/sozu_pb.ts";
@@ -146,12 +146,41 @@ test("UP-08 a configuration file that the new release refuses keeps the old one"
   const { proxy } = await startUpgradable(t, { before: () => undefined });
   const path = `${proxy.folder}/config.toml`;
   const text = readFileSync(path, "utf8");
-  const { writeFileSync } = await import("node:fs");
   writeFileSync(path, `${text}\n[nonsense]\n`);
   // The verb itself needs only the socket's keys.
   const { code, stderr } = await proxy.run("upgrade", "--main");
   assert.equal(code, 1);
   assert.match(stderr, /it refuses the configuration file/);
+});
+
+test("log files that cannot be opened any more do not end an upgrade", async (t) => {
+  const { proxy } = await startUpgradable(t, {
+    before: (folder) => mkdirSync(`${folder}/logs`),
+    toml: `command_socket = "$FOLDER/sozu.sock"
+worker_count = 2
+log_target = "file://$FOLDER/logs/main.log"
+access_logs_target = "file://$FOLDER/logs/access.log"
+audit_logs_target = "$FOLDER/logs/audit.log"
+[[listeners]]
+address = "127.0.0.1:$PORT"
+protocol = "http"
+[clusters.app]
+protocol = "http"
+frontends = [{ address = "127.0.0.1:$PORT", hostname = "localhost" }]
+backends = []
+`,
+  });
+  const load = runLoad(t, proxy.port, { connections: 4, status: 503 });
+  // Folders that are missing are made again for the audit trail.
+  rmSync(`${proxy.folder}/logs`, { recursive: true });
+  writeFileSync(`${proxy.folder}/logs`, "");
+  const { code, stderr } = await proxy.run("upgrade", "--all");
+  assert.equal(code, 0, stderr + proxy.output);
+  await until("it says so", () =>
+    /main\.log" cannot be opened: ENOTDIR: logging to standard output/.test(proxy.output),
+  );
+  await until("and of the audit", () => proxy.output.includes("commands are audited in the log only"));
+  assert.deepEqual((await load.stop()).failures, []);
 });
 
 test("decisions 27: a release that fails after the exec becomes the old one again", async (t) => {

@@ -112,6 +112,8 @@ export interface Carry {
   readonly pidWritten: boolean;
   /** Open for what is not main's business, such as the pipe that keeps a child. */
   readonly keptFds: readonly number[];
+  /** The log files of the workers, in the order of their targets; missing: the last main did not have them. */
+  readonly logFds?: readonly number[];
   readonly state: CarriedState;
   /** The objects of the file as it was last loaded. */
   readonly base: string;
@@ -163,7 +165,7 @@ export function readWhole(fd: number): Buffer {
 /** Every descriptor of a document. */
 export function descriptorsOf(carry: Carry): number[] {
   const { supervisor } = carry;
-  const fds = [carry.commandFd, ...carry.keptFds, ...carry.clients.map(({ fd }) => fd)];
+  const fds = [carry.commandFd, ...carry.keptFds, ...(carry.logFds ?? []), ...carry.clients.map(({ fd }) => fd)];
   for (const { fds: each } of carry.sockets.listeners) fds.push(...each);
   for (const [, fd] of carry.sockets.inherited) fds.push(fd);
   for (const worker of supervisor.workers) {

@@ -11,12 +11,14 @@ export class LogFiles {
   readonly targets: readonly string[];
   #fds: number[];
 
-  /** Opens those of the targets that are files. Throws an Error with the reason when one cannot be opened. */
-  constructor(targets: readonly (string | null)[]) {
+  /**
+   * Opens those of the targets that are files, unless they are `carried`: open since an earlier main opened them. Throws an
+   * Error with the reason when one cannot be opened.
+   */
+  constructor(targets: readonly (string | null)[], carried: readonly number[] = []) {
     const files = targets.filter((text) => text !== null && parseTarget(text).kind === "file");
     this.targets = [...new Set(files as string[])];
-    this.#fds = [];
-    this.#fds = this.#open();
+    this.#fds = carried.length === this.targets.length ? [...carried] : this.#open();
   }
 
   /** Descriptors of `targets`, in their order. */

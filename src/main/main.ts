@@ -13,7 +13,7 @@ import { type AuditClient, AuditLog } from "../observe/audit.ts";
 import { Logger } from "../observe/logger.ts";
 import { BatchSink } from "../observe/sink.ts";
 import { statsPageBytes } from "../observe/stats-layout.ts";
-import { openTarget } from "../observe/target.ts";
+import { type LogTarget, openTarget } from "../observe/target.ts";
 import { closeAll } from "../os/fdpass.ts";
 import { getNofile, setNofile, unblockSignal } from "../os/process.ts";
 import { limitCoreDumps } from "../os/sandbox.ts";
@@ -182,6 +182,8 @@ class Main {
   readonly #logTimer: NodeJS.Timeout;
   readonly #onSignal: (signal: NodeJS.Signals) => void;
   readonly #bootGeneration: number;
+  /** An earlier main's proxy serves already: what cannot be opened is no reason to end. */
+  readonly #follows: boolean;
   #commandFd: number;
   #pidWritten: boolean;
   #autoSave: AutoSave | null;
@@ -197,7 +199,8 @@ class Main {
     this.#settings = settings;
     const complain = (message: string): void => void process.stderr.write(`sozu main: ${message}\n`);
     this.#logSockets = new LogSockets([settings.logTarget, settings.accessLogsTarget], complain);
-    this.#sink = new BatchSink(opened(() => this.#logSockets.open(settings.logTarget)));
+    const openLog = (): LogTarget => this.#logSockets.open(settings.logTarget);
+    this.#sink = new BatchSink(resumption === null ? opened(openLog) : orStdout(openLog, complain));
     this.#logger = new Logger({
       tag: "MAIN",
       pid: process.pid,
@@ -208,7 +211,7 @@ class Main {
     this.#sink.onTrouble = complain;
     const inherited = takeInheritedSockets();
     for (const problem of inherited.problems) this.#logger.warn("main", problem);
-    this.#logFiles = opened(() => new LogFiles([settings.logTarget, settings.accessLogsTarget]));
+    this.#logFiles = opened(() => new LogFiles([settings.logTarget, settings.accessLogsTarget], carry?.logFds));
     this.#sockets = new ListenSockets(settings.workerCount, inherited.byAddress);
     this.#events = new EventHub(this.#logger, (anybody) => this.#supervisor.reportEvents(anybody));
     this.#supervisor = this.#makeSupervisor();
@@ -239,6 +242,7 @@ class Main {
     this.#actors = new Actors("/etc/passwd", carry?.clientsSoFar ?? 0);
     this.#actors.onClient = () => this.#journal.note();
     this.#bootGeneration = carry?.bootGeneration ?? 0;
+    this.#follows = resumption !== null;
     this.#auditLog = null;
     this.#audit = null;
     this.#logTimer = setInterval(() => this.#tickLogs(), LOG_TICK_MS);
@@ -478,20 +482,17 @@ class Main {
   }
 
   #openAudit(): AuditLog {
-    const { commandSocket, auditLogsTarget, auditLogsJsonTarget } = this.#settings;
-    const files = { textPath: auditLogsTarget, jsonPath: auditLogsJsonTarget };
+    const { commandSocket: socket, auditLogsTarget: textPath, auditLogsJsonTarget: jsonPath } = this.#settings;
+    const facts = { logger: this.#logger, socket, ...buildInfo(), bootGeneration: this.#bootGeneration };
     try {
-      this.#auditLog = new AuditLog({
-        logger: this.#logger,
-        socket: commandSocket,
-        ...buildInfo(),
-        bootGeneration: this.#bootGeneration,
-        ...files,
-      });
-      return this.#auditLog;
+      this.#auditLog = new AuditLog({ ...facts, textPath, jsonPath });
     } catch (error) {
-      throw new StartError((error as Error).message);
+      const { message } = error as Error;
+      if (!this.#follows) throw new StartError(message);
+      this.#logger.error("audit", `${message}: commands are audited in the log only, until an upgrade or a restart`);
+      this.#auditLog = new AuditLog({ ...facts, textPath: null, jsonPath: null });
     }
+    return this.#auditLog;
   }
 
   #tickLogs(): void {
@@ -557,6 +558,7 @@ class Main {
       commandFd: this.#commandFd,
       pidWritten: this.#pidWritten,
       keptFds: [],
+      logFds: this.#logFiles.fds,
       state: carryState(this.#keeper.state),
       base: carryBase(base),
       sockets: this.#sockets.carry(),
@@ -678,6 +680,16 @@ function opened<T>(open: () => T): T {
     return open();
   } catch (error) {
     throw new StartError((error as Error).message);
+  }
+}
+
+/** The log of a main that follows another one: it does without the file rather than not at all. */
+function orStdout(open: () => LogTarget, complain: (message: string) => void): LogTarget {
+  try {
+    return open();
+  } catch (error) {
+    complain(`${(error as Error).message}: logging to standard output`);
+    return openTarget("stdout");
   }
 }
 
