@@ -125,6 +125,10 @@ test("UP-09 a fourth generation waits and says for what, --force cuts the oldest
   const reason = /3 generations are finishing already: waiting; worker 0 finishes 1 connection, at the latest in/;
   await until("it says for what it waits", () => said.some((text) => reason.test(text)));
   assert.equal(proxy.workerPids.length, 4);
+  // Another one gives up: its upgrade must not come when nobody expects it any more.
+  const leaving = await connect({ socketPath: proxy.socketPath });
+  leaving.send(request({ case: "upgradeWorker", value: 3 }), { onProcessing: () => leaving.close() }).catch(() => 0);
+  await until("it is given up", () => /result=error.*the client left|the client left/.test(proxy.output));
   clients[0]?.reset();
   const { status, message } = await waiting;
   assert.equal(status, ResponseStatus.OK, message);

@@ -22,8 +22,11 @@ const DRAIN_TIMEOUT_MS = 10_000;
 /** A larger request is decoded in slices. */
 const AT_ONCE_BYTES_MAX = 65_536;
 
-/** Answers one request. `progress` sets the text of the PROCESSING messages that are sent while it works. */
-export type RequestHandler = (request: Request, progress: (text: string) => void) => Promise<Response>;
+/** Sets the text of the PROCESSING messages that are sent while a request is carried out. False: the client has left. */
+export type Progress = (text: string) => boolean;
+
+/** Answers one request. */
+export type RequestHandler = (request: Request, progress: Progress) => Promise<Response>;
 
 /** Bytes of events that may wait for a client to read. */
 const EVENT_BYTES_MAX = 1_000_000;
@@ -210,9 +213,10 @@ export class ClientSession implements Subscriber {
       return;
     }
     this.#begin();
-    const progress = (text: string): void => {
+    const progress = (text: string): boolean => {
       this.#progress = text;
       this.#unsaid = true;
+      return !this.#socket.destroyed;
     };
     const ticker = setInterval(() => this.#report(), PROCESSING_INTERVAL_MS);
     this.#options.handle(request, progress).then(

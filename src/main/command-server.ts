@@ -13,7 +13,7 @@ import { unwatchFd, watchFd } from "../os/watcher.ts";
 import type { Actors } from "./actor.ts";
 import type { Audit } from "./audit.ts";
 import type { CarriedClient } from "./carry.ts";
-import { ClientSession, type RequestHandler, type Subscriptions } from "./client-session.ts";
+import { ClientSession, type Progress, type RequestHandler, type Subscriptions } from "./client-session.ts";
 import type { Subscriber } from "./events.ts";
 
 /** Clients at once; a further one is told so and closed. */
@@ -25,11 +25,7 @@ const ACCEPT_PAUSE_MS = 100;
 const FREEZE_LOOK_MS = 5;
 
 /** Answers one request of a client. */
-export type ClientHandler = (
-  request: Request,
-  progress: (text: string) => void,
-  client: AuditClient,
-) => Promise<Response>;
+export type ClientHandler = (request: Request, progress: Progress, client: AuditClient) => Promise<Response>;
 
 /** What the server needs. */
 export interface CommandServerOptions {

@@ -25,6 +25,7 @@ import { parseFilter } from "../observe/filter.ts";
 import type { Logger } from "../observe/logger.ts";
 import type { Audit, Trail } from "./audit.ts";
 import { applyTransaction } from "./change-set.ts";
+import type { Progress } from "./client-session.ts";
 import { type ClusterQueryTargets, queryClusters, queryHashes } from "./cluster-queries.ts";
 import { type EventHub, eventsOf } from "./events.ts";
 import type { MetricsService } from "./metrics/service.ts";
@@ -67,7 +68,7 @@ export interface RequestTargets {
 export async function handleRequest(
   request: Request,
   targets: RequestTargets,
-  progress: (text: string) => void,
+  progress: Progress,
   client: AuditClient,
 ): Promise<Response> {
   const trail = targets.audit.begin(client, request);
@@ -82,7 +83,7 @@ export async function handleRequest(
 async function answer(
   request: Request,
   targets: RequestTargets,
-  progress: (text: string) => void,
+  progress: Progress,
   trail: Trail | null,
   client: AuditClient,
 ): Promise<Response> {

@@ -6,6 +6,7 @@
 import type { Response } from "../command/gen/sozu_pb.ts";
 import { failureResponse, okResponse } from "../command/messages.ts";
 import { METRIC_CLIENT_CONNECTIONS } from "../observe/metrics.ts";
+import type { Progress } from "./client-session.ts";
 import { latestRelease, releaseName } from "./release.ts";
 import type { Supervisor } from "./supervisor.ts";
 import { WORKER, type WorkerProcess } from "./worker-process.ts";
@@ -13,6 +14,7 @@ import type { WorkerSlot } from "./worker-slot.ts";
 
 /** Generations of one place that may finish at once. */
 export const GENERATIONS_MAX = 3;
+const WAITING = `${GENERATIONS_MAX} generations are finishing already: waiting`;
 /** How long the answer waits for a predecessor that is nearly done. */
 const FINISH_MS = 500;
 const LOOK_MS = 50;
@@ -21,7 +23,7 @@ const LOOK_MS = 50;
 export async function upgradeWorker(
   supervisor: Supervisor,
   asked: number | { readonly id: number; readonly force: boolean },
-  progress: (text: string) => void,
+  progress: Progress,
 ): Promise<Response> {
   const { id, force } = typeof asked === "number" ? { id: asked, force: false } : asked;
   const slot = supervisor.slotOf(id);
@@ -49,19 +51,17 @@ async function makeRoom(
   slot: WorkerSlot,
   id: number,
   force: boolean,
-  progress: (text: string) => void,
+  progress: Progress,
 ): Promise<string | null> {
   for (;;) {
     if (supervisor.slotOf(id) !== slot) return absent(id);
     if (slot.candidate !== null) return `worker ${id} is being upgraded already`;
     const [oldest] = slot.leaving.keys();
     if (oldest === undefined || slot.leaving.size < GENERATIONS_MAX) return null;
-    if (force) {
-      progress(`cutting worker ${oldest.id}`);
-      oldest.stop(true);
-    } else {
-      progress(`${GENERATIONS_MAX} generations are finishing already: waiting; ${leftText(supervisor, oldest)}`);
-    }
+    const doing = force ? `cutting worker ${oldest.id}` : `${WAITING}; ${leftText(supervisor, oldest)}`;
+    // Nobody is there any more to whom it could be said: an hour later it would come as a surprise.
+    if (!progress(doing)) return "the client left while its upgrade waited";
+    if (force) oldest.stop(true);
     await ended(oldest, FINISH_MS);
   }
 }
