@@ -1,5 +1,5 @@
 // npm run chaos [-- --seconds N] [--seed S] [--only kill,upgrade-main,...]
-// npm run chaos -- --bars 1
+// npm run chaos -- --bars 1 [--only upgrades,kills,successor,large,pause]
 //
 // A running proxy under load, random changes and a random schedule of crashes, hangs, upgrades and limits. Prints the seed
 // first; the same seed plays the same schedule. `--bars 1` measures instead what docs/operations.md promises; 0.1: a
@@ -56,7 +56,8 @@ async function bars(scale: number): Promise<boolean> {
   );
   console.log("| Bar | Target | Measured | |\n|---|---|---|---|");
   let hold = true;
-  for (const measure of BARS) {
+  const wanted = Object.entries(BARS).filter(([name]) => values.only?.split(",").includes(name) ?? true);
+  for (const [, measure] of wanted) {
     const { name, target, measured, holds } = await scoped((scope) => measure(scope, scale));
     console.log(`| ${name} | ${target} | ${measured} | ${holds ? "holds" : "misses"} |`);
     hold &&= holds;

@@ -2,6 +2,7 @@
 
 import { Dice } from "../../e2e/lib/changes.ts";
 import { type Scope, sleep, until } from "../../e2e/lib/scope.ts";
+import { SETTLED_MS } from "../../src/main/back-off.ts";
 import { Clients, EVERYTHING, type Mix } from "./clients.ts";
 import { Events } from "./events.ts";
 import { type Ground, HOST, makeGround } from "./ground.ts";
@@ -43,13 +44,14 @@ async function start(scope: Scope, clusters = 0, mix: Mix = REQUESTS): Promise<R
 }
 
 /** Every bar, each with a proxy of its own; `scale` below 1 does fewer rounds. */
-export const BARS: readonly ((scope: Scope, scale: number) => Promise<Bar>)[] = [
+export const BARS: Readonly<Record<string, (scope: Scope, scale: number) => Promise<Bar>>> = {
   upgrades,
+  // A worker that dies young has a successor after a pause of up to 10 s: the whole takes half an hour.
   kills,
-  (scope) => successor(scope, 1000, SUCCESSOR_MS, 20),
-  (scope) => successor(scope, 100_000, COLD_MS, 1),
+  successor: (scope, scale) => successor(scope, 1000, SUCCESSOR_MS, Math.ceil(20 * scale)),
+  large: (scope) => successor(scope, 100_000, COLD_MS, 1),
   pause,
-];
+};
 
 async function upgrades(scope: Scope, scale: number): Promise<Bar> {
   const rounds = Math.ceil(50 * scale);
@@ -92,11 +94,12 @@ async function successor(scope: Scope, clusters: number, targetMs: number, round
   for (let round = 0; round < rounds; round++) {
     const before = servesLines(ground).length;
     const killedMs = Date.now();
-    events.kill(round);
-    await until("a successor serves", () => servesLines(ground).length > before, 60_000, 10);
+    const [oldest] = ground.proxy.workerPids.sort((a, b) => a - b);
+    events.kill(0);
+    await until(`a successor of ${oldest} serves`, () => servesLines(ground).length > before, 60_000, 10);
     times.push((servesLines(ground).at(-1) ?? 0) - killedMs);
-    // A worker that dies early is started again after a pause.
-    await sleep(clusters > 1000 ? 0 : 1500);
+    // A worker that dies young is started again after a pause: each of the two must live for long enough.
+    await sleep(clusters > 1000 ? 0 : SETTLED_MS / 2 + 500);
   }
   await clients.stop();
   times.sort((a, b) => a - b);

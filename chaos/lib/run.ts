@@ -64,6 +64,7 @@ export async function runChaos(scope: Scope, options: ChaosOptions): Promise<rea
   await clients.stop();
   report(say, ledger, wires, events, changes);
   const problems = [...ledger.failures];
+  if (wires.handshakes > 200 && wires.resumed < wires.handshakes * 0.9) problems.push("TLS sessions are not resumed");
   if (ledger.lost > ledger.mayBeLost) {
     problems.push(`${ledger.lost} requests were lost, ${ledger.mayBeLost} were in flight on killed workers`);
   }
