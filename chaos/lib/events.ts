@@ -5,7 +5,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { killWorker, stopWorker } from "../../e2e/lib/kills.ts";
 import { isAlive } from "../../e2e/lib/processes.ts";
 import { sleep, until } from "../../e2e/lib/scope.ts";
-import { ResponseStatus } from "../../src/client/index.ts";
+import { ClientError, ResponseStatus } from "../../src/client/index.ts";
 import { CONNECTIONS_MAX, type Ground, Orders, runningWorkers, WORKER_TIMEOUT_S } from "./ground.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Kind, Planned } from "./schedule.ts";
@@ -23,6 +23,9 @@ export class Events {
   readonly done: Map<Kind, number>;
   /** Upgrades that met another event and were refused for it. */
   refused: number;
+  /** Commands fail while there is no main, and when it was killed while they were under way. */
+  mainIsGone: boolean;
+  mainKilledAtMs: number;
   readonly #ground: Ground;
   readonly #wires: Wires;
   readonly #ledger: Ledger;
@@ -35,6 +38,8 @@ export class Events {
   constructor(ground: Ground, wires: Wires, ledger: Ledger) {
     this.done = new Map();
     this.refused = 0;
+    this.mainIsGone = false;
+    this.mainKilledAtMs = -1;
     this.#ground = ground;
     this.#wires = wires;
     this.#ledger = ledger;
@@ -46,12 +51,19 @@ export class Events {
 
   /** Carries an event out; what goes wrong is in the ledger. */
   async carryOut(planned: Planned): Promise<void> {
+    const startedMs = performance.now();
     try {
       await this.#act(planned);
       this.done.set(planned.kind, (this.done.get(planned.kind) ?? 0) + 1);
     } catch (error) {
-      this.#ledger.fail(planned.kind, error instanceof Error ? error.message : String(error));
+      if (this.mayFailSince(startedMs, error)) this.refused++;
+      else this.#ledger.fail(planned.kind, error instanceof Error ? error.message : String(error));
     }
+  }
+
+  /** Whether a command that began then may have failed in this way because main was killed. */
+  mayFailSince(startedMs: number, error: unknown): boolean {
+    return error instanceof ClientError && (this.mainIsGone || this.mainKilledAtMs >= startedMs);
   }
 
   /** Kills one worker, drained generations included; its id in the list is `roll`. */
@@ -98,6 +110,9 @@ export class Events {
         return;
       case "upgrade-all":
         await this.upgradeAll();
+        return;
+      case "kill-main":
+        await this.#alone(() => this.#killMain());
         return;
       case "backend":
         await this.#ground.backends.flaky.down();
@@ -167,6 +182,17 @@ export class Events {
       if (!MAIN_IS_BUSY.test(message)) throw new Error(message);
       this.refused++;
     });
+  }
+
+  /** Its clients are cut; the next main adopts the workers. */
+  async #killMain(): Promise<void> {
+    const { proxy } = this.#ground;
+    this.mainIsGone = true;
+    proxy.kill("SIGKILL");
+    await proxy.waitForExit();
+    await proxy.restart();
+    this.mainIsGone = false;
+    this.mainKilledAtMs = performance.now();
   }
 
   async #reload(choice: number): Promise<void> {

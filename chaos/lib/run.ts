@@ -51,7 +51,7 @@ export async function runChaos(scope: Scope, options: ChaosOptions): Promise<rea
   const clients = new Clients(wires, ledger, HOST, EVERYTHING, new Dice(seed));
   scope.after(() => wires.destroyAll());
   const over = new AbortController();
-  const changing = change(ground, ledger, new Dice(seed + 1), over.signal);
+  const changing = change(ground, ledger, events, new Dice(seed + 1), over.signal);
   const running = schedule(seed, seconds, kinds).map(async (planned) => {
     await sleep(planned.atMs);
     await events.carryOut(planned);
@@ -80,18 +80,20 @@ export async function runChaos(scope: Scope, options: ChaosOptions): Promise<rea
 }
 
 /** Random changes, one after the other, until it is over; how many were taken. */
-async function change(ground: Ground, ledger: Ledger, dice: Dice, over: AbortSignal): Promise<number> {
+async function change(ground: Ground, ledger: Ledger, events: Events, dice: Dice, over: AbortSignal): Promise<number> {
   const { proxy, spares, backends } = ground;
   const orders = new Orders(proxy.socketPath);
   let taken = 0;
   while (!over.aborted) {
     const init = randomChange(dice, { port: proxy.port, spares, backendPorts: backends.others });
+    const startedMs = performance.now();
     try {
       const { status, message } = await orders.send(init);
       if (status === ResponseStatus.OK || LATE.test(message)) taken++;
       else if (!CONFLICT.test(message)) ledger.fail("change", `${init.case}: ${message}`);
     } catch (error) {
-      ledger.fail("change", `${init.case}: ${error instanceof Error ? error.message : String(error)}`);
+      if (!events.mayFailSince(startedMs, error))
+        ledger.fail("change", `${init.case}: ${error instanceof Error ? error.message : String(error)}`);
     }
     await sleep(20 + dice.roll(150));
   }

@@ -10,6 +10,7 @@ const WEIGHTS = {
   "upgrade-worker": 4,
   "upgrade-main": 3,
   "upgrade-all": 1,
+  "kill-main": 2,
   backend: 2,
   log: 1,
   reload: 3,
