@@ -43,12 +43,11 @@ export async function follow(options: ResumeOptions): Promise<void> {
   await resume(options);
 }
 
-// Its standard input is a pipe from here: it ends when this process does, even by SIGKILL.
+// It ends when this process does, even by SIGKILL, and stays when an upgrade puts another program into it.
 function spawnDemo(): ChildProcess {
-  const args = [process.argv[1], "demo", "--until-eof", "--port", String(DEMO_PORT)];
-  const child = spawn(process.execPath, args, { stdio: ["pipe", "inherit", "inherit"] });
+  const args = [process.argv[1], "demo", "--with-parent", "--port", String(DEMO_PORT)];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit"] });
   child.on("error", (error) => process.stderr.write(`the demo backend did not start: ${error.message}\n`));
-  child.stdin.on("error", () => undefined);
   return child;
 }
 

@@ -40,6 +40,6 @@ test("every visible verb and flag is in every script", () => {
     ]) {
       assert.ok(script.includes(word), `${shell} ${word}`);
     }
-    assert.ok(!script.includes("until-eof"), "hidden flags stay hidden");
+    assert.ok(!script.includes("with-parent"), "hidden flags stay hidden");
   }
 });

@@ -37,10 +37,10 @@ export function addDaemonVerbs(program: Command): void {
     .description("run a small HTTP backend that shows what the proxy sends it")
     .option("-p, --port <port>", "port to listen on", port, 1026)
     .option("--host <ip>", "address to listen on", "127.0.0.1")
-    .addOption(new Option("--until-eof", "stop when standard input ends").hideHelp())
-    .action(async (own: { port: number; host: string; untilEof?: boolean }) => {
+    .addOption(new Option("--with-parent", "stop when the parent process ends").hideHelp())
+    .action(async (own: { port: number; host: string; withParent?: boolean }) => {
       const { runDemo } = await import("../run-demo.ts");
-      await runDemo(own.host, own.port, own.untilEof === true);
+      await runDemo(own.host, own.port, own.withParent === true);
     });
   const config = program.command("config").description("look at the configuration file");
   config
