@@ -121,6 +121,8 @@ export const ALLOWED_CALLS: readonly AllowedCall[] = [
     ["rseq", 334, 293],
     ["sched_yield", 24, 124],
     ["sched_getaffinity", 204, 123],
+    ["sched_getparam", 143, 121],
+    ["sched_getscheduler", 145, 120],
     ["exit", 60, 93],
     ["exit_group", 231, 94],
   ]),
