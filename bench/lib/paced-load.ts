@@ -1,5 +1,6 @@
 // HTTP requests at a fixed rate, whatever the answers take: request n is due at n / rate and its latency counts from then
-// (no coordinated omission). Keep-alive connections, one request in flight on each; a request that finds none free waits.
+// (no coordinated omission). Keep-alive connections in turn, so that none idles into a 408, one request in flight on each; a
+// request that finds none free waits.
 
 import { connect, type Socket } from "node:net";
 
@@ -72,7 +73,7 @@ class PacedLoad {
   #pump(): void {
     const due = ((performance.now() - this.#startedMs) / 1000) * this.#rate;
     while (this.#sent < this.#total && this.#sent < due) {
-      const socket = this.#free.pop();
+      const socket = this.#free.shift();
       if (socket === undefined) return;
       this.#exchange(socket, this.#startedMs + (this.#sent++ / this.#rate) * 1000);
     }
